@@ -1,0 +1,165 @@
+"""Settings: frozen dataclasses with one unique name per setting, and the presets `tiny`, `compact` and `paper`."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from typing import Any
+
+
+def _setting(default: Any, text: str) -> Any:
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """What a training image is (section 5)."""
+
+    image_size: int = _setting(64, "pixels of a crop's side")
+    cube_mm: float = _setting(250.0, "side of the crop's cube in mm")
+    rotation_degrees: float = _setting(180.0, "in-plane rotation is uniform within plus and minus this")
+    translation_mm: float = _setting(10.0, "standard deviation of the translation in mm")
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of the networks (tables 2 to 4)."""
+
+    num_joints: int = _setting(36, "joints of the skeleton")
+    pose_hidden: int = _setting(30, "hidden units of the pose encoder and decoder (table 2)")
+    pose_latent: int = _setting(20, "size of the pose latent (table 2)")
+    encoder_widths: tuple[int, ...] = _setting((24, 32, 48), "channels of the encoder's convolutions (table 4)")
+    residual_width: int = _setting(64, "inner channels of a residual block, its N (table 4)")
+    residual_groups: int = _setting(4, "paths of a residual block, its C (table 4)")
+    private_blocks: int = _setting(1, "unshared residual blocks of each encoder and generator (table 4)")
+    shared_blocks: int = _setting(1, "residual blocks shared by both encoders, and by both generators (table 4)")
+    mapping_widths: tuple[int, ...] = _setting((128, 96), "channels of M's layers but the last (table 3)")
+    discriminator_widths: tuple[int, ...] = _setting(
+        (16, 32, 64, 128, 256), "channels of the discriminator's convolutions (table 4)"
+    )
+    discriminator_private: int = _setting(2, "first convolutions that D_s and D_r do not share (table 4)")
+
+
+@dataclasses.dataclass(frozen=True)
+class LossWeights:
+    """The paper's lambdas (section 5); lambda_8 has a value per stage."""
+
+    lambda_0: float = _setting(0.1, "KL of the pose VAE (equation 1)")
+    lambda_1: float = _setting(100.0, "likelihood of the pose VAE (equation 1)")
+    lambda_2: float = _setting(0.1, "KL of the depth VAEs and cycles (equations 3 and 5)")
+    lambda_3: float = _setting(100.0, "likelihood of the depth VAEs and cycles (equations 3 and 5)")
+    lambda_4: float = _setting(10.0, "adversarial terms (equations 4 and 6)")
+    lambda_5: float = _setting(100.0, "distance of M(z_y) to z_s (equation 6)")
+    lambda_6: float = _setting(10000.0, "likelihood of the rendering of M(z_y) (equation 6)")
+    lambda_7: float = _setting(10.0, "posterior regression (equation 7)")
+    lambda_8_depth: float = _setting(0.0001, "feature matching in the depth stage (equation 8)")
+    lambda_8_posterior: float = _setting(1.0, "feature matching in the posterior stage (equation 8)")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """Schedule (section 4)."""
+
+    seed: int = _setting(0, "seed of initial weights, order of the data, augmentation and noise")
+    learning_rate: float = _setting(1e-4, "Adam's step size of the depth and posterior stages")
+    adam_beta_1: float = _setting(0.5, "Adam's beta_1")
+    weight_decay: float = _setting(0.0, "decoupled weight decay")
+    pose_learning_rate: float = _setting(1e-4, "Adam's step size of the pose stage")
+    pose_steps: int = _setting(200_000, "iterations of the pose stage")
+    pose_batch: int = _setting(128, "poses per step of the pose stage")
+    depth_steps: int = _setting(500_000, "iterations of the depth stage")
+    depth_batch: int = _setting(1, "images of each domain per step of the depth stage")
+    posterior_steps: int = _setting(50_000, "iterations of the posterior stage")
+    posterior_batch: int = _setting(32, "images per step of the posterior stage")
+    matching_batch: int = _setting(32, "of these, images of each domain that feature matching uses")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """All settings of a run. `preset` names what they started from."""
+
+    preset: str = "compact"
+    data: DataConfig = DataConfig()
+    network: NetworkConfig = NetworkConfig()
+    weights: LossWeights = LossWeights()
+    training: TrainingConfig = TrainingConfig()
+
+    def replace(self, **settings: Any) -> Config:
+        """A copy with settings of any group changed by name; ValueError names the nearest known one."""
+        changes: dict[str, dict[str, Any]] = {}
+        for name, value in settings.items():
+            changes.setdefault(group_of(name), {})[name] = value
+        return dataclasses.replace(
+            self, **{group: dataclasses.replace(getattr(self, group), **named) for group, named in changes.items()}
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values, as JSON takes them."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Config:
+        """Inverse of `to_dict`; ValueError on an unknown setting."""
+        groups = {group: values.get(group, {}) for group in GROUPS}
+        flat = {name: value for named in groups.values() for name, value in named.items()}
+        flat = {name: tuple(value) if isinstance(value, list) else value for name, value in flat.items()}
+        return dataclasses.replace(cls(), preset=values.get("preset", "compact")).replace(**flat)
+
+
+GROUPS = {"data": DataConfig, "network": NetworkConfig, "weights": LossWeights, "training": TrainingConfig}
+
+
+def setting_fields() -> dict[str, dataclasses.Field]:
+    """Every setting's dataclass field by its name."""
+    return {field.name: field for group in GROUPS.values() for field in dataclasses.fields(group)}
+
+
+def group_of(name: str) -> str:
+    """The group that holds the setting `name`; ValueError names the nearest known one."""
+    for group, cls in GROUPS.items():
+        if name in {field.name for field in dataclasses.fields(cls)}:
+            return group
+    nearest = difflib.get_close_matches(name, setting_fields(), n=1, cutoff=0.0)[0]
+    raise ValueError(f"unknown setting '{name}'; the nearest one is '{nearest}'")
+
+
+_TINY = Config(preset="tiny").replace(
+    image_size=32,
+    encoder_widths=(4, 6, 8),
+    residual_width=8,
+    mapping_widths=(8,),
+    discriminator_widths=(4, 6, 8, 8),
+    learning_rate=1e-3,
+    pose_learning_rate=1e-3,
+    pose_steps=40,
+    pose_batch=16,
+    depth_steps=6,
+    depth_batch=2,
+    posterior_steps=6,
+    posterior_batch=4,
+    matching_batch=2,
+)
+
+_COMPACT = Config(preset="compact").replace(
+    learning_rate=5e-4,
+    pose_learning_rate=2e-3,
+    pose_steps=4000,
+    pose_batch=128,
+    depth_steps=3000,
+    depth_batch=8,
+    posterior_steps=2000,
+    posterior_batch=32,
+    matching_batch=8,
+)
+
+_PAPER = Config(preset="paper").replace(
+    image_size=128,
+    cube_mm=300.0,
+    encoder_widths=(64, 128, 256),
+    residual_width=512,
+    private_blocks=3,
+    mapping_widths=(1024, 1024, 512),
+    discriminator_widths=(64, 128, 256, 512, 1024),
+)
+
+PRESETS = {config.preset: config for config in (_TINY, _COMPACT, _PAPER)}

@@ -1,0 +1,1 @@
+"""Networks of the appendix (tables 2 to 4)."""

@@ -1,0 +1,74 @@
+"""Skeletons of the two public benchmarks: joint names, bones, evaluated subsets and the map between them.
+
+Sources: the NYU hand pose dataset (Tompson et al., 2014) and ICVL (Tang et al., 2014); the 14 joints that the field
+evaluates on NYU are those of Oberweger et al. (2015).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Skeleton:
+    """Names and structure of J joints.
+
+    Attributes:
+        name: "nyu" or "icvl".
+        joint_names: J names; their order is the order of every joint array of this skeleton.
+        bones: pairs (parent, child) of joint indices, for drawing.
+        evaluated: indices of the joints that the field's metrics use.
+        finger_of: per joint one of "pinky", "ring", "middle", "index", "thumb", "palm".
+    """
+
+    name: str
+    joint_names: tuple[str, ...]
+    bones: tuple[tuple[int, int], ...]
+    evaluated: tuple[int, ...]
+    finger_of: tuple[str, ...]
+
+    @property
+    def num_joints(self) -> int:
+        return len(self.joint_names)
+
+
+FINGERS = ("pinky", "ring", "middle", "index", "thumb")
+
+# Per finger from the tip inwards; "a" is the far and "b" the near marker of each of the three knuckle segments.
+_NYU_FINGER_JOINTS = ("tip", "distal", "dip", "middle", "pip", "proximal")
+_NYU_THUMB_JOINTS = ("tip", "distal", "ip", "proximal", "mcp", "metacarpal")
+_NYU_PALM_JOINTS = ("wrist_ulnar", "wrist_radial", "thumb_base", "palm_3", "palm", "palm_5")
+
+
+def _build_nyu() -> Skeleton:
+    names, fingers, bones = [], [], []
+    for finger in FINGERS:
+        parts = _NYU_THUMB_JOINTS if finger == "thumb" else _NYU_FINGER_JOINTS
+        first = len(names)
+        names += [f"{finger}_{part}" for part in parts]
+        fingers += [finger] * len(parts)
+        bones += [(i + 1, i) for i in range(first, first + len(parts) - 1)]
+        bones.append((34, first + len(parts) - 1))
+    names += list(_NYU_PALM_JOINTS)
+    fingers += ["palm"] * len(_NYU_PALM_JOINTS)
+    bones += [(34, 30), (34, 31), (34, 32), (34, 33), (34, 35)]
+    evaluated = (0, 3, 6, 9, 12, 15, 18, 21, 24, 25, 27, 30, 31, 32)
+    return Skeleton("nyu", tuple(names), tuple(bones), evaluated, tuple(fingers))
+
+
+def _build_icvl() -> Skeleton:
+    names, fingers, bones = ["palm"], ["palm"], []
+    for finger in reversed(FINGERS):
+        first = len(names)
+        names += [f"{finger}_{part}" for part in ("root", "mid", "tip")]
+        fingers += [finger] * 3
+        bones += [(0, first), (first, first + 1), (first + 1, first + 2)]
+    return Skeleton("icvl", tuple(names), tuple(bones), tuple(range(16)), tuple(fingers))
+
+
+NYU = _build_nyu()
+ICVL = _build_icvl()
+SKELETONS = {skeleton.name: skeleton for skeleton in (NYU, ICVL)}
+
+# ICVL's joint k is NYU's joint ICVL_FROM_NYU[k] (palm, then root, mid, tip of thumb, index, middle, ring, pinky).
+ICVL_FROM_NYU = (34, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0)
