@@ -1,4 +1,4 @@
-"""Pinhole cameras: camera space in mm (x right, y down, z forward) to image space (u, v in pixels, d in mm) and back."""
+"""Pinhole cameras: camera space in mm (x right, y down, z forward) to pixels and depth (u, v, d) and back."""
 
 from __future__ import annotations
 

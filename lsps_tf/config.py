@@ -63,7 +63,8 @@ class TrainingConfig:
     seed: int = _setting(0, "seed of initial weights, order of the data, augmentation and noise")
     learning_rate: float = _setting(1e-4, "Adam's step size of the depth and posterior stages")
     adam_beta_1: float = _setting(0.5, "Adam's beta_1")
-    weight_decay: float = _setting(0.0, "decoupled weight decay")
+    decay: str = _setting("none", "course of the step sizes within a stage: none, cosine (to zero) or halving")
+    halve_every: int = _setting(100_000, "steps after which decay=halving halves the step sizes")
     pose_learning_rate: float = _setting(1e-4, "Adam's step size of the pose stage")
     pose_steps: int = _setting(200_000, "iterations of the pose stage")
     pose_batch: int = _setting(128, "poses per step of the pose stage")
@@ -72,6 +73,11 @@ class TrainingConfig:
     posterior_steps: int = _setting(50_000, "iterations of the posterior stage")
     posterior_batch: int = _setting(32, "images per step of the posterior stage")
     matching_batch: int = _setting(32, "of these, images of each domain that feature matching uses")
+    log_every: int = _setting(50, "steps between lines of metrics.jsonl")
+    checkpoint_every: int = _setting(500, "steps between checkpoints")
+    picture_every: int = _setting(500, "steps between picture grids of the depth stage")
+    intra_op_threads: int = _setting(0, "TensorFlow's threads within an operation; 0 leaves it to TensorFlow")
+    inter_op_threads: int = _setting(0, "TensorFlow's threads across operations; 0 leaves it to TensorFlow")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -34,10 +34,13 @@ class Skeleton:
 
 FINGERS = ("pinky", "ring", "middle", "index", "thumb")
 
-# Per finger from the tip inwards; "a" is the far and "b" the near marker of each of the three knuckle segments.
-_NYU_FINGER_JOINTS = ("tip", "distal", "dip", "middle", "pip", "proximal")
-_NYU_THUMB_JOINTS = ("tip", "distal", "ip", "proximal", "mcp", "metacarpal")
-_NYU_PALM_JOINTS = ("wrist_ulnar", "wrist_radial", "thumb_base", "palm_3", "palm", "palm_5")
+# Two labels per phalanx, from the tip inwards; each is named after the anatomical place that it is nearest to. The
+# thumb's innermost stays with the palm.
+_NYU_FINGER_JOINTS = ("tip", "distal", "dip", "middle", "pip", "mcp")
+_NYU_THUMB_JOINTS = ("tip", "distal", "ip", "mcp", "metacarpal", "cmc")
+_NYU_PALM_JOINTS = ("wrist_ulnar", "wrist_radial", "palm_distal", "palm_ulnar", "palm", "wrist")
+# A tree rooted at the wrist: the palm, then each digit at the nearest label of the palm.
+_NYU_PALM_BONES = ((35, 30), (35, 31), (35, 34), (34, 32), (34, 33), (33, 5), (32, 11), (32, 17), (32, 23), (31, 29))
 
 
 def _build_nyu() -> Skeleton:
@@ -48,12 +51,10 @@ def _build_nyu() -> Skeleton:
         names += [f"{finger}_{part}" for part in parts]
         fingers += [finger] * len(parts)
         bones += [(i + 1, i) for i in range(first, first + len(parts) - 1)]
-        bones.append((34, first + len(parts) - 1))
     names += list(_NYU_PALM_JOINTS)
     fingers += ["palm"] * len(_NYU_PALM_JOINTS)
-    bones += [(34, 30), (34, 31), (34, 32), (34, 33), (34, 35)]
     evaluated = (0, 3, 6, 9, 12, 15, 18, 21, 24, 25, 27, 30, 31, 32)
-    return Skeleton("nyu", tuple(names), tuple(bones), evaluated, tuple(fingers))
+    return Skeleton("nyu", tuple(names), (*bones, *_NYU_PALM_BONES), evaluated, tuple(fingers))
 
 
 def _build_icvl() -> Skeleton:

@@ -1,0 +1,223 @@
+"""The HDF5 store that every dataset ends in: crops with margin, joints, centres, subjects, in named splits.
+
+Layout, version 1. Root attributes: `format` ("lsps-store"), `version`, `skeleton`, `camera` (fx, fy, cx, cy, width,
+height), `source` (JSON: what made it). A split is a group named "DOMAIN/PART", DOMAIN being "synthetic" or "real" and
+PART "train", "validation" or "test", with equally long datasets:
+
+    depth      uint16 [N, R, R]  in units of DEPTH_UNIT_MM, 0 = no reading; R pixels show `extent_mm`
+    joints_mm  float32 [N, J, 3] camera space; NaN where a frame has no label
+    center_mm  float32 [N, 3]    of the crop, camera space
+    cube_mm    float32 [N]       side of the cube that a network sees
+    extent_mm  float32 [N]       side of the square that the stored crop shows: cube_mm with margin
+    subject    int32 [N]
+    frame      int64 [N]         the frame's number in its source
+
+The margin lets a crop turn about its axis and move without running out of pixels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import pathlib
+from collections.abc import Iterator
+
+import h5py
+import numpy as np
+
+from lsps_tf import skeleton
+from lsps_tf.camera import Camera
+from lsps_tf.errors import InputError
+
+FORMAT = "lsps-store"
+VERSION = 1
+DEPTH_UNIT_MM = 0.1
+MARGIN = 1.5
+DOMAINS = ("synthetic", "real")
+
+
+@dataclasses.dataclass(frozen=True)
+class StoreInfo:
+    """What holds for a whole store."""
+
+    skeleton: skeleton.Skeleton
+    camera: Camera
+    size: int
+    source: dict
+
+
+def stored_size(image_size: int) -> int:
+    """Pixels of a stored crop's side for a network's image size; the pixel pitch is the same."""
+    return int(round(image_size * MARGIN / 2)) * 2
+
+
+class Store:
+    """An open store. Use `open_store` or `create_store`."""
+
+    def __init__(self, file: h5py.File, path: pathlib.Path):
+        self._file = file
+        self._columns: dict[tuple[str, str], np.ndarray] = {}
+        self.path = path
+        attributes = file.attrs
+        self.info = StoreInfo(
+            skeleton=skeleton.SKELETONS[attributes["skeleton"]],
+            camera=Camera(*[float(v) for v in attributes["camera"][:4]], *[int(v) for v in attributes["camera"][4:]]),
+            size=int(attributes["size"]),
+            source=json.loads(attributes["source"]),
+        )
+
+    def splits(self) -> dict[str, int]:
+        """Frames per split."""
+        return {
+            f"{domain}/{part}": len(group["depth"])
+            for domain, parts in self._file.items()
+            for part, group in parts.items()
+        }
+
+    def count(self, split: str) -> int:
+        """Frames in a split, 0 where there is none."""
+        return len(self._file[split]["depth"]) if split in self._file else 0
+
+    def read(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
+        """Rows of a split in the order asked for; depth as float32 `depth_mm` [N, R, R], the rest as stored."""
+        group = self._require(split)
+        indices = np.asarray(indices, np.int64)
+        depth = np.empty((len(indices), self.info.size, self.info.size), np.uint16)
+        stored = group["depth"]
+        for row, index in enumerate(indices):
+            stored.read_direct(depth, np.s_[index], np.s_[row])
+        rows = {name: self.column(split, name)[indices] for name in _column_shapes(0) if name != "depth"}
+        return {"depth_mm": depth.astype(np.float32) * np.float32(DEPTH_UNIT_MM), **rows}
+
+    def column(self, split: str, name: str) -> np.ndarray:
+        """One column of a split, whole; kept in memory, so not for `depth`."""
+        if (split, name) not in self._columns:
+            self._columns[split, name] = self._require(split)[name][:]
+        return self._columns[split, name]
+
+    def append(self, split: str, rows: dict[str, np.ndarray]) -> None:
+        """Adds frames: `depth_mm` [N, R, R] and the other columns, in the units of the store."""
+        group = self._file.require_group(split)
+        self._columns.clear()
+        values = {name: rows[name] for name in _column_shapes(0) if name != "depth"}
+        values["depth"] = np.clip(np.rint(rows["depth_mm"] / DEPTH_UNIT_MM), 0, 65535)
+        shapes = _column_shapes(self.info.skeleton.num_joints, self.info.size)
+        for name, (dtype, shape) in shapes.items():
+            if name not in group:
+                chunk = (1, *shape) if name == "depth" else (1024, *shape)
+                options = {"compression": "lzf", "shuffle": True} if name == "depth" else {}
+                group.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=chunk, **options)
+            value = np.asarray(values[name])
+            if value.shape[1:] != shape:
+                raise ValueError(f"column {name} of {split} has rows of shape {value.shape[1:]}, not {shape}")
+            column = group[name]
+            start = len(column)
+            column.resize(start + len(value), axis=0)
+            column[start:] = value.astype(dtype)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _require(self, split: str) -> h5py.Group:
+        if split not in self._file:
+            known = ", ".join(self.splits()) or "none"
+            raise InputError(f"{self.path}: there is no split '{split}' in this store; it has: {known}")
+        return self._file[split]
+
+
+def open_store(path: str | pathlib.Path, mode: str = "r") -> Store:
+    """Opens a store for reading ("r") or for adding frames ("a").
+
+    Raises:
+        InputError: where the file is missing, no HDF5, cut short, no store, or of another version.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such store; check the path, or make one with --dataset sim")
+    try:
+        file = h5py.File(path, mode)
+    except OSError as error:
+        reason = "cut short" if "truncated" in str(error) else "no HDF5 file"
+        raise InputError(f"{path}: the store is {reason} and cannot be read; delete it and make it again") from error
+    try:
+        return Store(_checked(file, path), path)
+    except Exception:
+        file.close()
+        raise
+
+
+def _checked(file: h5py.File, path: pathlib.Path) -> h5py.File:
+    attributes = file.attrs
+    if attributes.get("format") != FORMAT:
+        raise InputError(f"{path}: this HDF5 file is no LSPS store; give one that this program wrote")
+    if attributes.get("version") != VERSION:
+        raise InputError(
+            f"{path}: the store has version {attributes.get('version')}, this program reads version {VERSION}; "
+            "delete it and make it again"
+        )
+    for name in ("skeleton", "camera", "size", "source"):
+        if name not in attributes:
+            raise InputError(f"{path}: the store lacks its attribute '{name}'; delete it and make it again")
+    for split, lengths in _lengths(file).items():
+        if len(set(lengths.values())) != 1 or set(lengths) != set(_column_shapes(0)):
+            raise InputError(f"{path}: the columns of split '{split}' do not match; delete the store and make it again")
+    return file
+
+
+def _lengths(file: h5py.File) -> dict[str, dict[str, int]]:
+    return {
+        f"{domain}/{part}": {name: len(column) for name, column in group.items()}
+        for domain, parts in file.items()
+        for part, group in parts.items()
+    }
+
+
+def create_store(path: str | pathlib.Path, skeleton_name: str, camera: Camera, size: int, source: dict) -> Store:
+    """Makes an empty store at `path` (its folder too) and opens it for adding frames."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = h5py.File(path, "w")
+    file.attrs["format"] = FORMAT
+    file.attrs["version"] = VERSION
+    file.attrs["skeleton"] = skeleton_name
+    file.attrs["camera"] = [camera.fx, camera.fy, camera.cx, camera.cy, camera.width, camera.height]
+    file.attrs["size"] = size
+    file.attrs["source"] = json.dumps(source, sort_keys=True)
+    return Store(file, path)
+
+
+@contextlib.contextmanager
+def growing_store(path: str | pathlib.Path) -> Iterator[pathlib.Path]:
+    """Gives the `.partial` path to write to; it takes the final name only when all went well.
+
+    An existing store is moved to the partial name first, so that what stands under the final name is always whole; a
+    partial one that a stop left behind goes on.
+    """
+    path = pathlib.Path(path)
+    partial = path.with_suffix(path.suffix + ".partial")
+    if path.exists():
+        path.replace(partial)
+    yield partial
+    partial.replace(path)
+
+
+def _column_shapes(num_joints: int, size: int = 0) -> dict[str, tuple[type, tuple[int, ...]]]:
+    return {
+        "depth": (np.uint16, (size, size)),
+        "joints_mm": (np.float32, (num_joints, 3)),
+        "center_mm": (np.float32, (3,)),
+        "cube_mm": (np.float32, ()),
+        "extent_mm": (np.float32, ()),
+        "subject": (np.int32, ()),
+        "frame": (np.int64, ()),
+    }

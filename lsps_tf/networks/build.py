@@ -1,0 +1,173 @@
+"""The whole set of networks and what shares what."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from tensorflow import keras
+
+from lsps_tf.config import NetworkConfig
+from lsps_tf.errors import InputError
+from lsps_tf.networks.depth_vae import Encoder, Generator, residual_blocks
+from lsps_tf.networks.discriminator import Discriminator, PosteriorHead, realism_head, strided_convolutions
+from lsps_tf.networks.layers import apply_together
+from lsps_tf.networks.mapping import Mapping
+from lsps_tf.networks.pose_vae import PoseDecoder, PoseEncoder
+
+DOMAINS = ("synthetic", "real")
+DEPTH_LATENT_STRIDE = 4
+
+
+Tensors = dict[str, tf.Tensor]
+
+
+class Networks(tf.Module):
+    """All networks of figure 2, built. Made by `build_networks`.
+
+    Attributes:
+        config: their sizes.
+        image_size: S, pixels of an image's side.
+        pose_encoder, pose_decoder: E_y and G_y.
+        encoders, generators, discriminators: per domain, "synthetic" and "real".
+        posterior: P's last layer, which applies to the features of either discriminator.
+        mapping: M.
+    """
+
+    def __init__(self, config: NetworkConfig, image_size: int, seed: int):
+        super().__init__(name="networks")
+        self.config = config
+        self.image_size = image_size
+        self.pose_encoder = PoseEncoder(config.pose_hidden, config.pose_latent, seed)
+        self.pose_decoder = PoseDecoder(config.pose_hidden, config.num_joints, seed)
+        self.encoders = _build_encoders(config, seed)
+        self.generators = _build_generators(config, seed)
+        self.discriminators = _build_discriminators(config, seed)
+        self.posterior = PosteriorHead(config.pose_latent, seed)
+        self.mapping = Mapping((*config.mapping_widths, config.encoder_widths[-1]), seed)
+
+    def encode(self, images: Tensors, domains: dict[str, str]) -> Tensors:
+        """E of several sets of images in one go; the layers that the domains share run once.
+
+        Args:
+            images: normalised depth [B, S, S, 1] by any names.
+            domains: by the same names, whose encoder takes them.
+
+        Returns:
+            By the same names the means of q(z|x), [B, S/4, S/4, C].
+        """
+        return apply_together(self.encoders["real"].shared, _apply_private(self.encoders, images, domains))
+
+    def generate(self, depth_latents: Tensors, targets: dict[str, tuple[str, str]]) -> Tensors:
+        """G of several sets of latents in one go; the shared layers run once per latent, whatever it becomes.
+
+        Args:
+            depth_latents: [B, S/4, S/4, C] by any names.
+            targets: by the name of each result the latent to take and the domain whose generator takes it.
+
+        Returns:
+            Normalised depth [B, S, S, 1] by the names of `targets`.
+        """
+        hidden = apply_together(self.generators["real"].shared, depth_latents)
+        parts = {name: hidden[source] for name, (source, _) in targets.items()}
+        return _apply_private(self.generators, parts, {name: domain for name, (_, domain) in targets.items()})
+
+    def discriminator_features(self, images: Tensors, domains: dict[str, str]) -> Tensors:
+        """D_phi of equation 8 of several sets of images [B, S, S, 1] in one go, by their names: [B, h, w, C]."""
+        return apply_together(self.discriminators["real"].shared, _apply_private(self.discriminators, images, domains))
+
+    def predict_latent(self, image: tf.Tensor, domain: str) -> tf.Tensor:
+        """P of that domain: normalised depth [B, S, S, 1] to the pose latent [B, Z]."""
+        return self.posterior(self.discriminators[domain].features(image))
+
+    def predict_joints(self, image: tf.Tensor, domain: str) -> tf.Tensor:
+        """P_r = G_y(P(x)) (section 3; "real" is what is deployed): depth [B, S, S, 1] to joints [B, J, 3], half cubes."""
+        return self.decode_pose(self.predict_latent(image, domain))
+
+    def decode_pose(self, pose_latent: tf.Tensor) -> tf.Tensor:
+        """G_y: pose latent [B, Z] to joints [B, J, 3] in half cubes."""
+        return tf.reshape(self.pose_decoder(pose_latent), (-1, self.config.num_joints, 3))
+
+    def encode_pose(self, joints: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """E_y: joints [B, J, 3] in half cubes to the mean [B, Z] and the standard deviation [B, Z] of q(z_y|y)."""
+        return self.pose_encoder(tf.reshape(joints, (-1, 3 * self.config.num_joints)))
+
+
+def build_networks(config: NetworkConfig, image_size: int, seed: int) -> Networks:
+    """All networks with their variables; the same arguments give the same weights.
+
+    Args:
+        config: sizes (tables 2 to 4).
+        image_size: S, pixels of an image's side, divisible by 4.
+        seed: the run's seed of initial weights.
+
+    Raises:
+        InputError: where the sizes do not fit each other or the image.
+    """
+    _check(config, image_size)
+    networks = Networks(config, image_size, seed)
+    image = keras.Input((image_size, image_size, 1))
+    pose_latent = keras.Input((config.pose_latent,))
+    networks.pose_encoder(keras.Input((3 * config.num_joints,)))
+    networks.pose_decoder(pose_latent)
+    mapped = networks.mapping(pose_latent)
+    for domain in DOMAINS:
+        latent = networks.encoders[domain](image)
+        if mapped.shape != latent.shape:
+            raise InputError(
+                f"mapping_widths: M ends in {mapped.shape[1:]} but the depth latent of a {image_size} pixel image is "
+                f"{latent.shape[1:]}; one more or one fewer width doubles or halves M's output"
+            )
+        networks.generators[domain](latent)
+        networks.discriminators[domain](image)
+        networks.posterior(networks.discriminators[domain].features(image))
+    return networks
+
+
+def _apply_private(networks: dict[str, keras.Model], parts: Tensors, domains: dict[str, str]) -> Tensors:
+    outputs = {}
+    for domain in DOMAINS:
+        own = {name: part for name, part in parts.items() if domains[name] == domain}
+        if own:
+            outputs.update(apply_together(networks[domain].private, own))
+    return outputs
+
+
+def _check(config: NetworkConfig, image_size: int) -> None:
+    convolutions = len(config.discriminator_widths)
+    if len(config.encoder_widths) != 3:
+        raise InputError(f"encoder_widths: {len(config.encoder_widths)} widths given, table 4 has three")
+    if image_size % DEPTH_LATENT_STRIDE:
+        raise InputError(f"image_size: {image_size} is not divisible by {DEPTH_LATENT_STRIDE}")
+    if config.residual_width % config.residual_groups:
+        raise InputError(f"residual_width: {config.residual_width} is not divisible by {config.residual_groups} groups")
+    if not 0 < config.discriminator_private < convolutions:
+        raise InputError(
+            f"discriminator_private: {config.discriminator_private} of {convolutions} convolutions; at least one must "
+            "be private and one shared"
+        )
+    if not config.mapping_widths or min(config.private_blocks, config.shared_blocks) < 1:
+        raise InputError("mapping_widths, private_blocks and shared_blocks must hold at least one layer each")
+    if -(-image_size // 2**convolutions) < 2:
+        raise InputError(
+            f"discriminator_widths: {convolutions} halvings leave less than 2x2 of {image_size} pixels, which the heads "
+            "need; use fewer widths"
+        )
+
+
+def _build_encoders(config: NetworkConfig, seed: int) -> dict[str, Encoder]:
+    blocks = residual_blocks("encoder_shared", config.shared_blocks, config, seed)
+    shared = keras.Sequential(blocks, name="encoder_shared")
+    return {domain: Encoder(f"encoder_{domain}", config, shared, seed) for domain in DOMAINS}
+
+
+def _build_generators(config: NetworkConfig, seed: int) -> dict[str, Generator]:
+    blocks = residual_blocks("generator_shared", config.shared_blocks, config, seed)
+    shared = keras.Sequential(blocks, name="generator_shared")
+    return {domain: Generator(f"generator_{domain}", config, shared, seed) for domain in DOMAINS}
+
+
+def _build_discriminators(config: NetworkConfig, seed: int) -> dict[str, Discriminator]:
+    private = config.discriminator_private
+    layers = strided_convolutions("discriminator_shared", config.discriminator_widths[private:], private + 1, seed)
+    shared = keras.Sequential(layers, name="discriminator_shared")
+    head = realism_head(seed)
+    return {domain: Discriminator(f"discriminator_{domain}", config, shared, head, seed) for domain in DOMAINS}

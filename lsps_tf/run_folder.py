@@ -1,0 +1,201 @@
+"""A run's folder: its resolved settings, the weights after each stage, and how to load the result.
+
+settings.json            everything the run was asked for, resolved
+weights/STAGE.h5         all networks' weights after a stage, plain arrays by name
+checkpoints/STAGE/       what a stopped stage goes on from (weights, optimizers, position)
+metrics.jsonl            a line per logged step
+tensorboard/, pictures/  the same for the eye
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import h5py
+
+from lsps_tf import skeleton
+from lsps_tf.config import Config
+from lsps_tf.errors import InputError
+from lsps_tf.files import atomic_path, write_json
+from lsps_tf.networks import Networks, build_networks
+
+FORMAT = "lsps-run"
+VERSION = 1
+METHODS = ("lsps", "synthetic-only", "real")
+# The stages of each method, in order. The last one's weights are the result.
+STAGES = {
+    "lsps": ("pose", "depth", "posterior"),
+    "synthetic-only": ("pose", "regression"),
+    "real": ("pose", "regression"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSettings:
+    """Everything a run was asked for.
+
+    Attributes:
+        config: sizes, weights and schedule.
+        method: one of METHODS.
+        skeleton: name of the joints' layout.
+        dataset: as given, such as "sim".
+        store: path of the HDF5 store.
+        sensor: the simulator's sensor model, "" for recorded data.
+        labels: fraction of the real labels that the run may use.
+        stages: what the run trains, in order.
+        pretrained: a run folder whose weights it starts from, "" for none.
+        pretrained_stage: the stage of that run.
+    """
+
+    config: Config
+    method: str
+    skeleton: str
+    dataset: str
+    store: str
+    sensor: str = ""
+    labels: float = 0.0
+    stages: tuple[str, ...] = ()
+    pretrained: str = ""
+    pretrained_stage: str = ""
+
+    @property
+    def domain(self) -> str:
+        """The domain whose trunk predicts real frames; synthetic-only never sees the real one."""
+        return "synthetic" if self.method == "synthetic-only" else "real"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"format": FORMAT, "version": VERSION, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> RunSettings:
+        fields = {field.name for field in dataclasses.fields(cls)}
+        named = {name: value for name, value in values.items() if name in fields}
+        return cls(**{**named, "config": Config.from_dict(values["config"]), "stages": tuple(values["stages"])})
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A loaded run: its settings, and the networks with the weights of its last finished stage."""
+
+    directory: pathlib.Path
+    settings: RunSettings
+    networks: Networks
+
+    @property
+    def config(self) -> Config:
+        return self.settings.config
+
+    @property
+    def skeleton(self) -> skeleton.Skeleton:
+        return skeleton.SKELETONS[self.settings.skeleton]
+
+    @property
+    def domain(self) -> str:
+        return self.settings.domain
+
+    @property
+    def store_path(self) -> pathlib.Path:
+        return pathlib.Path(self.settings.store)
+
+
+def settings_path(directory: str | pathlib.Path) -> pathlib.Path:
+    return pathlib.Path(directory) / "settings.json"
+
+
+def weights_path(directory: str | pathlib.Path, stage: str) -> pathlib.Path:
+    return pathlib.Path(directory) / "weights" / f"{stage}.h5"
+
+
+def write_settings(directory: str | pathlib.Path, settings: RunSettings) -> None:
+    """Writes `settings.json`."""
+    write_json(settings_path(directory), settings.to_dict())
+
+
+def read_settings(directory: str | pathlib.Path) -> RunSettings:
+    """Reads `settings.json`; InputError where it is missing, damaged or of another version."""
+    path = settings_path(directory)
+    if not path.is_file():
+        raise InputError(f"{directory}: this is no run folder (it has no settings.json); give one that a run made")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["format"] != FORMAT or values["version"] != VERSION:
+            raise InputError(
+                f"{path}: made by version {values['version']} of {values['format']}, this program reads version "
+                f"{VERSION} of {FORMAT}; train again"
+            )
+        return RunSettings.from_dict(values)
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: the settings are damaged ({error}); train again in a new folder") from error
+
+
+def load_run(directory: str | pathlib.Path) -> Run:
+    """Loads a finished run.
+
+    Raises:
+        InputError: where the folder is no run, the run is not finished, or its weights do not fit its settings.
+    """
+    directory = pathlib.Path(directory)
+    settings = read_settings(directory)
+    path = weights_path(directory, STAGES[settings.method][-1])
+    if not path.is_file():
+        raise InputError(
+            f"{directory}: the run is not finished; go on with: python training/run.py --run-dir {directory} --resume"
+        )
+    networks = build_networks(settings.config.network, settings.config.data.image_size, seed=0)
+    load_weights(networks, path)
+    return Run(directory, settings, networks)
+
+
+def save_weights(networks: Networks, path: str | pathlib.Path) -> None:
+    """Writes every network's weights as plain arrays by name, shared ones once."""
+    with atomic_path(path) as partial, h5py.File(partial, "w") as file:
+        for name, variable in _named_variables(networks).items():
+            file.create_dataset(name, data=variable.numpy())
+
+
+def load_weights(networks: Networks, path: str | pathlib.Path, prefix: str = "") -> None:
+    """Reads what `save_weights` wrote; with `prefix` only the networks whose name starts so ("pose_").
+
+    Raises:
+        InputError: where the file is missing, damaged, or of networks of other sizes; no weight is changed then.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there are no such weights; check the run folder")
+    variables = {name: v for name, v in _named_variables(networks).items() if name.startswith(prefix)}
+    try:
+        with h5py.File(path, "r") as file:
+            values = {name: file[name][...] for name in variables}
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path}: the weights are damaged or of other networks ({error}); train again") from error
+    for name, variable in variables.items():
+        if tuple(variable.shape) != values[name].shape:
+            raise InputError(
+                f"{path}: '{name}' has shape {values[name].shape} but these settings need {tuple(variable.shape)}; "
+                "the weights belong to a run with another preset or skeleton"
+            )
+    for name, variable in variables.items():
+        variable.assign(values[name])
+
+
+def _named_variables(networks: Networks) -> dict[str, Any]:
+    parts = {
+        "pose_encoder": networks.pose_encoder,
+        "pose_decoder": networks.pose_decoder,
+        "mapping": networks.mapping,
+        "posterior": networks.posterior,
+    }
+    for kind in ("encoders", "generators", "discriminators"):
+        parts.update({f"{kind}/{domain}": part for domain, part in sorted(getattr(networks, kind).items())})
+    named, seen = {}, set()
+    for part, network in parts.items():
+        for number, variable in enumerate(network.variables):
+            if id(variable) not in seen:
+                seen.add(id(variable))
+                named[f"{part}/{number:03d}"] = variable
+    return named

@@ -1,0 +1,30 @@
+import pytest
+
+from lsps_tf import skeleton
+
+
+@pytest.mark.parametrize("name", sorted(skeleton.SKELETONS))
+def test_bones_form_a_tree_over_all_joints(name):
+    body = skeleton.SKELETONS[name]
+    children = [child for _, child in body.bones]
+    assert len(set(children)) == len(children) == body.num_joints - 1
+    parent = {child: first for first, child in body.bones}
+    (root,) = set(range(body.num_joints)) - set(children)
+    for joint in range(body.num_joints):
+        for _ in range(body.num_joints):
+            joint = parent.get(joint, joint)
+        assert joint == root
+    assert body.joint_names[root] == {"nyu": "wrist", "icvl": "palm"}[name]
+
+
+def test_names_are_unique_and_the_orders_are_the_benchmarks():
+    for body in skeleton.SKELETONS.values():
+        assert len(set(body.joint_names)) == len(body.finger_of) == body.num_joints
+    assert (skeleton.NYU.num_joints, skeleton.ICVL.num_joints) == (36, 16)
+    assert skeleton.NYU.evaluated == (0, 3, 6, 9, 12, 15, 18, 21, 24, 25, 27, 30, 31, 32)
+
+
+def test_icvl_joints_come_from_the_same_fingers_of_nyu():
+    for joint, source in enumerate(skeleton.ICVL_FROM_NYU):
+        assert skeleton.ICVL.finger_of[joint] == skeleton.NYU.finger_of[source]
+        assert skeleton.ICVL.joint_names[joint].endswith("tip") == skeleton.NYU.joint_names[source].endswith("tip")

@@ -1,0 +1,122 @@
+"""The command line of `training/run.py`: its own options, and every setting by its name."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+from typing import Any, NoReturn
+
+from lsps_tf.config import PRESETS, Config, setting_fields
+from lsps_tf.errors import InputError
+from lsps_tf.run_folder import METHODS, STAGES
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All options; those that were not given stay out of the namespace, so that --resume can tell."""
+    parser = _Parser(
+        prog="run.py",
+        description="Train LSPS, or one of the methods it is compared with, and evaluate the result.",
+        argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--dataset", metavar="sim|nyu|icvl|PATH.h5", help="what to train on")
+    parser.add_argument("--preset", choices=sorted(PRESETS), help="sizes and schedule to start from (default: compact)")
+    parser.add_argument("--method", choices=METHODS, help="default: lsps")
+    parser.add_argument(
+        "--labels", type=float, metavar="FRACTION", help="of the real labels (default: 0; of --method real: 1)"
+    )
+    parser.add_argument("--stages", metavar="A,B", help=f"stages to train, of {', '.join(_all_stages())}")
+    parser.add_argument("--run-dir", metavar="DIR", help="default: a new folder under runs/")
+    parser.add_argument("--resume", action="store_true", help="go on where the run in --run-dir stopped")
+    parser.add_argument("--data-root", metavar="DIR", help="where stores are kept (default: data)")
+    parser.add_argument("--pretrained", metavar="DIR", help="start from the weights of another run")
+    parser.add_argument("--pretrained-stage", metavar="STAGE", help="after which of its stages (default: depth)")
+    parser.add_argument("--sensor", metavar="NAME", help="the simulator's sensor (default: structured-light)")
+    parser.add_argument("--sim-synthetic-frames", type=int, metavar="N", help="simulated frames with labels")
+    parser.add_argument("--sim-real-frames", type=int, metavar="N", help="simulated sensor frames to train on")
+    parser.add_argument(
+        "--sim-test-frames", type=int, metavar="N", help="simulated frames each to validate and test on"
+    )
+    settings = parser.add_argument_group("settings (their defaults are the preset's)")
+    for name, field in setting_fields().items():
+        settings.add_argument(_option(name), type=_reader(field), metavar="X", help=field.metadata["help"])
+    return parser
+
+
+def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:
+    """The options that were given, by name. Exits with 2 and one line on anything else."""
+    parser = build_parser()
+    namespace, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        raise InputError(_unknown(parser, unknown[0]))
+    return vars(namespace)
+
+
+def resolve_config(given: dict[str, Any]) -> Config:
+    """The preset with the given settings; InputError where a value is out of range."""
+    config = PRESETS[given.get("preset", "compact")]
+    config = config.replace(**{name: given[name] for name in setting_fields() if name in given})
+    check_config(config)
+    return config
+
+
+_AT_LEAST_ZERO = ("rotation_degrees", "translation_mm", "seed", "intra_op_threads", "inter_op_threads")
+_CHOICES = {"decay": ("none", "cosine", "halving")}
+
+
+def check_config(config: Config) -> None:
+    """Raises InputError where a number has no meaning; what networks need of each other they check themselves."""
+    for group in (config.data, config.network, config.training, config.weights):
+        for field in dataclasses.fields(group):
+            value = getattr(group, field.name)
+            choices = _CHOICES.get(field.name)
+            if isinstance(value, str):
+                if choices and value not in choices:
+                    raise InputError(f"{_option(field.name)} {value}: choose one of {', '.join(choices)}")
+                continue
+            smallest = min(value, default=0) if isinstance(value, tuple) else value
+            zero_allowed = field.name in _AT_LEAST_ZERO or group is config.weights
+            if not (smallest > 0 or (zero_allowed and smallest == 0)):
+                raise InputError(
+                    f"{_option(field.name)} {value}: it must be {'at least' if zero_allowed else 'above'} 0"
+                )
+    if config.training.matching_batch > config.training.posterior_batch:
+        raise InputError(
+            f"--matching-batch {config.training.matching_batch}: it is a part of --posterior-batch "
+            f"{config.training.posterior_batch} and cannot be larger"
+        )
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _reader(field: dataclasses.Field) -> Any:
+    if isinstance(field.default, tuple):
+        return _integers
+    return type(field.default)
+
+
+def _integers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no list of whole numbers such as 16,32,64") from None
+
+
+def _all_stages() -> list[str]:
+    return list(dict.fromkeys(stage for stages in STAGES.values() for stage in stages))
+
+
+def _unknown(parser: argparse.ArgumentParser, argument: str) -> str:
+    known = [option for action in parser._actions for option in action.option_strings]
+    nearest = difflib.get_close_matches(argument.split("=")[0], known, n=1, cutoff=0.0)[0]
+    return f"unknown setting '{argument}'; the nearest one is '{nearest}'"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises its errors, so that they end in one line as all others do."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(message)

@@ -1,0 +1,184 @@
+"""What happens around the steps of a stage: progress, logs, pictures, checkpoints, and a clean stop."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+from tqdm import tqdm
+
+from lsps_tf import draw
+from lsps_tf.files import atomic_path
+from training.stage import Stage
+
+
+class StageCallback(keras.callbacks.Callback):
+    """A callback that knows the stage's own step, which a resumed run does not start at 0."""
+
+    # Tells fit to hand over tensors: turning every step's logs into NumPy would wait for the device each time.
+    _supports_tf_logs = True
+
+    def __init__(self, step: tf.Variable, every: int = 1):
+        super().__init__()
+        self.step, self.every = step, every
+
+    def due(self) -> bool:
+        return int(self.step) % self.every == 0
+
+
+class Position(StageCallback):
+    """Counts the steps; comes first, so that the others see the new count."""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.step.assign_add(1)
+
+
+class Progress(StageCallback):
+    """A bar with the rate and the time left."""
+
+    def __init__(self, step: tf.Variable, name: str, total: int, shown: str):
+        super().__init__(step)
+        self.name, self.total, self.shown = name, total, shown
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.bar = tqdm(
+            total=self.total,
+            initial=int(self.step),
+            desc=f"{self.name:<10}",
+            unit="step",
+            mininterval=1.0,
+            smoothing=0.1,
+        )
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.bar.update(1)
+        if int(self.step) % 50 == 0:
+            self.bar.set_postfix({self.shown: f"{float(logs[self.shown]):.4g}"}, refresh=False)
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.bar.close()
+
+
+class MetricsLog(StageCallback):
+    """Means of every term since the last line, to `metrics.jsonl` and to TensorBoard."""
+
+    def __init__(self, step: tf.Variable, every: int, stage_name: str, total: int, run_dir: pathlib.Path):
+        super().__init__(step, every)
+        self.stage_name, self.total, self.run_dir = stage_name, total, run_dir
+        self.path = run_dir / "metrics.jsonl"
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._forget_later_lines()
+        self.writer = tf.summary.create_file_writer(str(self.run_dir / "tensorboard" / self.stage_name))
+        self.started = time.monotonic()
+        self.model.reset_metrics()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if not self.due() and int(self.step) != self.total:
+            return
+        terms = {name: float(value) for name, value in sorted(logs.items())}
+        line = {"stage": self.stage_name, "step": int(self.step), "seconds": round(time.monotonic() - self.started, 2)}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**line, **terms}) + "\n")
+        with self.writer.as_default(step=int(self.step)):
+            for name, value in terms.items():
+                tf.summary.scalar(name, value)
+        self.model.reset_metrics()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.writer.close()
+
+    def _forget_later_lines(self) -> None:
+        """Drops what a run that was killed after its last checkpoint wrote; those steps are done again."""
+        if not self.path.exists():
+            return
+        lines = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+        kept = [line for line in lines if line["stage"] != self.stage_name or line["step"] <= int(self.step)]
+        with atomic_path(self.path) as partial:
+            partial.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+
+
+class Pictures(StageCallback):
+    """Picture grids of the depth stage, to `pictures/` and to TensorBoard."""
+
+    def __init__(self, step: tf.Variable, every: int, total: int, run_dir: pathlib.Path, batch: dict[str, Any]):
+        super().__init__(step, every)
+        self.total, self.run_dir, self.batch = total, run_dir, batch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if not self.due() and int(self.step) != self.total:
+            return
+        grid = draw.picture_grid(depth_pictures(self.model, self.batch))
+        path = self.run_dir / "pictures" / f"depth-{int(self.step):07d}.png"
+        with atomic_path(path) as partial:
+            grid.save(partial, format="PNG")
+        with tf.summary.create_file_writer(str(self.run_dir / "tensorboard" / "depth")).as_default():
+            png = tf.io.decode_png(path.read_bytes(), channels=3)
+            tf.summary.image("pictures", png[None], step=int(self.step))
+
+
+def depth_pictures(stage: Stage, raw: dict[str, Any]) -> dict[str, Any]:
+    """Rows of images [B, S, S] in [-1, 1]: input, reconstruction, translation and cycle of both domains, and M's."""
+    outputs = stage.forward(stage.prepare(raw))
+    rows = {}
+    for domain, other in (("synthetic", "real"), ("real", "synthetic")):
+        rows[f"{domain}"] = outputs["image"][domain]
+        rows[f"{domain}, reconstructed"] = outputs["reconstruction"][domain]
+        rows[f"{domain} to {other}"] = outputs["translation"][other]
+        rows[f"{domain} to {other} and back"] = outputs["cycle"][domain]
+    rows["synthetic, from its pose by M"] = outputs["rendering"]["synthetic"]
+    return {name: images[..., 0].numpy() for name, images in rows.items()}
+
+
+class Checkpoints(StageCallback):
+    """Saves what the stage goes on from: every so often, and whenever it stops."""
+
+    def __init__(self, step: tf.Variable, every: int, save: Callable[[], None]):
+        super().__init__(step, every)
+        self.save = save
+        self.saved_at = -1
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.due():
+            self._save()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self._save()
+
+    def _save(self) -> None:
+        if self.saved_at != int(self.step):
+            self.save()
+            self.saved_at = int(self.step)
+
+
+class CleanStop(keras.callbacks.Callback):
+    """Turns Ctrl-C and SIGTERM into a stop after the step at hand; a second Ctrl-C stops at once."""
+
+    _supports_tf_logs = True
+
+    def __init__(self):
+        super().__init__()
+        self.asked = False
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.asked:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.asked = True

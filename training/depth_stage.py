@@ -1,0 +1,199 @@
+"""The depth stage: the shared latent space of equation 2, with the mapping M."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from lsps_tf import losses
+from lsps_tf.config import LossWeights
+from lsps_tf.networks import DOMAINS, Networks, apply_together
+from training.stage import Batch, Stage, noise_seeds, unique_variables
+
+GENERATORS, DISCRIMINATORS = "eq2_generators", "eq2_discriminators"
+OTHER = {"synthetic": "real", "real": "synthetic"}
+# Where a domain's frames with poses are in the batch (equations 6 and 7; section 3.3 for the real ones).
+PAIRS = {"synthetic": "synthetic", "real": "labelled"}
+# Whose encoder or discriminator takes the images of a batch.
+DOMAIN_OF = {"synthetic": "synthetic", "real": "real", "labelled": "real"}
+_NOISES = (
+    *(f"latent_{name}" for name in DOMAIN_OF),
+    *(f"pose_{domain}" for domain in DOMAINS),
+    *(f"cycle_{domain}" for domain in DOMAINS),
+)
+
+Tensors = dict[str, tf.Tensor]
+
+
+class DepthStage(Stage):
+    """Trains all but the pose VAE with equation 2.
+
+    The generators' player moves E_s, E_r, G_s, G_r and M and minimises equations 3, 4, 5 and 6. The discriminators'
+    player moves D_s, D_r and P and minimises its side of equations 4 and 6 (M's renderings are fakes too), and
+    L_POS(D_s, D_r, P), equations 7 and 8: so the regression shapes the discriminators' layers, and E and G get no
+    gradient from the feature matching. E_y is frozen. A lambda_8_depth of 0 skips the matching's share of the work.
+
+    With "labelled" in the batch, L_MAP_r and L_POS_r of section 3.3 join in.
+
+    One forward pass serves both players: the inner tape starts at the discriminators, so their gradient ends at the
+    images, and layers that the domains share run once for both.
+    """
+
+    def __init__(self, networks: Networks, lambdas: LossWeights, prepare: Callable[[Any], Batch] | None = None):
+        super().__init__(networks, lambdas, _term_names(), prepare)
+        self.generator_variables = unique_variables(
+            *networks.encoders.values(), *networks.generators.values(), networks.mapping
+        )
+        self.discriminator_variables = unique_variables(*networks.discriminators.values(), networks.posterior)
+
+    def compile(
+        self,
+        generator_optimizer: keras.optimizers.Optimizer,
+        discriminator_optimizer: keras.optimizers.Optimizer,
+        **options: Any,
+    ) -> None:
+        """One optimizer per player."""
+        super().compile(**options)
+        self.generator_optimizer = generator_optimizer
+        self.discriminator_optimizer = discriminator_optimizer
+
+    def train_step(self, raw: Any) -> Tensors:
+        batch = self.prepare(raw)
+        with tf.GradientTape(watch_accessed_variables=False) as generator_tape:
+            generator_tape.watch(self.generator_variables)
+            outputs = self.forward(batch)
+            with tf.GradientTape(watch_accessed_variables=False) as discriminator_tape:
+                discriminator_tape.watch(self.discriminator_variables)
+                verdicts = self.discriminate(outputs)
+                discriminator_terms = self.discriminator_losses(outputs, verdicts)
+                generator_terms = self.generator_losses(outputs, verdicts)
+                totals = losses.shared_latent_space_loss(generator_terms, discriminator_terms, self.lambdas)
+        gradients = generator_tape.gradient(totals[0], self.generator_variables)
+        self.generator_optimizer.apply_gradients(zip(gradients, self.generator_variables))
+        gradients = discriminator_tape.gradient(totals[1], self.discriminator_variables)
+        self.discriminator_optimizer.apply_gradients(zip(gradients, self.discriminator_variables))
+        return self.log({**generator_terms, **discriminator_terms, GENERATORS: totals[0], DISCRIMINATORS: totals[1]})
+
+    def forward(self, batch: Batch) -> dict[str, Tensors]:
+        """What the encoders, the generators and M make of a batch.
+
+        Returns:
+            `image` x, `mean` and `latent` of q(z|x), by batch name; `pose_latent` z_y and `mapped` M(z_y), by domain
+            of the pair; `made`, images by "SOURCE_to_DOMAIN", where the source is a domain's image or its "pose";
+            `cycle_mean`, encodings of the translated images, and `cycle`, their way back, by domain of the original.
+        """
+        nets = self.networks
+        seeds = noise_seeds(batch["seed"], _NOISES)
+        pairs = {domain: name for domain, name in PAIRS.items() if name in batch}
+        image = {name: batch[name]["image"] for name in DOMAIN_OF if name in batch}
+        mean = nets.encode(image, DOMAIN_OF)
+        latent = {name: _sample(mean[name], seeds[f"latent_{name}"]) for name in mean}
+        pose_latent = {
+            domain: self._sample_pose(batch[name]["joints"], seeds[f"pose_{domain}"]) for domain, name in pairs.items()
+        }
+        mapped = apply_together(nets.mapping, pose_latent)
+        made = self._generate(latent, mapped)
+        translated = {domain: made[f"{domain}_to_{OTHER[domain]}"] for domain in DOMAINS}
+        cycle_mean = nets.encode(translated, OTHER)
+        cycle_latent = {domain: _sample(cycle_mean[domain], seeds[f"cycle_{domain}"]) for domain in DOMAINS}
+        return {
+            "image": image,
+            "mean": mean,
+            "latent": latent,
+            "pose_latent": pose_latent,
+            "mapped": mapped,
+            "made": made,
+            "cycle_mean": cycle_mean,
+            "cycle": nets.generate(cycle_latent, {domain: (domain, domain) for domain in DOMAINS}),
+        }
+
+    def discriminate(self, outputs: dict[str, Tensors]) -> dict[str, Tensors]:
+        """What D and P say of the images of `forward`: `features` and `logits` by name, P's `posterior` by domain."""
+        nets = self.networks
+        images = {**outputs["image"], **outputs["made"]}
+        if not self.lambdas.lambda_8_depth:
+            images = {name: image for name, image in images.items() if not _is_reconstruction(name)}
+        domains = {name: DOMAIN_OF.get(name, name.rpartition("_")[2]) for name in images}
+        features = nets.discriminator_features(images, domains)
+        judged = {name: part for name, part in features.items() if not _is_reconstruction(name)}
+        paired = {domain: features[PAIRS[domain]] for domain in outputs["pose_latent"]}
+        return {
+            "features": features,
+            "logits": apply_together(nets.discriminators["real"].head, judged),
+            "posterior": apply_together(nets.posterior, paired),
+        }
+
+    def generator_losses(self, outputs: dict[str, Tensors], verdicts: dict[str, Tensors]) -> Tensors:
+        """Raw terms that E, G and M minimise: equations 3 to 6."""
+        made, logits, terms = outputs["made"], verdicts["logits"], {}
+        for domain in DOMAINS:
+            image = outputs["image"][domain]
+            vae = losses.depth_vae_loss(outputs["mean"][domain], made[f"{domain}_to_{domain}"], image)
+            cycle = losses.cycle_loss(outputs["cycle_mean"][domain], outputs["cycle"][domain], image)
+            terms.update(_named(f"eq3_vae_{domain}", vae))
+            terms[f"eq4_gan_{domain}_generator"] = losses.gan_generator_loss(logits[f"{OTHER[domain]}_to_{domain}"])
+            terms.update(_named(f"eq5_cycle_{domain}", cycle))
+        for domain, mapped in outputs["mapped"].items():
+            pair, rendered = PAIRS[domain], f"pose_to_{domain}"
+            mapping = losses.mapping_loss(
+                mapped, outputs["latent"][pair], made[rendered], outputs["image"][pair], logits[rendered]
+            )
+            terms.update(_named(f"eq6_mapping_{domain}", mapping))
+        return terms
+
+    def discriminator_losses(self, outputs: dict[str, Tensors], verdicts: dict[str, Tensors]) -> Tensors:
+        """Raw terms that D and P minimise: their side of equations 4 and 6, and equations 7 and 8."""
+        logits, features, terms = verdicts["logits"], verdicts["features"], {}
+        for domain in DOMAINS:
+            terms[f"eq4_gan_{domain}_discriminator"] = losses.gan_discriminator_loss(
+                logits[domain], logits[f"{OTHER[domain]}_to_{domain}"]
+            )
+            if self.lambdas.lambda_8_depth:
+                terms[f"eq8_features_{domain}_matching"] = losses.feature_matching_loss(
+                    features[f"{domain}_to_synthetic"], features[f"{domain}_to_real"]
+                )
+        for domain, predicted in verdicts["posterior"].items():
+            terms[f"eq6_mapping_{domain}_discriminator"] = losses.gan_discriminator_loss(
+                None, logits[f"pose_to_{domain}"]
+            )
+            terms[f"eq7_posterior_{domain}_regression"] = losses.posterior_loss(
+                predicted, outputs["pose_latent"][domain]
+            )
+        return terms
+
+    def _generate(self, latent: Tensors, mapped: Tensors) -> Tensors:
+        latents = {**{domain: latent[domain] for domain in DOMAINS}, **_named("pose", mapped)}
+        targets = {f"{source}_to_{target}": (source, target) for source in DOMAINS for target in DOMAINS}
+        targets.update({f"pose_to_{domain}": (f"pose_{domain}", domain) for domain in mapped})
+        return self.networks.generate(latents, targets)
+
+    def _sample_pose(self, joints: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """A sample of q(z_y|y) of the frozen pose encoder."""
+        posterior = losses.pose_posterior(*self.networks.encode_pose(joints))
+        return tf.stop_gradient(posterior.sample(seed=seed))
+
+
+def _sample(mean: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    return losses.depth_posterior(mean).sample(seed=seed)
+
+
+def _named(prefix: str, parts: Tensors) -> Tensors:
+    return {f"{prefix}_{name}": part for name, part in parts.items()}
+
+
+def _is_reconstruction(name: str) -> bool:
+    source, _, target = name.partition("_to_")
+    return source == target
+
+
+def _term_names() -> list[str]:
+    per_domain = (
+        *("eq3_vae_{}_kl", "eq3_vae_{}_nll", "eq4_gan_{}_generator", "eq4_gan_{}_discriminator"),
+        *("eq5_cycle_{}_kl", "eq5_cycle_{}_nll", "eq6_mapping_{}_distance", "eq6_mapping_{}_nll"),
+        *("eq6_mapping_{}_generator", "eq6_mapping_{}_discriminator"),
+        *("eq7_posterior_{}_regression", "eq8_features_{}_matching"),
+    )
+    return [name.format(domain) for domain in DOMAINS for name in per_domain] + [GENERATORS, DISCRIMINATORS]

@@ -1,0 +1,126 @@
+"""Which stages a run has, what each trains on, and how its model is built."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tensorflow import keras
+
+from lsps_tf.config import TrainingConfig
+from lsps_tf.datasets.store import Store
+from lsps_tf.errors import InputError
+from lsps_tf.networks import Networks
+from lsps_tf.pipeline import Preparation, Stream, labelled_indices
+from lsps_tf.run_folder import STAGES, RunSettings
+from training.depth_stage import DepthStage
+from training.pose_stage import PoseStage
+from training.posterior_stage import PosteriorStage, RegressionStage
+from training.stage import Stage
+
+
+@dataclasses.dataclass(frozen=True)
+class StagePlan:
+    """One stage, ready for `fit`.
+
+    Attributes:
+        name: "pose", "depth", "posterior" or "regression".
+        model: the compiled stage.
+        streams: what the pipeline draws for it.
+        steps: how many it takes in all.
+        optimizers: the players' optimizers by name, for the checkpoint.
+        shown: the term that the progress bar shows.
+    """
+
+    name: str
+    model: Stage
+    streams: dict[str, Stream]
+    steps: int
+    optimizers: dict[str, keras.optimizers.Optimizer]
+    shown: str
+
+
+def resolve_stages(method: str, asked: str | None, pretrained_stage: str) -> tuple[str, ...]:
+    """The stages to train: those asked for, or those of the method that the pre-trained weights do not cover."""
+    known = STAGES[method]
+    if asked is None:
+        # The depth stage of a pre-trained run comes with its pose stage.
+        covered = {"pose", "depth"} if pretrained_stage else set()
+        if pretrained_stage == "pose":
+            covered = {"pose"}
+        return tuple(stage for stage in known if stage not in covered)
+    stages = tuple(part.strip() for part in asked.split(",") if part.strip())
+    for stage in stages:
+        if stage not in known:
+            raise InputError(f"--stages {asked}: --method {method} has the stages {', '.join(known)}, not '{stage}'")
+    if not stages:
+        raise InputError(f"--stages: name at least one of {', '.join(known)}")
+    return tuple(stage for stage in known if stage in stages)
+
+
+def build_plan(name: str, settings: RunSettings, networks: Networks, store: Store) -> StagePlan:
+    """The stage `name` of a run, compiled, with its streams."""
+    training = settings.config.training
+    labelled = _labelled(settings, store)
+    prepare = Preparation(settings.config.data)
+    weights = settings.config.weights
+    if name == "pose":
+        streams = {"synthetic": Stream("synthetic/train", training.pose_batch, images=False)}
+        if labelled:
+            streams["labelled"] = Stream("real/train", training.pose_batch, labelled, images=False)
+        optimizers = {"optimizer": _adam(training, training.pose_learning_rate, training.pose_steps)}
+        model = PoseStage(networks, weights, prepare)
+        plan = StagePlan(name, model, streams, training.pose_steps, optimizers, "eq1_pose")
+    elif name == "depth":
+        streams = _images(training.depth_batch, labelled, training.depth_batch)
+        optimizers = {
+            player: _adam(training, training.learning_rate, training.depth_steps)
+            for player in ("generator_optimizer", "discriminator_optimizer")
+        }
+        model = DepthStage(networks, weights, prepare)
+        plan = StagePlan(name, model, streams, training.depth_steps, optimizers, "eq2_generators")
+    elif name == "posterior":
+        streams = _images(training.posterior_batch, labelled, training.matching_batch)
+        optimizers = {"optimizer": _adam(training, training.learning_rate, training.posterior_steps)}
+        model = PosteriorStage(networks, weights, prepare)
+        plan = StagePlan(name, model, streams, training.posterior_steps, optimizers, "eq8_posterior")
+    else:
+        plan = _regression(settings, networks, labelled, prepare)
+    plan.model.compile(**plan.optimizers)
+    return plan
+
+
+def _regression(
+    settings: RunSettings, networks: Networks, labelled: tuple[int, ...], prepare: Preparation
+) -> StagePlan:
+    training = settings.config.training
+    if settings.method == "real":
+        streams = {"labelled": Stream("real/train", training.posterior_batch, labelled)}
+    else:
+        streams = {"synthetic": Stream("synthetic/train", training.posterior_batch)}
+    optimizers = {"optimizer": _adam(training, training.learning_rate, training.posterior_steps)}
+    model = RegressionStage(networks, settings.config.weights, settings.domain, prepare)
+    return StagePlan("regression", model, streams, training.posterior_steps, optimizers, "eq7_posterior")
+
+
+def _images(synthetic_batch: int, labelled: tuple[int, ...], real_batch: int) -> dict[str, Stream]:
+    streams = {"synthetic": Stream("synthetic/train", synthetic_batch), "real": Stream("real/train", real_batch)}
+    if labelled:
+        streams["labelled"] = Stream("real/train", synthetic_batch, labelled)
+    return streams
+
+
+def _labelled(settings: RunSettings, store: Store) -> tuple[int, ...]:
+    if settings.labels == 0:
+        return ()
+    return labelled_indices(store, "real/train", settings.labels, settings.config.training.seed)
+
+
+def _adam(training: TrainingConfig, learning_rate: float, steps: int) -> keras.optimizers.Optimizer:
+    schedules = {
+        "none": lambda: learning_rate,
+        "cosine": lambda: keras.optimizers.schedules.CosineDecay(learning_rate, steps),
+        "halving": lambda: keras.optimizers.schedules.ExponentialDecay(
+            learning_rate, training.halve_every, 0.5, staircase=True
+        ),
+    }
+    return keras.optimizers.legacy.Adam(schedules[training.decay](), beta_1=training.adam_beta_1)

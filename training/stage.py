@@ -1,0 +1,65 @@
+"""What the stages have in common: prepared batches, keyed noise, unique variables and logged terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from lsps_tf.config import LossWeights
+from lsps_tf.networks import Networks
+
+Batch = dict[str, Any]
+
+# Keeps a stage's noise apart from the augmentation's, which folds another number into the same seed.
+_NOISE_SALT = 2
+
+
+class Stage(keras.Model):
+    """A stage of the training (section 4): a model with its own `train_step`, which `fit` trains.
+
+    A step is a pure function of the weights, the optimizers' state and the batch: all noise derives from
+    `batch["seed"]`, int32 [2]. Only the variables that a stage lists as a player's are watched and moved, so the
+    networks' `trainable` flags are left alone.
+
+    Attributes:
+        networks: the networks, built; each stage trains some of them.
+        lambdas: the weights of the loss terms.
+        prepare: from the pipeline's batch to the stage's; it runs first in each step, on the step's device.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        lambdas: LossWeights,
+        term_names: Iterable[str],
+        prepare: Callable[[Any], Batch] | None = None,
+    ):
+        super().__init__()
+        self.networks = networks
+        self.lambdas = lambdas
+        self.prepare = prepare or (lambda batch: batch)
+        self._trackers = {name: keras.metrics.Mean(name) for name in term_names}
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return list(self._trackers.values())
+
+    def log(self, terms: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Adds a step's scalars to their running means and returns the means."""
+        for name, value in terms.items():
+            self._trackers[name].update_state(value)
+        return {name: self._trackers[name].result() for name in terms}
+
+
+def noise_seeds(seed: tf.Tensor, names: Iterable[str]) -> dict[str, tf.Tensor]:
+    """An independent seed, int32 [2], per name, derived from a batch's seed; it depends on the order of the names."""
+    names = list(names)
+    return dict(zip(names, tf.unstack(tf.random.split(tf.random.fold_in(seed, _NOISE_SALT), len(names)))))
+
+
+def unique_variables(*modules: tf.Module) -> list[tf.Variable]:
+    """The modules' trainable variables in order, shared ones once."""
+    return list({variable.ref(): variable for module in modules for variable in module.trainable_variables}.values())
