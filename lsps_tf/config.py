@@ -29,6 +29,7 @@ class NetworkConfig:
     pose_hidden: int = _setting(30, "hidden units of the pose encoder and decoder (table 2)")
     pose_latent: int = _setting(20, "size of the pose latent (table 2)")
     encoder_widths: tuple[int, ...] = _setting((24, 32, 48), "channels of the encoder's convolutions (table 4)")
+    generator_widths: tuple[int, ...] = _setting((32, 24), "channels of the generator's two upscalings (table 4)")
     residual_width: int = _setting(64, "inner channels of a residual block, its N (table 4)")
     residual_groups: int = _setting(4, "paths of a residual block, its C (table 4)")
     private_blocks: int = _setting(1, "unshared residual blocks of each encoder and generator (table 4)")
@@ -61,7 +62,8 @@ class TrainingConfig:
     """Schedule (section 4)."""
 
     seed: int = _setting(0, "seed of initial weights, order of the data, augmentation and noise")
-    learning_rate: float = _setting(1e-4, "Adam's step size of the depth and posterior stages")
+    learning_rate: float = _setting(1e-4, "Adam's step size of the posterior stage and of the regressions")
+    depth_learning_rate: float = _setting(1e-4, "Adam's step size of the depth stage")
     adam_beta_1: float = _setting(0.5, "Adam's beta_1")
     decay: str = _setting("none", "course of the step sizes within a stage: none, cosine (to zero) or halving")
     halve_every: int = _setting(100_000, "steps after which decay=halving halves the step sizes")
@@ -132,10 +134,12 @@ def group_of(name: str) -> str:
 _TINY = Config(preset="tiny").replace(
     image_size=32,
     encoder_widths=(4, 6, 8),
+    generator_widths=(6, 4),
     residual_width=8,
     mapping_widths=(8,),
     discriminator_widths=(4, 6, 8, 8),
     learning_rate=1e-3,
+    depth_learning_rate=1e-3,
     pose_learning_rate=1e-3,
     pose_steps=40,
     pose_batch=16,
@@ -147,21 +151,27 @@ _TINY = Config(preset="tiny").replace(
 )
 
 _COMPACT = Config(preset="compact").replace(
-    learning_rate=5e-4,
-    pose_learning_rate=2e-3,
-    pose_steps=4000,
+    pose_hidden=128,
+    learning_rate=2e-3,
+    depth_learning_rate=5e-4,
+    decay="cosine",
+    pose_learning_rate=5e-3,
+    pose_steps=5000,
     pose_batch=128,
     depth_steps=3000,
     depth_batch=8,
-    posterior_steps=2000,
+    posterior_steps=6000,
     posterior_batch=32,
     matching_batch=8,
+    intra_op_threads=1,
+    inter_op_threads=2,
 )
 
 _PAPER = Config(preset="paper").replace(
     image_size=128,
     cube_mm=300.0,
     encoder_widths=(64, 128, 256),
+    generator_widths=(256, 128),
     residual_width=512,
     private_blocks=3,
     mapping_widths=(1024, 1024, 512),

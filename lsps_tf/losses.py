@@ -62,7 +62,7 @@ def pose_vae_loss(
     Returns:
         kl: summed over the latents; nll: summed over the coordinates. Scalars.
     """
-    tf.debugging.assert_shapes([(reconstruction, ("B", ...)), (joints, ("B", ...))])
+    reconstruction.shape.assert_is_compatible_with(joints.shape)
     prior = tfd.MultivariateNormalDiag(tf.zeros_like(posterior.loc), tf.ones_like(posterior.loc))
     log_likelihood = tfd.Laplace(reconstruction, 1.0).log_prob(joints)
     return {

@@ -14,7 +14,7 @@ from lsps_tf.run_folder import METHODS, STAGES
 
 def build_parser() -> argparse.ArgumentParser:
     """All options; those that were not given stay out of the namespace, so that --resume can tell."""
-    parser = _Parser(
+    parser = Parser(
         prog="run.py",
         description="Train LSPS, or one of the methods it is compared with, and evaluate the result.",
         argument_default=argparse.SUPPRESS,
@@ -115,7 +115,7 @@ def _unknown(parser: argparse.ArgumentParser, argument: str) -> str:
     return f"unknown setting '{argument}'; the nearest one is '{nearest}'"
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Raises its errors, so that they end in one line as all others do."""
 
     def error(self, message: str) -> NoReturn:

@@ -11,21 +11,15 @@ from tensorflow import keras
 from lsps_tf import losses
 from lsps_tf.config import LossWeights
 from lsps_tf.networks import DOMAINS, Networks, apply_together
-from training.stage import Batch, Stage, noise_seeds, unique_variables
+from training.stage import DOMAIN_OF, PAIRS, Batch, Stage, Tensors, noise_seeds, sample_pose, unique_variables
 
 GENERATORS, DISCRIMINATORS = "eq2_generators", "eq2_discriminators"
 OTHER = {"synthetic": "real", "real": "synthetic"}
-# Where a domain's frames with poses are in the batch (equations 6 and 7; section 3.3 for the real ones).
-PAIRS = {"synthetic": "synthetic", "real": "labelled"}
-# Whose encoder or discriminator takes the images of a batch.
-DOMAIN_OF = {"synthetic": "synthetic", "real": "real", "labelled": "real"}
 _NOISES = (
     *(f"latent_{name}" for name in DOMAIN_OF),
     *(f"pose_{domain}" for domain in DOMAINS),
     *(f"cycle_{domain}" for domain in DOMAINS),
 )
-
-Tensors = dict[str, tf.Tensor]
 
 
 class DepthStage(Stage):
@@ -42,8 +36,15 @@ class DepthStage(Stage):
     images, and layers that the domains share run once for both.
     """
 
-    def __init__(self, networks: Networks, lambdas: LossWeights, prepare: Callable[[Any], Batch] | None = None):
+    def __init__(
+        self,
+        networks: Networks,
+        lambdas: LossWeights,
+        prepare: Callable[[Any], Batch] | None = None,
+        norm: str = losses.SQUARED,
+    ):
         super().__init__(networks, lambdas, _term_names(), prepare)
+        self.norm = norm
         self.generator_variables = unique_variables(
             *networks.encoders.values(), *networks.generators.values(), networks.mapping
         )
@@ -92,7 +93,7 @@ class DepthStage(Stage):
         mean = nets.encode(image, DOMAIN_OF)
         latent = {name: _sample(mean[name], seeds[f"latent_{name}"]) for name in mean}
         pose_latent = {
-            domain: self._sample_pose(batch[name]["joints"], seeds[f"pose_{domain}"]) for domain, name in pairs.items()
+            domain: sample_pose(nets, batch[name]["joints"], seeds[f"pose_{domain}"]) for domain, name in pairs.items()
         }
         mapped = apply_together(nets.mapping, pose_latent)
         made = self._generate(latent, mapped)
@@ -160,7 +161,7 @@ class DepthStage(Stage):
                 None, logits[f"pose_to_{domain}"]
             )
             terms[f"eq7_posterior_{domain}_regression"] = losses.posterior_loss(
-                predicted, outputs["pose_latent"][domain]
+                predicted, outputs["pose_latent"][domain], self.norm
             )
         return terms
 
@@ -169,11 +170,6 @@ class DepthStage(Stage):
         targets = {f"{source}_to_{target}": (source, target) for source in DOMAINS for target in DOMAINS}
         targets.update({f"pose_to_{domain}": (f"pose_{domain}", domain) for domain in mapped})
         return self.networks.generate(latents, targets)
-
-    def _sample_pose(self, joints: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """A sample of q(z_y|y) of the frozen pose encoder."""
-        posterior = losses.pose_posterior(*self.networks.encode_pose(joints))
-        return tf.stop_gradient(posterior.sample(seed=seed))
 
 
 def _sample(mean: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

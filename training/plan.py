@@ -73,7 +73,7 @@ def build_plan(name: str, settings: RunSettings, networks: Networks, store: Stor
     elif name == "depth":
         streams = _images(training.depth_batch, labelled, training.depth_batch)
         optimizers = {
-            player: _adam(training, training.learning_rate, training.depth_steps)
+            player: _adam(training, training.depth_learning_rate, training.depth_steps)
             for player in ("generator_optimizer", "discriminator_optimizer")
         }
         model = DepthStage(networks, weights, prepare)
@@ -81,7 +81,7 @@ def build_plan(name: str, settings: RunSettings, networks: Networks, store: Stor
     elif name == "posterior":
         streams = _images(training.posterior_batch, labelled, training.matching_batch)
         optimizers = {"optimizer": _adam(training, training.learning_rate, training.posterior_steps)}
-        model = PosteriorStage(networks, weights, prepare)
+        model = PosteriorStage(networks, weights, training.matching_batch, prepare)
         plan = StagePlan(name, model, streams, training.posterior_steps, optimizers, "eq8_posterior")
     else:
         plan = _regression(settings, networks, labelled, prepare)

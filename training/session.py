@@ -34,7 +34,6 @@ def run_session(arguments: list[str]) -> int:
         run_dir, settings = _resumed(given)
     else:
         run_dir, settings = _started(given)
-    _set_up_tensorflow(settings.config.training)
     finished = train(settings, run_dir)
     if not finished:
         print(f"Stopped and saved. Go on with:\n  {_command(run_dir)} --resume", file=sys.stderr)
@@ -66,6 +65,7 @@ def _started(given: dict[str, Any]) -> tuple[pathlib.Path, RunSettings]:
     if dataset is None:
         raise InputError("--dataset is needed: sim, nyu, icvl or the path of a store (.h5)")
     settings = _settings(given, dataset)
+    _set_up_tensorflow(settings.config.training)
     # Sizes that do not fit each other must be said before the data is made.
     build_networks(settings.config.network, settings.config.data.image_size, seed=0)
     run_dir = pathlib.Path(given["run_dir"]) if "run_dir" in given else _new_run_dir(settings)
@@ -195,6 +195,7 @@ def _resumed(given: dict[str, Any]) -> tuple[pathlib.Path, RunSettings]:
                 f"{run_dir}: this run was started with --{name.replace('_', '-')} {value}, not {given[name]}; "
                 "leave the option out, or start a new run"
             )
+    _set_up_tensorflow(settings.config.training)
     return run_dir, settings
 
 

@@ -8,10 +8,17 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from lsps_tf import losses
 from lsps_tf.config import LossWeights
 from lsps_tf.networks import Networks
 
 Batch = dict[str, Any]
+Tensors = dict[str, tf.Tensor]
+
+# Where a domain's frames with poses are in a batch (equations 6 and 7; section 3.3 for the real ones).
+PAIRS = {"synthetic": "synthetic", "real": "labelled"}
+# Whose encoder and discriminator take the images of a batch.
+DOMAIN_OF = {"synthetic": "synthetic", "real": "real", "labelled": "real"}
 
 # Keeps a stage's noise apart from the augmentation's, which folds another number into the same seed.
 _NOISE_SALT = 2
@@ -63,3 +70,8 @@ def noise_seeds(seed: tf.Tensor, names: Iterable[str]) -> dict[str, tf.Tensor]:
 def unique_variables(*modules: tf.Module) -> list[tf.Variable]:
     """The modules' trainable variables in order, shared ones once."""
     return list({variable.ref(): variable for module in modules for variable in module.trainable_variables}.values())
+
+
+def sample_pose(networks: Networks, joints: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """z_y ~ q(z_y|y) of the frozen pose encoder: joints [B, J, 3] in half cubes to [B, Z], without gradient."""
+    return tf.stop_gradient(losses.pose_posterior(*networks.encode_pose(joints)).sample(seed=seed))

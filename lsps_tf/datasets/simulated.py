@@ -178,7 +178,7 @@ class Simulator:
         extent_mm = WINDOW_EXTENT * self.simulation.cube_mm
         window_mm = self._view(hand, start_mm, extent_mm, WINDOW_SIZE, view_seed)
         intrinsics = crop.crop_intrinsics(start_mm, extent_mm, WINDOW_SIZE)
-        return hand_finding.refine_center(window_mm, intrinsics, start_mm, self.simulation.cube_mm)
+        return hand_finding.refine_center(window_mm, intrinsics, start_mm)
 
     def _view(
         self, hand: kinematics.HandState, center_mm: tf.Tensor, extent_mm: float, size: int, seed: tf.Tensor
@@ -189,4 +189,3 @@ class Simulator:
             return depth_mm
         pixel_size = sensor.pixel_size_of_crop(self.simulation.sensor, center_mm, extent_mm, size)
         return sensor.apply_sensor(self.simulation.sensor, depth_mm, pixel_size, seed)
-

@@ -79,7 +79,7 @@ class Networks(tf.Module):
         return self.posterior(self.discriminators[domain].features(image))
 
     def predict_joints(self, image: tf.Tensor, domain: str) -> tf.Tensor:
-        """P_r = G_y(P(x)) (section 3; "real" is what is deployed): depth [B, S, S, 1] to joints [B, J, 3], half cubes."""
+        """P_r = G_y(P(x)) (section 3), deployed for "real": depth [B, S, S, 1] to joints [B, J, 3] in half cubes."""
         return self.decode_pose(self.predict_latent(image, domain))
 
     def decode_pose(self, pose_latent: tf.Tensor) -> tf.Tensor:
@@ -135,6 +135,8 @@ def _check(config: NetworkConfig, image_size: int) -> None:
     convolutions = len(config.discriminator_widths)
     if len(config.encoder_widths) != 3:
         raise InputError(f"encoder_widths: {len(config.encoder_widths)} widths given, table 4 has three")
+    if len(config.generator_widths) != 2:
+        raise InputError(f"generator_widths: {len(config.generator_widths)} widths given, table 4 has two")
     if image_size % DEPTH_LATENT_STRIDE:
         raise InputError(f"image_size: {image_size} is not divisible by {DEPTH_LATENT_STRIDE}")
     if config.residual_width % config.residual_groups:
@@ -148,8 +150,8 @@ def _check(config: NetworkConfig, image_size: int) -> None:
         raise InputError("mapping_widths, private_blocks and shared_blocks must hold at least one layer each")
     if -(-image_size // 2**convolutions) < 2:
         raise InputError(
-            f"discriminator_widths: {convolutions} halvings leave less than 2x2 of {image_size} pixels, which the heads "
-            "need; use fewer widths"
+            f"discriminator_widths: {convolutions} halvings leave less than 2x2 of {image_size} pixels, which the "
+            "heads need; use fewer widths"
         )
 
 

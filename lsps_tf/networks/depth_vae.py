@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from lsps_tf.config import NetworkConfig
-from lsps_tf.networks.layers import ResidualBlock, convolution, transposed_convolution
+from lsps_tf.networks.layers import ResidualBlock, convolution, first_convolution, transposed_convolution
 
 
 class Encoder(keras.Model):
@@ -22,7 +22,7 @@ class Encoder(keras.Model):
     def __init__(self, name: str, config: NetworkConfig, shared: keras.Sequential, seed: int):
         super().__init__(name=name)
         first, *others = config.encoder_widths
-        layers = [convolution(f"{name}/convolution_1", first, 7, 1, seed)]
+        layers = [first_convolution(f"{name}/convolution_1", first, seed)]
         layers += [convolution(f"{name}/convolution_{i}", n, 3, 2, seed) for i, n in enumerate(others, start=2)]
         layers += residual_blocks(name, config.private_blocks, config, seed)
         self.private = keras.Sequential(layers, name=f"{name}_private")
@@ -47,7 +47,7 @@ class Generator(keras.Model):
     def __init__(self, name: str, config: NetworkConfig, shared: keras.Sequential, seed: int):
         super().__init__(name=name)
         layers = residual_blocks(name, config.private_blocks, config, seed)
-        widths = config.encoder_widths[:0:-1]
+        widths = config.generator_widths
         layers += [transposed_convolution(f"{name}/upscale_{i}", n, 3, 2, seed) for i, n in enumerate(widths, start=1)]
         layers += [
             transposed_convolution(f"{name}/image", 1, 1, 1, seed, activate=False),
@@ -64,6 +64,8 @@ class Generator(keras.Model):
 def residual_blocks(name: str, count: int, config: NetworkConfig, seed: int) -> list[ResidualBlock]:
     """`count` blocks of the size that `config` names."""
     return [
-        ResidualBlock(f"{name}/block_{i}", config.encoder_widths[-1], config.residual_width, config.residual_groups, seed)
+        ResidualBlock(
+            f"{name}/block_{i}", config.encoder_widths[-1], config.residual_width, config.residual_groups, seed
+        )
         for i in range(1, count + 1)
     ]

@@ -22,9 +22,7 @@ class Discriminator(keras.Model):
         head: the realism head, the same object in both discriminators.
     """
 
-    def __init__(
-        self, name: str, config: NetworkConfig, shared: keras.Sequential, head: keras.layers.Layer, seed: int
-    ):
+    def __init__(self, name: str, config: NetworkConfig, shared: keras.Sequential, head: keras.layers.Layer, seed: int):
         super().__init__(name=name)
         widths = config.discriminator_widths[: config.discriminator_private]
         self.private = keras.Sequential(strided_convolutions(name, widths, 1, seed), name=f"{name}_private")

@@ -28,7 +28,8 @@ NEAR_MM = np.float32(1.0)  # nothing nearer than this is seen
 _SMALLEST_ROOT = 1e-4  # mm^2; bounds the square root's derivative at the silhouette
 _SMALLEST_SLACK = 1e-3  # (|w|^2 - g^2) / |w|^2; below it the flank is a ring too narrow to matter
 _SMALLEST_SPREAD = 1e-4  # squared sine of the angle below which three centers count as lying on a line
-_SMALLEST_LEADING = 1e-6  # below it the ray runs along the cone's own opening angle
+_SMALLEST_LEADING = 1e-9  # for rays along the opening angle of a cone
+_ONE = np.eye(6, 1, dtype=np.float32)  # the constant 1 as a quadratic form
 
 
 class Tiles(NamedTuple):
@@ -71,7 +72,7 @@ def _signed_squares(parts: list[tuple[float, tf.Tensor]]) -> tf.Tensor:
 
 def _ray_squared(tiles: Tiles) -> tf.Tensor:
     """Quadratic form of |d|^2 = 1 + x^2 + y^2."""
-    return _signed_squares([(1.0, tiles.x), (1.0, tiles.y)]) + np.eye(6, 1, dtype=np.float32)
+    return _signed_squares([(1.0, tiles.x), (1.0, tiles.y)]) + _ONE
 
 
 def _at_pixels(form: tf.Tensor, basis: np.ndarray) -> tf.Tensor:
@@ -89,9 +90,16 @@ def _offsets(tiles: Tiles, center: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.
     return qx, qy, tf.concat([value[None], twist[1:]], axis=0)
 
 
-def _entry(leading: tf.Tensor, half: tf.Tensor, discriminant: tf.Tensor) -> tf.Tensor:
-    """Smaller root of A s^2 + 2 B s + C = 0 where the discriminant B^2 - A C is positive."""
-    return -(half + tf.sqrt(tf.maximum(discriminant, _SMALLEST_ROOT))) / leading
+def _entry(leading: tf.Tensor, half: tf.Tensor, constant: tf.Tensor, discriminant: tf.Tensor) -> tf.Tensor:
+    """Root of A s^2 + 2 B s + C = 0 at which the form falls below zero, where D = B^2 - A C is positive.
+
+    That is (-B - sqrt(D)) / A for either sign of A, or C / (sqrt(D) - B) where B < 0, so that neither cancels.
+    """
+    root = tf.sqrt(tf.maximum(discriminant, _SMALLEST_ROOT))
+    from_front = half < 0.0
+    leading = tf.where(tf.abs(leading) > _SMALLEST_LEADING, leading, _SMALLEST_LEADING)
+    numerator = tf.where(from_front, constant, half + root)
+    return numerator / tf.where(from_front, root - half, -leading)
 
 
 def sphere_depth(tiles: Tiles, center: tf.Tensor, radius: tf.Tensor, basis: np.ndarray) -> tf.Tensor:
@@ -111,7 +119,9 @@ def sphere_depth(tiles: Tiles, center: tf.Tensor, radius: tf.Tensor, basis: np.n
     discriminant = radius**2 * ray_squared + _signed_squares([(-1.0, qx), (-1.0, qy), (-1.0, twist)])
     half = _sum_of_products([qx, qy], [tiles.x, tiles.y])
     root = _at_pixels(discriminant, basis)
-    depth = center[2][:, None] + _entry(_at_pixels(ray_squared, basis), _at_pixels(half, basis), root)
+    # A is at least 1 here, so the plain formula does.
+    entered = -(_at_pixels(half, basis) + tf.sqrt(tf.maximum(root, _SMALLEST_ROOT))) / _at_pixels(ray_squared, basis)
+    depth = center[2][:, None] + entered
     return tf.where((root > 0.0) & (depth > NEAR_MM), depth, MISS_MM)
 
 
@@ -123,8 +133,8 @@ def flank_depth(
     The spheres between the two have centers c + h w and radii r + h g, 0 <= h <= 1. A point p = c + v is inside one of
     them where min_h |v - h w|^2 - (r + h g)^2 < 0. The minimum lies at h = (v w + r g) / m with m = |w|^2 - g^2 > 0,
     so with w' = w / sqrt(m) and k = r g / sqrt(m) the cone is |v|^2 - r^2 - (v w' + k)^2 = 0. For v = q + s d and
-    e = q w' + k: A = |d|^2 - (d w')^2, B = q d - e (d w'), B^2 - A C = r^2 A - |n|^2 + |k d + w' x n|^2, n = d x q.
-    Where A <= 0 the ray is steeper than the cone and meets an end sphere first.
+    e = q w' + k: A = |d|^2 - (d w')^2, B = q d - e (d w'), C = q^2 - r^2 - e^2 and
+    B^2 - A C = r^2 A - |n|^2 + |k d + w' x n|^2 with n = d x q. A <= 0 on rays that are steeper than the cone.
 
     Args:
         tiles: the pairs' rays.
@@ -148,12 +158,13 @@ def flank_depth(
     f = (k * x + (wy * n[2] - wz * n[1]), k * y + (wz * n[0] - wx * n[2]), _shifted(wx * n[1] - wy * n[0], k))
     leading = _ray_squared(tiles) - _signed_squares([(1.0, along)])
     half = _sum_of_products([qx, qy, -e], [x, y, along])
+    constant = _signed_squares([(1.0, qx), (1.0, qy), (-1.0, e)]) - radius**2 * _ONE
     discriminant = radius**2 * leading + _signed_squares([(-1.0, a) for a in n] + [(1.0, a) for a in f])
-    lead, root = _at_pixels(leading, basis), _at_pixels(discriminant, basis)
-    entered = _entry(tf.maximum(lead, _SMALLEST_LEADING), _at_pixels(half, basis), root)
+    root = _at_pixels(discriminant, basis)
+    entered = _entry(*(_at_pixels(form, basis) for form in (leading, half, constant)), root)
     height = _at_pixels(e, basis) + entered * _at_pixels(along, basis)
     depth = center[2][:, None] + entered
-    hit = exists[:, None] & (lead > _SMALLEST_LEADING) & (root > 0.0) & (depth > NEAR_MM)
+    hit = exists[:, None] & (root > 0.0) & (depth > NEAR_MM)
     return tf.where(hit & (height > 0.0) & (height < length[:, None]), depth, MISS_MM)
 
 

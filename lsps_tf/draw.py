@@ -1,0 +1,247 @@
+"""Pictures: skeletons over depth, grids of crops, error curves. Depth is grey, near is bright, nothing is dark.
+
+Images are Pillow's; plots are drawn by Matplotlib without a display and loaded only when one is asked for.
+"""
+
+from __future__ import annotations
+
+import math
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from lsps_tf.files import atomic_path
+from lsps_tf.skeleton import Skeleton
+
+BACKGROUND = (16, 18, 24)
+TEXT = (222, 226, 234)
+TRUTH = (176, 255, 170)
+FINGER_COLORS = {
+    "thumb": (255, 92, 92),
+    "index": (255, 176, 46),
+    "middle": (255, 110, 200),
+    "ring": (64, 156, 255),
+    "pinky": (168, 112, 255),
+    "palm": (40, 200, 200),
+}
+SMALLEST_SIDE = 384
+# What counts as the hand around the joints' depth; a hand is at most so deep from its middle.
+HAND_REACH_MM = 150.0
+_SUPERSAMPLING = 4
+_GAP, _LINE = 6, 20
+
+
+def picture_grid(rows: Mapping[str, np.ndarray], smallest_side: int = 96) -> Image.Image:
+    """Rows of normalised crops, each under its title.
+
+    Args:
+        rows: by title images [B, S, S] in [-1, 1], +1 = background; B may differ from row to row.
+        smallest_side: smaller crops are enlarged by a whole number to at least this many pixels.
+
+    Returns:
+        RGB image. ValueError where there are no rows or one is not [B, S, S].
+    """
+    shapes = {title: np.shape(images) for title, images in rows.items()}
+    if not rows or any(len(shape) != 3 or 0 in shape for shape in shapes.values()):
+        raise ValueError(f"rows of images [B, S, S] are needed, not {shapes}")
+    strips = {title: _strip(np.asarray(images, np.float32), smallest_side) for title, images in rows.items()}
+    width = max(strip.width for strip in strips.values()) + 2 * _GAP
+    grid = Image.new("RGB", (width, _GAP + sum(_LINE + strip.height + _GAP for strip in strips.values())), BACKGROUND)
+    top = _GAP
+    for title, strip in strips.items():
+        _write(grid, title, _GAP, top)
+        grid.paste(strip, (_GAP, top + _LINE))
+        top += _LINE + strip.height + _GAP
+    return grid
+
+
+def overlay(
+    depth_mm: np.ndarray, joints_uv: np.ndarray, skeleton: Skeleton, true_uv: np.ndarray | None = None
+) -> Image.Image:
+    """A skeleton over a depth image, enlarged by a whole number where it is small.
+
+    Args:
+        depth_mm: [H, W] mm, 0 = no reading.
+        joints_uv: [J, 2] (or more columns) in pixels of `depth_mm`, pixel centres at integers; what is not finite is
+            left out.
+        skeleton: names the bones and the fingers, whose colours tell them apart.
+        true_uv: the labels, drawn as thin lines.
+
+    Returns:
+        RGB image. ValueError where the shapes do not fit.
+    """
+    depth_mm, joints_uv = np.asarray(depth_mm, np.float32), np.asarray(joints_uv, np.float64)
+    for joints in (joints_uv,) if true_uv is None else (joints_uv, np.asarray(true_uv)):
+        if depth_mm.ndim != 2 or joints.ndim != 2 or len(joints) != skeleton.num_joints or joints.shape[1] < 2:
+            raise ValueError(f"[H, W] and [{skeleton.num_joints}, 2] are needed, not {depth_mm.shape}, {joints.shape}")
+    scale = max(1, math.ceil(SMALLEST_SIDE / min(depth_mm.shape)))
+    canvas = _Canvas(_shade_mm(depth_mm, joints_uv), scale, joints_uv)
+    canvas.draw_hand(joints_uv, skeleton)
+    if true_uv is not None:
+        canvas.draw_outline(np.asarray(true_uv, np.float64), skeleton)
+    return canvas.picture()
+
+
+def contact_sheet(images: Sequence[Image.Image], titles: Sequence[str], columns: int) -> Image.Image:
+    """Images side by side, each under its title, in rows of `columns`. ValueError where there are none."""
+    if not images or len(images) != len(titles) or columns < 1:
+        raise ValueError(f"{len(images)} images, {len(titles)} titles and {columns} columns make no sheet")
+    width, height = max(i.width for i in images), max(i.height for i in images)
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    size = (_GAP + columns * (width + _GAP), _GAP + rows * (_LINE + height + _GAP))
+    sheet = Image.new("RGB", size, BACKGROUND)
+    for number, (image, title) in enumerate(zip(images, titles)):
+        row, column = divmod(number, columns)
+        left, top = _GAP + column * (width + _GAP), _GAP + row * (_LINE + height + _GAP)
+        _write(sheet, title, left, top)
+        sheet.paste(image, (left, top + _LINE))
+    return sheet
+
+
+def error_curve(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], path: str | pathlib.Path) -> None:
+    """Writes the plot of `metrics.frames_within_percent` to a PNG; `curves` has (thresholds_mm, percent) by name."""
+    figure, axes = _new_figure(6.4, 4.4)
+    for name, (thresholds_mm, percent) in curves.items():
+        axes.plot(thresholds_mm, percent, linewidth=2.2, label=name)
+    axes.set(xlabel="distance d (mm)", ylabel="frames with all joints within d (%)", ylim=(0, 100))
+    axes.set_xlim(0, max(float(np.max(thresholds_mm)) for thresholds_mm, _ in curves.values()))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right" if _ends_high(curves) else "upper left", frameon=False)
+    _save(figure, path)
+
+
+def joint_bars(names: Sequence[str], errors_mm: Sequence[float], path: str | pathlib.Path) -> None:
+    """Writes a bar per joint, in the order given, and a line at their mean, to a PNG; errors in mm."""
+    figure, axes = _new_figure(6.4, 1.2 + 0.26 * len(names))
+    places = np.arange(len(names))
+    bars = axes.barh(places, errors_mm, height=0.72, color="#4c8dca")
+    axes.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
+    mean_mm = float(np.mean(errors_mm))
+    axes.axvline(mean_mm, color="#d1495b", linewidth=1.4, label=f"mean {mean_mm:.1f} mm")
+    axes.set_yticks(places, [name.replace("_", " ") for name in names])
+    axes.set(xlabel="mean error (mm)", ylim=(len(names) - 0.4, -0.6))
+    axes.margins(x=0.1)
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), frameon=False)
+    _save(figure, path)
+
+
+class _Canvas:
+    """An enlarged image that lines are drawn on at a finer resolution, which smooths them."""
+
+    def __init__(self, shade: np.ndarray, scale: int, joints_uv: np.ndarray):
+        self._scale = scale * _SUPERSAMPLING
+        self._image = _enlarged(shade, self._scale)
+        self._draw = ImageDraw.Draw(self._image)
+        finite = joints_uv[np.isfinite(joints_uv).all(axis=1), :2]
+        hand = float(np.ptp(finite, axis=0).max()) * scale if len(finite) else 0.0
+        # A hand that fills a crop takes lines of three pixels; one far away in a frame takes thinner ones.
+        self._thickness = _SUPERSAMPLING * float(np.clip(hand / 90.0, 1.2, 3.2))
+
+    def draw_hand(self, joints_uv: np.ndarray, skeleton: Skeleton) -> None:
+        """Bones and joints in the fingers' colours."""
+        for parent, child in skeleton.bones:
+            color = FINGER_COLORS[skeleton.finger_of[child]]
+            self._line(joints_uv[parent], joints_uv[child], self._thickness, color)
+        for joint, finger in zip(joints_uv, skeleton.finger_of):
+            self._dot(joint, 1.05 * self._thickness, BACKGROUND)
+            self._dot(joint, 0.8 * self._thickness, FINGER_COLORS[finger])
+
+    def draw_outline(self, joints_uv: np.ndarray, skeleton: Skeleton) -> None:
+        """Bones alone, thin, in the colour of the labels."""
+        for parent, child in skeleton.bones:
+            self._line(joints_uv[parent], joints_uv[child], 0.45 * self._thickness, TRUTH)
+
+    def picture(self) -> Image.Image:
+        return self._image.reduce(_SUPERSAMPLING)
+
+    def _place(self, joint: np.ndarray) -> tuple[float, float] | None:
+        if not np.isfinite(joint[:2]).all():
+            return None
+        # Far outside the image a line still has its direction, and Pillow's integers do not overflow.
+        place = np.clip((joint[:2] + 0.5) * self._scale - 0.5, -1e5, 1e5)
+        return float(place[0]), float(place[1])
+
+    def _line(self, start: np.ndarray, end: np.ndarray, width: float, color: tuple[int, int, int]) -> None:
+        places = self._place(start), self._place(end)
+        if None not in places:
+            self._draw.line(places, fill=color, width=max(1, round(width)))
+
+    def _dot(self, joint: np.ndarray, radius: float, color: tuple[int, int, int]) -> None:
+        place = self._place(joint)
+        if place is not None:
+            x, y = place
+            self._draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
+
+
+def _shade_mm(depth_mm: np.ndarray, joints_uv: np.ndarray) -> np.ndarray:
+    """Brightness [H, W] in [0, 1]: the hand from dim to bright, what lies behind it fading away, no reading 0."""
+    nearest_mm, farthest_mm = _hand_range_mm(depth_mm, joints_uv)
+    position = (depth_mm - nearest_mm) / max(farthest_mm - nearest_mm, 1.0)
+    on_hand = 0.95 - 0.6 * np.clip(position, 0.0, 1.0)
+    return np.where(depth_mm > 0, on_hand * np.exp(-0.7 * np.maximum(position - 1.0, 0.0)), 0.0)
+
+
+def _hand_range_mm(depth_mm: np.ndarray, joints_uv: np.ndarray) -> tuple[float, float]:
+    """Depths between which the hand lies: those near the median of the readings at the joints, in their box."""
+    readings = depth_mm[depth_mm > 0]
+    if not readings.size:
+        return 0.0, 1.0
+    pixels = np.rint(joints_uv[np.isfinite(joints_uv).all(axis=1), :2]).astype(np.int64)
+    inside = pixels[((pixels >= 0) & (pixels < depth_mm.shape[::-1])).all(axis=1)]
+    at_joints = depth_mm[inside[:, 1], inside[:, 0]]
+    if at_joints.any():
+        (left, top), (right, bottom) = inside.min(axis=0), inside.max(axis=0) + 1
+        middle_mm = np.median(at_joints[at_joints > 0])
+        box = depth_mm[top:bottom, left:right]
+        readings = box[(box > 0) & (np.abs(box - middle_mm) < HAND_REACH_MM)]
+    nearest_mm, farthest_mm = np.percentile(readings, [1.0, 99.0])
+    return float(nearest_mm), float(farthest_mm)
+
+
+def _strip(images: np.ndarray, smallest_side: int) -> Image.Image:
+    """Normalised crops [B, S, S] side by side."""
+    count, height, width = images.shape
+    scale = max(1, math.ceil(smallest_side / height))
+    gap = _GAP // 2
+    strip = Image.new("RGB", (count * (width * scale + gap) - gap, height * scale), BACKGROUND)
+    for number, image in enumerate(images):
+        shade = np.clip(0.5 * (1.0 - image), 0.0, 1.0)
+        strip.paste(_enlarged(shade, scale), (number * (width * scale + gap), 0))
+    return strip
+
+
+def _enlarged(shade: np.ndarray, scale: int) -> Image.Image:
+    """Brightness [H, W] in [0, 1] as grey on the dark background; pixels stay squares."""
+    dark, bright = np.array(BACKGROUND, np.float32), np.array((250, 250, 250), np.float32)
+    colors = dark + shade[..., None].astype(np.float32) * (bright - dark)
+    image = Image.fromarray(np.rint(colors).astype(np.uint8), "RGB")
+    return image.resize((image.width * scale, image.height * scale), Image.NEAREST)
+
+
+def _write(image: Image.Image, text: str, left: int, top: int) -> None:
+    ImageDraw.Draw(image).text((left, top + 1), text, fill=TEXT, font=ImageFont.load_default(13))
+
+
+def _ends_high(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> bool:
+    return min(float(percent[-1]) for _, percent in curves.values()) > 50.0
+
+
+def _new_figure(width_inches: float, height_inches: float) -> tuple[Any, Any]:
+    # Matplotlib takes a second to load. Its figures need neither pyplot nor a display.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _save(figure: Any, path: str | pathlib.Path) -> None:
+    with atomic_path(path) as partial:
+        figure.savefig(partial, format="png", dpi=130)

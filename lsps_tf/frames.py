@@ -1,0 +1,146 @@
+"""Depth frames in files: 16-bit PNG, the NYU dataset's encoding and NumPy arrays, to float32 depth in mm."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+from lsps_tf.errors import InputError
+from lsps_tf.files import atomic_path
+
+# No depth camera for hands reads farther, or nearer, than this in the median: the unit is wrong then.
+_FARTHEST_MEDIAN_MM = 20_000.0
+_NEAREST_MEDIAN_MM = 30.0
+_FORMATS = "a 16-bit grayscale PNG, an 8-bit RGB PNG in the NYU encoding, or a .npy file"
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_NPY_SIGNATURE = b"\x93NUMPY"
+_MAX_COUNT = 65535
+
+
+def read_depth(path: str | pathlib.Path, depth_unit_mm: float | None = None) -> np.ndarray:
+    """Reads one depth frame.
+
+    The content decides on the format, not the name: 16-bit grayscale PNG (counts), 8-bit RGB PNG in the encoding of
+    the NYU hand pose dataset (mm = 256 * green + blue, Tompson et al., 2014), or `.npy` with numbers of any type.
+
+    Args:
+        path: the file.
+        depth_unit_mm: mm that one count, or 1.0 of a float array, stands for; default 1.
+
+    Returns:
+        float32 [H, W] in mm, 0 = no reading.
+
+    Raises:
+        InputError: where the file is missing, truncated, of another format, no 2-D frame, holds NaN, infinite or
+            negative values or no reading at all, or where its depths tell that the unit is wrong.
+    """
+    path = pathlib.Path(path)
+    unit_mm = _checked_unit(1.0 if depth_unit_mm is None else depth_unit_mm)
+    signature = _read_signature(path)
+    if signature.startswith(_NPY_SIGNATURE):
+        counts = _read_npy(path)
+    elif signature == _PNG_SIGNATURE:
+        counts = _read_png(path)
+    else:
+        raise InputError(f"{path}: this is no depth frame that can be read{_looks_like(signature)}; give {_FORMATS}")
+    return _checked_depth(path, counts, unit_mm)
+
+
+def write_depth_png16(path: str | pathlib.Path, depth_mm: np.ndarray, depth_unit_mm: float = 1.0) -> None:
+    """Writes a frame as 16-bit grayscale PNG, rounded to whole counts.
+
+    Args:
+        path: the file to write.
+        depth_mm: [H, W] in mm, 0 = no reading.
+        depth_unit_mm: mm that one count stands for.
+
+    Raises:
+        InputError: where a depth does not fit 16 bits in this unit, or the file cannot be written.
+    """
+    counts = np.rint(np.asarray(depth_mm, np.float64) / _checked_unit(depth_unit_mm))
+    if counts.ndim != 2:
+        raise InputError(f"{path}: a frame has two axes, not the shape {counts.shape}")
+    if not (np.isfinite(counts).all() and counts.min() >= 0 and counts.max() <= _MAX_COUNT):
+        raise InputError(
+            f"{path}: depths in units of {depth_unit_mm:g} mm must be finite and within 0 to {_MAX_COUNT} counts; "
+            "use a larger unit"
+        )
+    with atomic_path(path) as partial:
+        Image.fromarray(counts.astype(np.uint16)).save(partial, format="PNG")
+
+
+def _checked_unit(unit_mm: float) -> float:
+    if not (np.isfinite(unit_mm) and unit_mm > 0):
+        raise InputError(f"--depth-unit: {unit_mm:g} is no unit; give the mm that one count stands for, more than 0")
+    return float(unit_mm)
+
+
+def _read_signature(path: pathlib.Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            signature = file.read(len(_PNG_SIGNATURE))
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; give a depth frame") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: this is a folder; give one depth frame") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    if not signature:
+        raise InputError(f"{path}: the file is empty; record or copy it again")
+    return signature
+
+
+def _looks_like(signature: bytes) -> str:
+    if signature.startswith(b"\xff\xd8"):
+        return " (a JPEG, whose compression destroys depth)"
+    if signature.startswith(b"PK"):
+        return " (a zip or .npz archive)"
+    return ""
+
+
+def _read_npy(path: pathlib.Path) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError, MemoryError) as error:
+        raise InputError(f"{path}: the array is damaged or holds objects, not numbers; save it again") from error
+    if array.dtype.kind not in "uif":
+        raise InputError(f"{path}: the array's type is {array.dtype}; save whole numbers or floats")
+    return array
+
+
+def _read_png(path: pathlib.Path) -> np.ndarray:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            mode, array = image.mode, np.asarray(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: the PNG is truncated or damaged; record or copy it again") from error
+    if mode == "RGB" and not array[..., 0].any():
+        return 256.0 * array[..., 1].astype(np.float64) + array[..., 2]
+    # 16-bit grayscale; which of the names depends on the release of Pillow.
+    if mode in ("I;16", "I;16B", "I"):
+        return array
+    kinds = {"L": "8-bit grayscale", "RGB": "color, its red is not 0 as the NYU encoding's is", "RGBA": "color"}
+    raise InputError(f"{path}: this PNG is a picture ({kinds.get(mode, 'mode ' + mode)}), no depth; give {_FORMATS}")
+
+
+def _checked_depth(path: pathlib.Path, counts: np.ndarray, unit_mm: float) -> np.ndarray:
+    if counts.ndim != 2 or 0 in counts.shape:
+        raise InputError(f"{path}: a frame has two axes (height, width), not the shape {counts.shape}; save one frame")
+    depth_mm = counts.astype(np.float64) * unit_mm
+    if not np.isfinite(depth_mm).all():
+        raise InputError(f"{path}: holds NaN or infinite depths; set pixels without a reading to 0")
+    if depth_mm.min() < 0:
+        raise InputError(f"{path}: holds negative depths; set pixels without a reading to 0")
+    readings_mm = depth_mm[depth_mm > 0]
+    if not readings_mm.size:
+        raise InputError(f"{path}: every pixel is 0, so the frame has no reading; record it again")
+    median_mm = float(np.median(readings_mm))
+    if not _NEAREST_MEDIAN_MM <= median_mm <= _FARTHEST_MEDIAN_MM:
+        raise InputError(
+            f"{path}: the median depth would be {median_mm:.3g} mm at {unit_mm:g} mm per count, which no hand camera "
+            f"reads; give --depth-unit, the mm of one count (1000 where the file holds meters)"
+        )
+    return depth_mm.astype(np.float32)

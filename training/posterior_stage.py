@@ -1,0 +1,150 @@
+"""The posterior stage of equation 8, and the regressions that table 1 compares it with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from lsps_tf import losses
+from lsps_tf.config import LossWeights
+from lsps_tf.networks import DOMAINS, Networks, apply_together
+from training.stage import DOMAIN_OF, PAIRS, Batch, Stage, Tensors, noise_seeds, sample_pose, unique_variables
+
+POSTERIOR, REGRESSION = "eq8_posterior", "eq7_posterior"
+
+
+class RegressionStage(Stage):
+    """Trains P and one discriminator's layers with equation 7 alone, on that domain's labelled frames.
+
+    The baselines of table 1: "synthetic" is synthetic-only, "real" trains on the labels of real frames. From scratch or
+    from pre-trained layers is a matter of the weights that the networks come with. Predict with the same domain:
+    `networks.predict_joints(image, domain)`; synthetic-only reads real images with D_s's layers.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        lambdas: LossWeights,
+        domain: str,
+        prepare: Callable[[Any], Batch] | None = None,
+        norm: str = losses.SQUARED,
+    ):
+        name = f"eq7_posterior_{domain}_regression"
+        super().__init__(networks, lambdas, (name, REGRESSION), prepare)
+        self.domain = domain
+        self.norm = norm
+        discriminator = networks.discriminators[domain]
+        self.posterior_variables = unique_variables(discriminator.private, discriminator.shared, networks.posterior)
+
+    def compile(self, optimizer: keras.optimizers.Optimizer, **options: Any) -> None:
+        """One player, one optimizer."""
+        super().compile(**options)
+        self.posterior_optimizer = optimizer
+
+    def forward(self, batch: Batch) -> Tensors:
+        """P(x) and its target z_y ~ q(z_y|y) for the labelled frames of the domain, both [B, Z]."""
+        frames = batch[PAIRS[self.domain]]
+        seed = noise_seeds(batch["seed"], ["pose"])["pose"]
+        return {
+            "predicted": self.networks.predict_latent(frames["image"], self.domain),
+            "target": sample_pose(self.networks, frames["joints"], seed),
+        }
+
+    def posterior_losses(self, outputs: Tensors) -> Tensors:
+        """The raw term of equation 7."""
+        loss = losses.posterior_loss(outputs["predicted"], outputs["target"], self.norm)
+        return {f"eq7_posterior_{self.domain}_regression": loss}
+
+    def train_step(self, raw: Any) -> Tensors:
+        batch = self.prepare(raw)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.posterior_variables)
+            terms = self.posterior_losses(self.forward(batch))
+            total = losses.weighted_sum(terms, self.lambdas)
+        gradients = tape.gradient(total, self.posterior_variables)
+        self.posterior_optimizer.apply_gradients(zip(gradients, self.posterior_variables))
+        return self.log({**terms, REGRESSION: total})
+
+
+class PosteriorStage(Stage):
+    """Trains P and the discriminators' layers, all but the realism head, with equation 8.
+
+    L_POS_s regresses z_y ~ q(z_y|y) from the synthetic images, and L_POS_r (section 3.3) from "labelled" real ones
+    where the batch has them. L_FM matches D_s and D_r on reconstructions and translations of the real images and of as
+    many synthetic ones, made from samples of q(z|x), as in the depth stage that trained their generators. E, G and E_y
+    are frozen and run outside the tape; E and G not at all where lambda_8_posterior is 0.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        lambdas: LossWeights,
+        prepare: Callable[[Any], Batch] | None = None,
+        norm: str = losses.SQUARED,
+    ):
+        kinds = ("eq7_posterior_{}_regression", "eq8_features_{}_matching")
+        super().__init__(networks, lambdas, [k.format(d) for d in DOMAINS for k in kinds] + [POSTERIOR], prepare)
+        self.norm = norm
+        trunks = [
+            part for d in DOMAINS for part in (networks.discriminators[d].private, networks.discriminators[d].shared)
+        ]
+        self.posterior_variables = unique_variables(*trunks, networks.posterior)
+
+    def compile(self, optimizer: keras.optimizers.Optimizer, **options: Any) -> None:
+        """One player, one optimizer."""
+        super().compile(**options)
+        self.posterior_optimizer = optimizer
+
+    def train_step(self, raw: Any) -> Tensors:
+        batch = self.prepare(raw)
+        fixed = self.frozen_forward(batch)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.posterior_variables)
+            terms = self.posterior_losses(self.forward(batch, fixed))
+            total = losses.weighted_sum(terms, self.lambdas, self.lambdas.lambda_8_posterior)
+        gradients = tape.gradient(total, self.posterior_variables)
+        self.posterior_optimizer.apply_gradients(zip(gradients, self.posterior_variables))
+        return self.log({**terms, POSTERIOR: total})
+
+    def frozen_forward(self, batch: Batch) -> dict[str, Tensors]:
+        """What the frozen networks make: `target` z_y by domain, and the images `made` by "SOURCE_to_TARGET"."""
+        seeds = noise_seeds(batch["seed"], [f"{kind}_{d}" for kind in ("pose", "latent") for d in DOMAINS])
+        target = {
+            domain: sample_pose(self.networks, batch[name]["joints"], seeds[f"pose_{domain}"])
+            for domain, name in PAIRS.items()
+            if name in batch
+        }
+        if not self.lambdas.lambda_8_posterior:
+            return {"target": target, "made": {}}
+        real = batch["real"]["image"]
+        image = {"synthetic": batch["synthetic"]["image"][: real.shape[0]], "real": real}
+        mean = self.networks.encode(image, DOMAIN_OF)
+        latent = {d: losses.depth_posterior(mean[d]).sample(seed=seeds[f"latent_{d}"]) for d in DOMAINS}
+        targets = {f"{source}_to_{goal}": (source, goal) for source in DOMAINS for goal in DOMAINS}
+        made = self.networks.generate(latent, targets)
+        return {"target": target, "made": {name: tf.stop_gradient(image) for name, image in made.items()}}
+
+    def forward(self, batch: Batch, fixed: dict[str, Tensors]) -> dict[str, Tensors]:
+        """P's `predicted` latents beside their `target`, by domain, and the `features` of the made images, by name."""
+        paired = {domain: batch[PAIRS[domain]]["image"] for domain in fixed["target"]}
+        images = {**paired, **fixed["made"]}
+        features = self.networks.discriminator_features(images, {name: name.rpartition("_")[2] for name in images})
+        predicted = apply_together(self.networks.posterior, {domain: features[domain] for domain in paired})
+        return {"predicted": predicted, "target": fixed["target"], "features": features}
+
+    def posterior_losses(self, outputs: dict[str, Tensors]) -> Tensors:
+        """Raw terms of equations 7 and 8."""
+        features, terms = outputs["features"], {}
+        for domain, predicted in outputs["predicted"].items():
+            terms[f"eq7_posterior_{domain}_regression"] = losses.posterior_loss(
+                predicted, outputs["target"][domain], self.norm
+            )
+        if self.lambdas.lambda_8_posterior:
+            for source in DOMAINS:
+                terms[f"eq8_features_{source}_matching"] = losses.feature_matching_loss(
+                    features[f"{source}_to_synthetic"], features[f"{source}_to_real"]
+                )
+        return terms
