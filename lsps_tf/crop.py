@@ -98,27 +98,3 @@ def denormalize_joints(joints_norm: tf.Tensor, center_mm: tf.Tensor, cube_mm: tf
     """Inverse of `normalize_joints`."""
     half = tf.reshape(0.5 * tf.convert_to_tensor(cube_mm, tf.float32), [-1, 1, 1])
     return joints_norm * half + center_mm[:, None, :]
-
-
-def center_of_mass(points_mm: tf.Tensor, start_mm: tf.Tensor, cube_mm: tf.Tensor, iterations: int = 1) -> tf.Tensor:
-    """Iterated 3D centre of mass of the points inside the cube around the last centre.
-
-    Args:
-        points_mm: [B, ..., 3]; points with z = 0 are no readings.
-        start_mm: [B, 3].
-        cube_mm: scalar or [B], mm.
-        iterations: how often the cube moves.
-
-    Returns:
-        [B, 3] mm; the last centre where the cube holds no point.
-    """
-    points_mm = tf.reshape(points_mm, [tf.shape(points_mm)[0], -1, 3])
-    half = tf.reshape(0.5 * tf.convert_to_tensor(cube_mm, tf.float32), [-1, 1, 1])
-    center_mm = start_mm
-    for _ in range(iterations):
-        near = tf.reduce_all(tf.abs(points_mm - center_mm[:, None, :]) <= half, axis=-1) & (points_mm[..., 2] > 0.0)
-        weight = tf.cast(near, tf.float32)[..., None]
-        count = tf.reduce_sum(weight, axis=1)
-        mean = tf.reduce_sum(points_mm * weight, axis=1) / tf.maximum(count, 1.0)
-        center_mm = tf.where(count > 0.0, mean, center_mm)
-    return center_mm

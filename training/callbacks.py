@@ -129,11 +129,11 @@ def depth_pictures(stage: Stage, raw: dict[str, Any]) -> dict[str, Any]:
     outputs = stage.forward(stage.prepare(raw))
     rows = {}
     for domain, other in (("synthetic", "real"), ("real", "synthetic")):
-        rows[f"{domain}"] = outputs["image"][domain]
-        rows[f"{domain}, reconstructed"] = outputs["reconstruction"][domain]
-        rows[f"{domain} to {other}"] = outputs["translation"][other]
+        rows[domain] = outputs["image"][domain]
+        rows[f"{domain}, reconstructed"] = outputs["made"][f"{domain}_to_{domain}"]
+        rows[f"{domain} to {other}"] = outputs["made"][f"{domain}_to_{other}"]
         rows[f"{domain} to {other} and back"] = outputs["cycle"][domain]
-    rows["synthetic, from its pose by M"] = outputs["rendering"]["synthetic"]
+    rows["synthetic, from its pose by M"] = outputs["made"]["pose_to_synthetic"]
     return {name: images[..., 0].numpy() for name, images in rows.items()}
 
 

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from lsps_tf import camera
+from lsps_tf.datasets import store as stores
+from lsps_tf.errors import InputError
+
+
+def rows(count, size=8, joints=36):
+    rng = np.random.default_rng(count)
+    return {
+        "depth_mm": np.where(rng.random((count, size, size)) < 0.5, 0, rng.uniform(400, 1500, (count, size, size))),
+        "joints_mm": rng.normal(0, 50, (count, joints, 3)),
+        "center_mm": rng.normal(0, 50, (count, 3)),
+        "cube_mm": np.full(count, 250.0),
+        "extent_mm": np.full(count, 375.0),
+        "subject": np.arange(count),
+        "frame": np.arange(count) + 2**33,
+    }
+
+
+@pytest.fixture
+def path(tmp_path):
+    with stores.create_store(tmp_path / "sub" / "a.h5", "nyu", camera.NYU, 8, {"made_by": "test"}) as store:
+        store.append("real/train", rows(5))
+        store.append("real/train", rows(3))
+    return tmp_path / "sub" / "a.h5"
+
+
+def test_rows_come_back_in_the_order_asked_for(path):
+    with stores.open_store(path) as store:
+        assert store.splits() == {"real/train": 8} and store.count("real/test") == 0
+        assert store.info.camera == camera.NYU and store.info.skeleton.name == "nyu"
+        assert store.info.source == {"made_by": "test"}
+        read = store.read("real/train", np.array([6, 0, 6]))
+        expected = {name: np.concatenate([rows(5)[name], rows(3)[name]])[[6, 0, 6]] for name in rows(1)}
+        np.testing.assert_allclose(read["depth_mm"], expected["depth_mm"], atol=0.0501)
+        assert np.array_equal(read["depth_mm"] == 0, expected["depth_mm"] == 0)
+        np.testing.assert_allclose(read["joints_mm"], expected["joints_mm"], rtol=1e-6)
+        np.testing.assert_array_equal(read["frame"], expected["frame"])
+
+
+def test_rows_of_another_size_are_refused(path):
+    with stores.open_store(path, "a") as store, pytest.raises(ValueError, match="joints_mm"):
+        store.append("real/train", rows(2, joints=16))
+
+
+def test_bad_stores_are_named(path, tmp_path):
+    import h5py
+
+    with pytest.raises(InputError, match=r"none\.h5: there is no such store"):
+        stores.open_store(tmp_path / "none.h5")
+    text = tmp_path / "text.h5"
+    text.write_text("no hdf5")
+    with pytest.raises(InputError, match="no HDF5"):
+        stores.open_store(text)
+    cut = tmp_path / "cut.h5"
+    cut.write_bytes(path.read_bytes()[:-3000])
+    with pytest.raises(InputError, match="cut short"):
+        stores.open_store(cut)
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1
+    with pytest.raises(InputError, match="no LSPS store"):
+        stores.open_store(tmp_path / "other.h5")
+    with h5py.File(path, "a") as file:
+        file.attrs["version"] = 9
+    with pytest.raises(InputError, match="version 9, this program reads version 1"):
+        stores.open_store(path)
+
+
+def test_columns_of_unequal_length_are_refused(path):
+    import h5py
+
+    with h5py.File(path, "a") as file:
+        file["real/train/subject"].resize(2, axis=0)
+    with pytest.raises(InputError, match="columns of split 'real/train' do not match"):
+        stores.open_store(path)
+
+
+def test_a_growing_store_has_its_final_name_only_when_whole(path):
+    with pytest.raises(KeyboardInterrupt), stores.growing_store(path) as partial:
+        assert partial.exists() and not path.exists()
+        raise KeyboardInterrupt
+    with stores.growing_store(path) as partial, stores.open_store(partial, "a") as store:
+        store.append("real/train", rows(2))
+    with stores.open_store(path) as store:
+        assert store.count("real/train") == 10
+    assert not partial.exists()

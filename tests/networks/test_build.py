@@ -1,0 +1,155 @@
+"""The whole set: sizes, sharing, seeds, and what refuses to fit."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lsps_tf.config import PRESETS
+from lsps_tf.errors import InputError
+from lsps_tf.networks import DOMAINS, build_networks
+
+TINY = PRESETS["tiny"].network
+PARAMETERS = {
+    "tiny": {
+        "pose_encoder": 4510,
+        "pose_decoder": 3978,
+        "encoders": 2540,
+        "generators": 2142,
+        "discriminators": 1581,
+        "posterior": 660,
+        "mapping": 3600,
+    },
+    "compact": {
+        "pose_encoder": 19112,
+        "pose_decoder": 16620,
+        "encoders": 90112,
+        "generators": 87714,
+        "discriminators": 398145,
+        "posterior": 20500,
+        "mapping": 311568,
+    },
+    "paper": {
+        "pose_encoder": 4510,
+        "pose_decoder": 3978,
+        "encoders": 6708224,
+        "generators": 7734274,
+        "discriminators": 6348033,
+        "posterior": 81940,
+        "mapping": 27593472,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return build_networks(TINY, 32, seed=5)
+
+
+def count_parameters(part):
+    parts = part.values() if hasattr(part, "values") else [part]
+    variables = {v.ref(): v for network in parts for v in network.variables}
+    return sum(int(np.prod(v.shape)) for v in variables.values())
+
+
+@pytest.mark.parametrize("preset", PARAMETERS)
+def test_parameters_of_each_preset(preset):
+    config = PRESETS[preset]
+    built = build_networks(config.network, config.data.image_size, seed=0)
+    assert {name: count_parameters(getattr(built, name)) for name in PARAMETERS[preset]} == PARAMETERS[preset]
+    assert sum(int(np.prod(v.shape)) for v in built.variables) == sum(PARAMETERS[preset].values())
+
+
+def test_domains_share_by_identity(networks):
+    synthetic, real = (networks.encoders[d] for d in DOMAINS)
+    assert synthetic.shared is real.shared and synthetic.private is not real.private
+    synthetic, real = (networks.generators[d] for d in DOMAINS)
+    assert synthetic.shared is real.shared and synthetic.private is not real.private
+    synthetic, real = (networks.discriminators[d] for d in DOMAINS)
+    assert synthetic.shared is real.shared and synthetic.head is real.head
+    private = {v.ref() for v in synthetic.private.variables}
+    assert private.isdisjoint(v.ref() for v in real.variables)
+
+
+def test_same_seed_same_weights(networks):
+    again, other = build_networks(TINY, 32, seed=5), build_networks(TINY, 32, seed=6)
+    for own, same, different in zip(networks.variables, again.variables, other.variables):
+        np.testing.assert_array_equal(own, same)
+        assert "bias" in own.name or not np.array_equal(own, different)
+
+
+def test_no_two_kernels_are_equal(networks):
+    kernels = {v.numpy().tobytes() for v in networks.variables if "kernel" in v.name}
+    assert len(kernels) == sum("kernel" in v.name for v in networks.variables)
+
+
+def test_sets_of_images_equal_one_by_one(networks):
+    random = np.random.default_rng(0)
+    images = {name: tf.constant(random.uniform(-1, 1, (n, 32, 32, 1)), tf.float32) for name, n in (("a", 2), ("b", 1))}
+    domains = {"a": "real", "b": "synthetic"}
+    means = networks.encode(images, domains)
+    made = networks.generate(means, {"c": ("a", "synthetic"), "d": ("a", "real"), "e": ("b", "real")})
+    features = networks.discriminator_features(images, domains)
+    for name, domain in domains.items():
+        np.testing.assert_allclose(means[name], networks.encoders[domain](images[name]), atol=1e-5)
+        expected = networks.discriminators[domain].features(images[name])
+        np.testing.assert_allclose(features[name], expected, atol=1e-5)
+    assert means["a"].shape == (2, 8, 8, 8) and made["c"].shape == (2, 32, 32, 1)
+    for name, (source, domain) in {"c": ("a", "synthetic"), "d": ("a", "real"), "e": ("b", "real")}.items():
+        np.testing.assert_allclose(made[name], networks.generators[domain](means[source]), atol=1e-5)
+
+
+def test_prediction_is_decoder_of_posterior_of_that_domain(networks):
+    image = tf.random.stateless_uniform((2, 32, 32, 1), (0, 1), -1.0, 1.0)
+    for domain in DOMAINS:
+        discriminator = networks.discriminators[domain]
+        latent = networks.posterior(discriminator.shared(discriminator.private(image)))
+        np.testing.assert_array_equal(networks.predict_latent(image, domain), latent)
+        joints = networks.predict_joints(image, domain)
+        assert joints.shape == (2, TINY.num_joints, 3)
+        np.testing.assert_array_equal(tf.reshape(joints, (2, -1)), networks.pose_decoder(latent))
+    mean, _ = networks.encode_pose(joints)
+    np.testing.assert_array_equal(mean, networks.pose_encoder(tf.reshape(joints, (2, -1)))[0])
+
+
+def test_large_features_are_averaged_to_one_latent(networks):
+    features = tf.random.stateless_normal((2, 4, 4, 8), (0, 2))
+    crops = [features[:, i : i + 2, j : j + 2] for i in range(3) for j in range(3)]
+    expected = np.mean([networks.posterior(crop) for crop in crops], axis=0)
+    np.testing.assert_allclose(networks.posterior(features), expected, atol=1e-5)
+
+
+def test_sixth_discriminator_layer_is_a_setting():
+    config = dataclasses.replace(TINY, discriminator_widths=(2, 2, 3, 3, 4, 4), mapping_widths=(4, 4, 4))
+    built = build_networks(config, 128, seed=0)
+    assert len(built.discriminators["real"].shared.layers) == 4
+    assert built.discriminators["real"](tf.zeros((1, 128, 128, 1))).shape == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("image_size", "change", "message"),
+    [
+        (64, {"discriminator_widths": (2, 2, 2, 2, 2)}, "mapping_widths"),
+        (32, {"mapping_widths": (8, 8)}, "mapping_widths"),
+        (32, {"mapping_widths": ()}, "mapping_widths"),
+        (30, {}, "image_size"),
+        (32, {"encoder_widths": (4, 8)}, "encoder_widths"),
+        (32, {"generator_widths": (4, 4, 4)}, "generator_widths"),
+        (32, {"residual_width": 10}, "residual_width"),
+        (32, {"discriminator_private": 4}, "discriminator_private"),
+        (32, {"discriminator_widths": (4, 4, 4, 4, 4)}, "discriminator_widths"),
+        (32, {"shared_blocks": 0}, "shared_blocks"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(image_size, change, message):
+    with pytest.raises(InputError, match=message):
+        build_networks(dataclasses.replace(TINY, **change), image_size, seed=0)
+
+
+def test_weights_survive_a_checkpoint(networks, tmp_path):
+    path = tf.train.Checkpoint(networks=networks).write(str(tmp_path / "weights"))
+    other = build_networks(TINY, 32, seed=9)
+    tf.train.Checkpoint(networks=other).restore(path).assert_consumed()
+    for own, restored in zip(networks.variables, other.variables):
+        np.testing.assert_array_equal(own, restored)
