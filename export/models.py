@@ -11,6 +11,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from export.metadata import ASSET_NAME, ModelInfo, read_tflite_info
+from export.quiet import native_messages_off
 from export.saved_model import FROM_CENTER, FROM_CROP, FROM_FRAME, MODEL_NAME
 from export.tflite import SIGNATURE
 from lsps_tf.errors import InputError
@@ -103,8 +104,11 @@ def _open_saved_model(path: pathlib.Path) -> OpenModel:
 def _open_tflite(path: pathlib.Path) -> OpenModel:
     info = read_tflite_info(path)
     try:
-        runner = Interpreter(model_path=str(path), num_threads=1).get_signature_runner(SIGNATURE)
-    except (ValueError, RuntimeError) as error:
+        with native_messages_off():
+            runner = Interpreter(model_path=str(path), num_threads=1).get_signature_runner(SIGNATURE)
+            # LiteRT prepares itself, and speaks, on the first call only.
+            runner(image=np.zeros((1, info.image_size, info.image_size, 1), np.float32))["joints_norm"]
+    except (ValueError, RuntimeError, KeyError) as error:
         raise InputError(f"{path}: the TFLite model is damaged ({_first_line(error)}); export the run again") from error
 
     def run_crops(images: np.ndarray) -> np.ndarray:

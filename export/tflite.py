@@ -8,6 +8,7 @@ import tempfile
 import tensorflow as tf
 
 from export.metadata import ModelInfo, embed_info
+from export.quiet import native_messages_off
 from export.saved_model import deployed_variables
 from lsps_tf.files import atomic_path
 from lsps_tf.run_folder import Run
@@ -57,4 +58,5 @@ def _convert(run: Run) -> bytes:
         tf.saved_model.save(model, scratch, signatures={SIGNATURE: model.concrete})
         converter = tf.lite.TFLiteConverter.from_saved_model(scratch, signature_keys=[SIGNATURE])
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        return converter.convert()
+        with native_messages_off():
+            return converter.convert()

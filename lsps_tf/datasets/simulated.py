@@ -138,36 +138,51 @@ class Simulator:
         rows["frame"] = np.arange(number * BATCH, (number + 1) * BATCH)
         return rows
 
+    def whole_frame(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """A whole frame of the sensor's camera, depth_mm [H, W], and its hand's joints [J, 3] in camera space, mm.
+
+        Not one of the store's frames: hand number `number` of a sequence of its own, of the split's subjects.
+        """
+        seed = tf.constant([_SPLIT_NUMBERS[self.split] + 2000, number], tf.int32)
+        shapes = tf.nest.map_structure(lambda part: part[number % len(self.subjects)][None], self.shapes)
+        hand = self._hands(seed, shapes, 1)
+        cones, wedges = surface.primitives(forearm=self._real)
+        camera = sensor.get_sensor(self.simulation.sensor).camera
+        depth_mm = renderer.render_frame(hand.centers_mm, hand.radii_mm, cones, wedges, camera)
+        if self._real:
+            depth_mm = sensor.apply_sensor(self.simulation.sensor, depth_mm, 1.0, tf.random.fold_in(seed, 1))
+        return depth_mm[0].numpy(), self._joints(hand)[0].numpy()
+
     def _frames(self, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         subject_seed, pose_seed, center_seed, sensor_seed = tf.unstack(tf.random.split(seed, 4))
         subject = tf.random.stateless_uniform([BATCH], subject_seed, 0, len(self.subjects), tf.int32)
-        hand = self._hands(pose_seed, tf.nest.map_structure(lambda part: tf.gather(part, subject), self.shapes))
+        hand = self._hands(pose_seed, tf.nest.map_structure(lambda part: tf.gather(part, subject), self.shapes), BATCH)
         cube_mm = self.simulation.cube_mm
         center_mm = self._centers(hand, center_seed)
         extent_mm = cube_mm * MARGIN
         depth_mm = self._view(hand, center_mm, extent_mm, stored_size(self.simulation.image_size), sensor_seed)
-        joints_mm = hand.joints_mm
-        if self.simulation.skeleton == "icvl":
-            joints_mm = kinematics.icvl_joints(joints_mm)
         return {
             "depth_mm": depth_mm,
-            "joints_mm": joints_mm,
+            "joints_mm": self._joints(hand),
             "center_mm": center_mm,
             "cube_mm": tf.fill([BATCH], cube_mm),
             "extent_mm": tf.fill([BATCH], extent_mm),
             "subject": subject,
         }
 
+    def _joints(self, hand: kinematics.HandState) -> tf.Tensor:
+        return kinematics.icvl_joints(hand.joints_mm) if self.simulation.skeleton == "icvl" else hand.joints_mm
+
     @property
     def _real(self) -> bool:
         return self.split.startswith("real/")
 
-    def _hands(self, seed: tf.Tensor, shapes: shape.HandShape) -> kinematics.HandState:
+    def _hands(self, seed: tf.Tensor, shapes: shape.HandShape, count: int) -> kinematics.HandState:
         angle_seed, rotation_seed, place_seed = tf.unstack(tf.random.split(seed, 3))
-        angles = pose_prior.sample_angles(angle_seed, BATCH, shapes)
-        rotation = view_prior.sample_rotation(rotation_seed, BATCH)
+        angles = pose_prior.sample_angles(angle_seed, count, shapes)
+        rotation = view_prior.sample_rotation(rotation_seed, count)
         near, far = sensor.SENSORS[self.simulation.sensor].distance_mm
-        place_mm = view_prior.sample_translation(place_seed, BATCH, near_mm=near, far_mm=far)
+        place_mm = view_prior.sample_translation(place_seed, count, near_mm=near, far_mm=far)
         return kinematics.pose_hand(angles, rotation, place_mm, shapes)
 
     def _centers(self, hand: kinematics.HandState, seed: tf.Tensor) -> tf.Tensor:

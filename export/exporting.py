@@ -1,0 +1,110 @@
+"""The command `export/run.py`: a run as SavedModel and TFLite, both checked against the Keras networks."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tabulate import tabulate
+
+from export.arguments import Parser
+from export.models import OpenModel, open_model
+from export.saved_model import MODEL_NAME, export_saved_model
+from export.tflite import export_tflite
+from lsps_tf import crop
+from lsps_tf.errors import InputError
+from lsps_tf.files import write_json
+from lsps_tf.run_folder import Run, load_run
+from lsps_tf.simulation import kinematics, pose_prior, renderer, shape, surface, view_prior
+
+# In normalised joints; 1e-4 of a 250 mm cube is an eightieth of a millimetre.
+LARGEST_DIFFERENCE = 1e-4
+_SAMPLE_CROPS = 8
+
+
+def export_command(arguments: list[str]) -> int:
+    """Runs `export/run.py` with its arguments and gives the exit status: 1 where an exported model computes wrongly."""
+    parser = Parser("run.py", "Exports a finished run for TensorFlow Serving and for edge devices.")
+    parser.add_argument("--run-dir", type=pathlib.Path, required=True, metavar="DIR", help="a finished run")
+    parser.add_argument("--output", type=pathlib.Path, required=True, metavar="DIR", help="where the models go")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write paths, sizes and differences")
+    options = parser.parse_args(arguments)
+    if options.output.exists() and not options.output.is_dir():
+        raise InputError(f"{options.output}: this is a file; give a folder for --output")
+    run = load_run(options.run_dir)
+    paths = [export_saved_model(run, options.output), export_tflite(run, options.output / f"{MODEL_NAME}.tflite")]
+    reports = compare_exports(run, paths)
+    print(_table(reports))
+    if options.json is not None:
+        write_json(options.json, {"run_dir": str(options.run_dir), "models": reports})
+    wrong = [report["path"] for report in reports if not report["max_difference"] <= LARGEST_DIFFERENCE]
+    if wrong:
+        print(f"{' and '.join(wrong)}: differs from the Keras model by more than {LARGEST_DIFFERENCE:g}; do not use it")
+        return 1
+    print(f"Next: python export/predict.py --model {paths[0].parent} FRAME --overlay hand.png")
+    return 0
+
+
+def compare_exports(run: Run, paths: list[pathlib.Path]) -> list[dict[str, Any]]:
+    """Opens exported models and compares their joints with the Keras networks' on simulated crops.
+
+    Args:
+        run: what was exported.
+        paths: the exported models.
+
+    Returns:
+        Per model its `path`, `kind`, size in `bytes`, and `max_difference` and `mean_difference` of the normalised
+        joints (half cubes).
+    """
+    image = sample_crops(run.config.data.image_size, run.config.data.cube_mm, _SAMPLE_CROPS)
+    expected = run.networks.predict_joints(image, run.domain).numpy()
+    return [_compare(open_model(path), path, image, expected) for path in paths]
+
+
+def sample_crops(image_size: int, cube_mm: float, count: int, seed: int = 0) -> tf.Tensor:
+    """Clean simulated hands as network input, [count, S, S, 1] in [-1, 1]."""
+    seeds = tf.random.split([seed, 0], 3)
+    hand = kinematics.pose_hand(
+        pose_prior.sample_angles(seeds[0], count),
+        view_prior.sample_rotation(seeds[1], count),
+        view_prior.sample_translation(seeds[2], count),
+        tf.nest.map_structure(lambda part: tf.repeat(part, count, axis=0), shape.canonical_shape()),
+    )
+    center_mm = tf.reduce_mean(hand.joints_mm, axis=1)
+    cones, wedges = surface.primitives(forearm=False)
+    depth_mm = renderer.render_crop(hand.centers_mm, hand.radii_mm, cones, wedges, center_mm, cube_mm, image_size)
+    return crop.normalize_depth(depth_mm, center_mm, cube_mm)
+
+
+def _compare(model: OpenModel, path: pathlib.Path, image: tf.Tensor, expected: np.ndarray) -> dict[str, Any]:
+    difference = np.abs(model.joints_of_crop(image).numpy() - expected)
+    return {
+        "path": str(path),
+        "kind": model.kind,
+        "bytes": size_in_bytes(path),
+        "max_difference": float(difference.max()),
+        "mean_difference": float(difference.mean()),
+    }
+
+
+def size_in_bytes(path: pathlib.Path) -> int:
+    """Of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [part for part in path.rglob("*") if part.is_file()]
+    return sum(part.stat().st_size for part in files)
+
+
+def _table(reports: list[dict[str, Any]]) -> str:
+    rows = [
+        [
+            report["path"],
+            report["kind"],
+            f"{report['bytes'] / 1e6:.2f} MB",
+            f"{report['max_difference']:.1e}",
+            f"{report['mean_difference']:.1e}",
+        ]
+        for report in reports
+    ]
+    headers = ["model", "kind", "size", "max difference", "mean difference"]
+    return tabulate(rows, headers=headers, disable_numparse=True)

@@ -1,0 +1,115 @@
+"""`make demo`: the whole of LSPS at a reduced `compact` on the simulator, beside the synthetic-only baseline."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import resource
+import shlex
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from export.command import run_command  # noqa: E402
+
+EXAMPLE_FRAME = ROOT / "docs" / "example" / "structured-light.png"
+DATA = ["--sim-synthetic-frames", "8000", "--sim-real-frames", "8000", "--sim-test-frames", "1024"]
+REDUCED = ["--pose-steps", "4000", "--depth-steps", "2000", "--posterior-steps", "4000"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"), help="default: runs/demo")
+    parser.add_argument("--data-root", default="data", help="where the simulated data is kept (default: data)")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    return run_demo(given.run_dir, given.data_root, given.seed)
+
+
+def run_demo(run_dir: pathlib.Path, data_root: str, seed: int) -> int:
+    """Trains, evaluates, exports, predicts and sums up. Interrupted and started again, it goes on."""
+    started = time.monotonic()
+    lsps, baseline = run_dir / "lsps", run_dir / "synthetic-only"
+    common = ["--dataset", "sim", "--data-root", data_root, "--seed", str(seed), *DATA, *REDUCED]
+    status = _train("LSPS: labels from simulation, unlabelled sensor frames", lsps, common)
+    if status:
+        return status
+    same_poses = ["--method", "synthetic-only", "--pretrained", str(lsps), "--pretrained-stage", "pose"]
+    status = _train("Synthetic-only: the same regressor without the sensor's frames", baseline, common + same_poses)
+    if status:
+        return status
+    figures = {name: _evaluate(folder) for name, folder in (("synthetic_only", baseline), ("lsps", lsps))}
+    model_dir = run_dir / "model"
+    overlay = run_dir / "prediction.png"
+    _export_and_predict(lsps, model_dir, overlay)
+    summary = {
+        "synthetic_only_mm": figures["synthetic_only"]["mean_error_mm"],
+        "lsps_mm": figures["lsps"]["mean_error_mm"],
+        "synthetic_only_within_40_mm_percent": figures["synthetic_only"]["within_40_mm_percent"],
+        "lsps_within_40_mm_percent": figures["lsps"]["within_40_mm_percent"],
+        "seed": seed,
+        "seconds": round(time.monotonic() - started, 1),
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+    }
+    (run_dir / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    _print_summary(summary, run_dir, model_dir, overlay)
+    return 0
+
+
+def _train(title: str, run_dir: pathlib.Path, arguments: list[str]) -> int:
+    from lsps_tf.run_folder import settings_path
+    from training.session import run_session
+
+    print(f"\n== {title}")
+    if settings_path(run_dir).exists():
+        return run_session(["--run-dir", str(run_dir), "--resume"])
+    return run_session([*arguments, "--run-dir", str(run_dir)])
+
+
+def _evaluate(run_dir: pathlib.Path) -> dict:
+    from lsps_tf.run_folder import load_run
+    from training.evaluation import predict_store, summarize, write_evaluation
+
+    run = load_run(run_dir)
+    predictions = predict_store(run)
+    figures = summarize(predictions, run.skeleton)
+    write_evaluation(run, "test", predictions, figures, run_dir / "evaluation")
+    return figures
+
+
+def _export_and_predict(run_dir: pathlib.Path, model_dir: pathlib.Path, overlay: pathlib.Path) -> None:
+    from export.prediction import predict_command
+    from export.run import export_run
+
+    print("\n== Export, and a prediction on a sensor frame")
+    export_run(run_dir, model_dir)
+    model = str(model_dir / "lsps.tflite")
+    predict_command(["--model", model, str(EXAMPLE_FRAME), "--camera", "nyu", "--overlay", str(overlay)])
+
+
+def _print_summary(summary: dict, run_dir: pathlib.Path, model_dir: pathlib.Path, overlay: pathlib.Path) -> None:
+    from tabulate import tabulate
+
+    rows = [
+        (name, summary[f"{key}_mm"], summary[f"{key}_within_40_mm_percent"])
+        for name, key in (("synthetic-only", "synthetic_only"), ("LSPS, no real labels", "lsps"))
+    ]
+    headers = ("simulated sensor, test subjects", "mean joint error mm", "frames within 40 mm %")
+    pictures = [run_dir / "lsps" / "pictures", run_dir / "lsps" / "evaluation", overlay]
+    print(f"\n== Summary ({summary['seconds'] / 60:.1f} minutes, {summary['peak_rss_mb'] / 1024:.1f} GB)\n")
+    print(tabulate(rows, headers, floatfmt=".1f"))
+    print("\nPictures:  " + "\n           ".join(str(path) for path in pictures))
+    print(f"Log:       {run_dir / 'lsps' / 'metrics.jsonl'}; tensorboard --logdir {run_dir}")
+    print(f"Model:     {model_dir} (SavedModel lsps/1, lsps.tflite)")
+    print(f"Figures:   {run_dir / 'summary.json'}")
+    frame = shlex.quote(str(EXAMPLE_FRAME.relative_to(ROOT)))
+    print(
+        f"Next:      .venv/bin/python export/predict.py --model {model_dir}/lsps {frame} --camera nyu --overlay out.png"
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)
