@@ -81,7 +81,7 @@ def build_plan(name: str, settings: RunSettings, networks: Networks, store: Stor
     elif name == "posterior":
         streams = _images(training.posterior_batch, labelled, training.matching_batch)
         optimizers = {"optimizer": _adam(training, training.learning_rate, training.posterior_steps)}
-        model = PosteriorStage(networks, weights, training.matching_batch, prepare)
+        model = PosteriorStage(networks, weights, prepare)
         plan = StagePlan(name, model, streams, training.posterior_steps, optimizers, "eq8_posterior")
     else:
         plan = _regression(settings, networks, labelled, prepare)
