@@ -28,8 +28,8 @@ class NetworkConfig:
     num_joints: int = _setting(36, "joints of the skeleton")
     pose_hidden: int = _setting(30, "hidden units of the pose encoder and decoder (table 2)")
     pose_latent: int = _setting(20, "size of the pose latent (table 2)")
-    encoder_widths: tuple[int, ...] = _setting((24, 32, 48), "channels of the encoder's convolutions (table 4)")
-    generator_widths: tuple[int, ...] = _setting((32, 24), "channels of the generator's two upscalings (table 4)")
+    encoder_widths: tuple[int, ...] = _setting((16, 32, 64), "channels of the encoder's convolutions (table 4)")
+    generator_widths: tuple[int, ...] = _setting((32, 16), "channels of the generator's two upscalings (table 4)")
     residual_width: int = _setting(64, "inner channels of a residual block, its N (table 4)")
     residual_groups: int = _setting(4, "paths of a residual block, its C (table 4)")
     private_blocks: int = _setting(1, "unshared residual blocks of each encoder and generator (table 4)")
@@ -49,10 +49,14 @@ class LossWeights:
     lambda_1: float = _setting(100.0, "likelihood of the pose VAE (equation 1)")
     lambda_2: float = _setting(0.1, "KL of the depth VAEs and cycles (equations 3 and 5)")
     lambda_3: float = _setting(100.0, "likelihood of the depth VAEs and cycles (equations 3 and 5)")
-    lambda_4: float = _setting(10.0, "adversarial terms (equations 4 and 6)")
+    lambda_4: float = _setting(10.0, "adversarial terms of the translations (equation 4)")
+    lambda_4_mapping: float = _setting(10.0, "adversarial terms of M's renderings (equation 6; lambda_4 in the paper)")
     lambda_5: float = _setting(100.0, "distance of M(z_y) to z_s (equation 6)")
     lambda_6: float = _setting(10000.0, "likelihood of the rendering of M(z_y) (equation 6)")
     lambda_7: float = _setting(10.0, "posterior regression (equation 7)")
+    lambda_7_made: float = _setting(
+        0.0, "regression of equation 7 on what G_s and G_r make of synthetic images (not in the paper; 0 leaves it out)"
+    )
     lambda_8_depth: float = _setting(0.0001, "feature matching in the depth stage (equation 8)")
     lambda_8_posterior: float = _setting(1.0, "feature matching in the posterior stage (equation 8)")
 
@@ -63,7 +67,8 @@ class TrainingConfig:
 
     seed: int = _setting(0, "seed of initial weights, order of the data, augmentation and noise")
     learning_rate: float = _setting(1e-4, "Adam's step size of the posterior stage and of the regressions")
-    depth_learning_rate: float = _setting(1e-4, "Adam's step size of the depth stage")
+    depth_learning_rate: float = _setting(1e-4, "Adam's step size of the depth stage's E, G and M")
+    discriminator_learning_rate: float = _setting(1e-4, "Adam's step size of the depth stage's D and P")
     adam_beta_1: float = _setting(0.5, "Adam's beta_1")
     decay: str = _setting("none", "course of the step sizes within a stage: none, cosine (to zero) or halving")
     halve_every: int = _setting(100_000, "steps after which decay=halving halves the step sizes")
@@ -140,6 +145,7 @@ _TINY = Config(preset="tiny").replace(
     discriminator_widths=(4, 6, 8, 8),
     learning_rate=1e-3,
     depth_learning_rate=1e-3,
+    discriminator_learning_rate=1e-3,
     pose_learning_rate=1e-3,
     pose_steps=40,
     pose_batch=16,
@@ -152,8 +158,19 @@ _TINY = Config(preset="tiny").replace(
 
 _COMPACT = Config(preset="compact").replace(
     pose_hidden=128,
+    # The depth latent has a sixth of the paper's numbers per pixel, so the noise of its sample weighs more: with the
+    # paper's KL the reconstructions lose the shape of the palm.
+    lambda_2=0.01,
+    # About a thousandth of equation 6: with full weights it pulls E_s and G_s towards what M, in so few steps, can say
+    # of a pose, and M's renderings keep D_s from learning to tell translations from synthetic images.
+    lambda_4_mapping=0.01,
+    lambda_5=0.01,
+    lambda_6=10.0,
+    lambda_7=1.0,
     learning_rate=2e-3,
-    depth_learning_rate=5e-4,
+    # Ten times the paper's rate, for a hundredth of its steps; a discriminator as fast as the generators wins at once.
+    depth_learning_rate=2e-3,
+    discriminator_learning_rate=5e-4,
     decay="cosine",
     pose_learning_rate=5e-3,
     pose_steps=5000,

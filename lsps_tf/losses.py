@@ -29,9 +29,10 @@ _LAMBDAS = {
     ("eq5", "nll"): "lambda_3",
     ("eq6", "distance"): "lambda_5",
     ("eq6", "nll"): "lambda_6",
-    ("eq6", "generator"): "lambda_4",
-    ("eq6", "discriminator"): "lambda_4",
+    ("eq6", "generator"): "lambda_4_mapping",
+    ("eq6", "discriminator"): "lambda_4_mapping",
     ("eq7", "regression"): "lambda_7",
+    ("eq7", "made"): "lambda_7_made",
     ("eq8", "matching"): "lambda_8",
 }
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import pathlib
 import resource
 import shlex
 import sys
 import time
+from collections.abc import Callable, Iterator
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -22,16 +24,18 @@ REDUCED = ["--pose-steps", "4000", "--depth-steps", "2000", "--posterior-steps",
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run-dir", type=pathlib.Path, default=pathlib.Path("runs/demo"), help="default: runs/demo")
+    parser.add_argument("--run-dir", type=pathlib.Path, help="default: runs/demo, with another seed runs/demo-seedN")
     parser.add_argument("--data-root", default="data", help="where the simulated data is kept (default: data)")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    return run_demo(given.run_dir, given.data_root, given.seed)
+    default = pathlib.Path("runs") / ("demo" if given.seed == 0 else f"demo-seed{given.seed}")
+    run_dir = default if given.run_dir is None else given.run_dir
+    with _stopwatch(run_dir / "seconds.json") as seconds:
+        return run_demo(run_dir, given.data_root, given.seed, seconds)
 
 
-def run_demo(run_dir: pathlib.Path, data_root: str, seed: int) -> int:
+def run_demo(run_dir: pathlib.Path, data_root: str, seed: int, seconds: Callable[[], float]) -> int:
     """Trains, evaluates, exports, predicts and sums up. Interrupted and started again, it goes on."""
-    started = time.monotonic()
     lsps, baseline = run_dir / "lsps", run_dir / "synthetic-only"
     common = ["--dataset", "sim", "--data-root", data_root, "--seed", str(seed), *DATA, *REDUCED]
     status = _train("LSPS: labels from simulation, unlabelled sensor frames", lsps, common)
@@ -51,12 +55,28 @@ def run_demo(run_dir: pathlib.Path, data_root: str, seed: int) -> int:
         "synthetic_only_within_40_mm_percent": figures["synthetic_only"]["within_40_mm_percent"],
         "lsps_within_40_mm_percent": figures["lsps"]["within_40_mm_percent"],
         "seed": seed,
-        "seconds": round(time.monotonic() - started, 1),
+        "seconds": round(seconds(), 1),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
     }
     (run_dir / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     _print_summary(summary, run_dir, model_dir, overlay)
     return 0
+
+
+@contextlib.contextmanager
+def _stopwatch(path: pathlib.Path) -> Iterator[Callable[[], float]]:
+    """Counts the seconds at work in `path`, over all the times that the demo was stopped and started again."""
+    before = json.loads(path.read_text(encoding="utf-8"))["seconds"] if path.exists() else 0.0
+    started = time.monotonic()
+
+    def seconds() -> float:
+        return before + time.monotonic() - started
+
+    try:
+        yield seconds
+    finally:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"seconds": seconds()}) + "\n", encoding="utf-8")
 
 
 def _train(title: str, run_dir: pathlib.Path, arguments: list[str]) -> int:
@@ -65,7 +85,8 @@ def _train(title: str, run_dir: pathlib.Path, arguments: list[str]) -> int:
 
     print(f"\n== {title}")
     if settings_path(run_dir).exists():
-        return run_session(["--run-dir", str(run_dir), "--resume"])
+        # The settings are checked against those that the run was started with.
+        return run_session([*arguments, "--run-dir", str(run_dir), "--resume"])
     return run_session([*arguments, "--run-dir", str(run_dir)])
 
 

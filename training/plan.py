@@ -73,8 +73,8 @@ def build_plan(name: str, settings: RunSettings, networks: Networks, store: Stor
     elif name == "depth":
         streams = _images(training.depth_batch, labelled, training.depth_batch)
         optimizers = {
-            player: _adam(training, training.depth_learning_rate, training.depth_steps)
-            for player in ("generator_optimizer", "discriminator_optimizer")
+            "generator_optimizer": _adam(training, training.depth_learning_rate, training.depth_steps),
+            "discriminator_optimizer": _adam(training, training.discriminator_learning_rate, training.depth_steps),
         }
         model = DepthStage(networks, weights, prepare)
         plan = StagePlan(name, model, streams, training.depth_steps, optimizers, "eq2_generators")

@@ -74,8 +74,8 @@ class PosteriorStage(Stage):
 
     L_POS_s regresses z_y ~ q(z_y|y) from the synthetic images, and L_POS_r (section 3.3) from "labelled" real ones
     where the batch has them. L_FM matches D_s and D_r on reconstructions and translations of the real images and of as
-    many synthetic ones, made from samples of q(z|x), as in the depth stage that trained their generators. E, G and E_y
-    are frozen and run outside the tape; E and G not at all where lambda_8_posterior is 0.
+    many synthetic ones, made from the means of q(z|x): E and G are not trained here, and a sample's noise would show in
+    the images. E, G and E_y are frozen and run outside the tape; E and G not at all where lambda_8_posterior is 0.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class PosteriorStage(Stage):
         prepare: Callable[[Any], Batch] | None = None,
         norm: str = losses.SQUARED,
     ):
-        kinds = ("eq7_posterior_{}_regression", "eq8_features_{}_matching")
+        kinds = ("eq7_posterior_{}_regression", "eq7_posterior_synthetic_to_{}_made", "eq8_features_{}_matching")
         super().__init__(networks, lambdas, [k.format(d) for d in DOMAINS for k in kinds] + [POSTERIOR], prepare)
         self.norm = norm
         trunks = [
@@ -111,37 +111,39 @@ class PosteriorStage(Stage):
 
     def frozen_forward(self, batch: Batch) -> dict[str, Tensors]:
         """What the frozen networks make: `target` z_y by domain, and the images `made` by "SOURCE_to_TARGET"."""
-        seeds = noise_seeds(batch["seed"], [f"{kind}_{d}" for kind in ("pose", "latent") for d in DOMAINS])
+        seeds = noise_seeds(batch["seed"], [f"pose_{d}" for d in DOMAINS])
         target = {
             domain: sample_pose(self.networks, batch[name]["joints"], seeds[f"pose_{domain}"])
             for domain, name in PAIRS.items()
             if name in batch
         }
-        if not self.lambdas.lambda_8_posterior:
+        if not (self.lambdas.lambda_8_posterior or self.lambdas.lambda_7_made):
             return {"target": target, "made": {}}
         real = batch["real"]["image"]
         image = {"synthetic": batch["synthetic"]["image"][: real.shape[0]], "real": real}
         mean = self.networks.encode(image, DOMAIN_OF)
-        latent = {d: losses.depth_posterior(mean[d]).sample(seed=seeds[f"latent_{d}"]) for d in DOMAINS}
         targets = {f"{source}_to_{goal}": (source, goal) for source in DOMAINS for goal in DOMAINS}
-        made = self.networks.generate(latent, targets)
+        made = self.networks.generate(mean, targets)
         return {"target": target, "made": {name: tf.stop_gradient(image) for name, image in made.items()}}
 
     def forward(self, batch: Batch, fixed: dict[str, Tensors]) -> dict[str, Tensors]:
-        """P's `predicted` latents beside their `target`, by domain, and the `features` of the made images, by name."""
+        """P's `predicted` latents beside their `target`, by domain or made image, and the `features` of made images."""
         paired = {domain: batch[PAIRS[domain]]["image"] for domain in fixed["target"]}
         images = {**paired, **fixed["made"]}
         features = self.networks.discriminator_features(images, {name: name.rpartition("_")[2] for name in images})
-        predicted = apply_together(self.networks.posterior, {domain: features[domain] for domain in paired})
-        return {"predicted": predicted, "target": fixed["target"], "features": features}
+        target = dict(fixed["target"])
+        if self.lambdas.lambda_7_made:
+            for name in (f"synthetic_to_{domain}" for domain in DOMAINS):
+                target[name] = target["synthetic"][: features[name].shape[0]]
+        predicted = apply_together(self.networks.posterior, {name: features[name] for name in target})
+        return {"predicted": predicted, "target": target, "features": features}
 
     def posterior_losses(self, outputs: dict[str, Tensors]) -> Tensors:
         """Raw terms of equations 7 and 8."""
         features, terms = outputs["features"], {}
-        for domain, predicted in outputs["predicted"].items():
-            terms[f"eq7_posterior_{domain}_regression"] = losses.posterior_loss(
-                predicted, outputs["target"][domain], self.norm
-            )
+        for name, predicted in outputs["predicted"].items():
+            kind = "regression" if name in DOMAINS else "made"
+            terms[f"eq7_posterior_{name}_{kind}"] = losses.posterior_loss(predicted, outputs["target"][name], self.norm)
         if self.lambdas.lambda_8_posterior:
             for source in DOMAINS:
                 terms[f"eq8_features_{source}_matching"] = losses.feature_matching_loss(
