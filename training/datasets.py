@@ -5,10 +5,7 @@ A dataset is one entry of DATASETS: `resolve` is quick and says what is wrong wi
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
-from collections.abc import Callable
-from typing import Any
 
 from tqdm import tqdm
 
@@ -17,40 +14,14 @@ from lsps_tf.datasets.simulated import Simulation, ensure_store
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.run_folder import RunSettings
+from training import public_datasets
+from training.source import Dataset, Given, Source, show_progress
 
-DEFAULT_FRAMES = {"sim_synthetic_frames": 20_000, "sim_real_frames": 15_000, "sim_test_frames": 2_048}
-Given = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """What a dataset means for a run.
-
-    Attributes:
-        config: the run's settings, with what the dataset fixes of them.
-        store: path of the HDF5 store that the run reads.
-        skeleton: name of the joints' layout.
-        sensor: the simulator's sensor model, "" for recorded data.
-    """
-
-    config: Config
-    store: pathlib.Path
-    skeleton: str
-    sensor: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-    """One choice of `--dataset`.
-
-    Attributes:
-        resolve: from the options that were given and the settings so far; InputError where they do not fit.
-        make: makes the run's store or adds what it lacks, with progress, given the options, the run's settings and its
-            folder (for pictures and reports, which it may not hold yet). A stop keeps what is made, for the next call.
-    """
-
-    resolve: Callable[[Given, Config], Source]
-    make: Callable[[Given, RunSettings, pathlib.Path], None]
+DEFAULT_FRAMES = {
+    "sim_synthetic_frames": public_datasets.SIMULATED_FRAMES,
+    "sim_real_frames": 15_000,
+    "sim_test_frames": 2_048,
+}
 
 
 def get_dataset(name: str) -> Dataset:
@@ -65,16 +36,6 @@ def get_dataset(name: str) -> Dataset:
 def choices() -> str:
     """What `--dataset` takes, in words."""
     return f"{', '.join(DATASETS)} or the path of a store (.h5)"
-
-
-def show_progress(bar: tqdm) -> Callable[[int, int], None]:
-    """A callback for `bar` that takes the frames done and the frames to do."""
-
-    def show(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
-
-    return show
 
 
 def _resolve_simulated(given: Given, config: Config) -> Source:
@@ -124,4 +85,8 @@ def _nothing_to_make(given: Given, settings: RunSettings, run_dir: pathlib.Path)
     """A store that was given is whole."""
 
 
-DATASETS = {"sim": Dataset(_resolve_simulated, _make_simulated)}
+DATASETS = {
+    "sim": Dataset(_resolve_simulated, _make_simulated),
+    "nyu": Dataset(public_datasets.resolve_nyu, public_datasets.make_nyu),
+    "icvl": Dataset(public_datasets.resolve_icvl, public_datasets.make_icvl),
+}
