@@ -106,6 +106,7 @@ def run_import(folder: pathlib.Path, path: pathlib.Path, frames: int, image_size
     from lsps_tf.datasets.frame_sources import RecordedSource
     from lsps_tf.datasets.importing import Target, import_store
 
+    path.with_suffix(".started").touch()
     started = time.perf_counter()
     recordings = nyu.recordings(folder, limit=_counts(frames)["train"])
     test = recordings["real/test"]
@@ -150,11 +151,12 @@ def kill_and_compare(root: pathlib.Path, given: argparse.Namespace) -> dict:
     arguments = (root / "nyu", path, frames, given.image_size, given.workers)
     progress = []
     for _ in range(given.kills):
+        path.with_suffix(".started").unlink(missing_ok=True)
         process = SPAWN.Process(target=run_import, args=arguments)
         process.start()
-        while process.is_alive() and not path.with_name(path.name + ".parts").exists():
+        while process.is_alive() and not path.with_suffix(".started").exists():
             time.sleep(0.01)
-        time.sleep(random.uniform(0.0, 0.4 * seconds))
+        time.sleep(random.uniform(0.0, 0.8 * seconds))
         os.kill(process.pid, signal.SIGKILL)
         process.join()
         progress.append(len(list(path.with_name(path.name + ".parts").glob("*.h5"))))

@@ -59,7 +59,9 @@ def _add_recorded(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--rotated", action="store_true", help="ICVL: the rotated training sequences, too")
     group.add_argument("--centers", metavar="FILE", help="published centres of the test frames to start from")
     group.add_argument("--store-dir", metavar="DIR", help="where the store is made (default: the dataset's folder)")
-    group.add_argument("--workers", type=int, metavar="N", help="processes that read frames (default: one per core)")
+    group.add_argument(
+        "--workers", type=int, metavar="N", help="processes that read frames (default: one per core, at most 4)"
+    )
 
 
 def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:

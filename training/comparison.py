@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from lsps_tf import camera, draw, metrics, skeleton
+from lsps_tf import camera, draw, metrics, run_folder, skeleton
 from lsps_tf.datasets import icvl, nyu
 from lsps_tf.datasets.folders import find_folder
 from lsps_tf.datasets.store import open_store
@@ -50,7 +50,7 @@ def compare_results(given: argparse.Namespace) -> int:
 
 
 def _groundtruth(given: argparse.Namespace, layout: Skeleton) -> np.ndarray:
-    """uvd [N, E, 3] of the evaluated joints: from the file that was given, or from the dataset's own labels."""
+    """uvd [N, E, 3] of the evaluated joints: from the file given, the dataset's folder, or else the run's store."""
     if given.groundtruth is not None:
         return read_joints_uvd(given.groundtruth, layout)
     try:
@@ -59,10 +59,22 @@ def _groundtruth(given: argparse.Namespace, layout: Skeleton) -> np.ndarray:
         else:
             labels = icvl.read_test_labels(find_folder(icvl.LAYOUT, given.data_root)).joints_uvd
     except InputError as error:
+        if given.run_dir is not None:
+            return _labels_of_store(run_folder.read_settings(given.run_dir).store, layout)
         raise InputError(
             f"--groundtruth: give a file of labels, since the dataset's own cannot be used: {error}"
         ) from None
     return labels[:, list(layout.evaluated)].astype(np.float64)
+
+
+def _labels_of_store(path: str, layout: Skeleton) -> np.ndarray:
+    with open_store(path) as store:
+        frames = store.column("real/test", "frame")
+        if not np.array_equal(frames, np.arange(len(frames))):
+            raise InputError(f"{path}: the store lacks frames of the test set; give the labels with --groundtruth")
+        joints_mm = store.column("real/test", "joints_mm")[:, list(layout.evaluated)].astype(np.float64)
+        recorded_mm = evaluation.as_recorded(store, joints_mm)
+        return camera.mm_to_uvd(recorded_mm, store.info.camera.intrinsics.astype(np.float64))
 
 
 def _names(paths: list[pathlib.Path]) -> dict[str, pathlib.Path]:

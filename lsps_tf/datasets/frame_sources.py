@@ -23,7 +23,7 @@ from lsps_tf.datasets.readers import Pool, read_batch
 from lsps_tf.datasets.recorded import Recording
 from lsps_tf.datasets.store import MARGIN, stored_size
 
-READ_BATCH = 16
+READ_BATCH = 8
 
 
 class FrameSource(Protocol):

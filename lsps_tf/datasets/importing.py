@@ -23,6 +23,8 @@ from lsps_tf.errors import InputError
 
 # Frames per part, a multiple of both batch sizes.
 BLOCK = 256
+# More read faster than one process crops and writes, and each takes its memory.
+MOST_WORKERS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +62,7 @@ def import_store(
         target: the store to make; there is none yet.
         sources: by split.
         skip_bad: leave unusable frames out, and say so in the store's source ("skipped").
-        workers: processes that read; None for as many as there are cores, 0 for none but this one.
+        workers: processes that read; None for one per core, at most MOST_WORKERS; 0 for none but this one.
         progress: called with the frames done (from stops before, too) and the frames to do.
         report_bad: called with a line on every unusable frame, as it is met.
 
@@ -106,7 +108,7 @@ def _make_parts(
     progress(done, total)
     if done == total:
         return
-    workers = len(os.sched_getaffinity(0)) if workers is None else workers
+    workers = min(len(os.sched_getaffinity(0)), MOST_WORKERS) if workers is None else workers
     with Pool(workers) if workers else contextlib.nullcontext() as pool:
         for split, source in sources.items():
             batches = source.batches([r for block in ranges[split].values() for r in block], pool)

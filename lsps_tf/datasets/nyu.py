@@ -16,9 +16,7 @@ import pathlib
 import re
 from collections.abc import Sequence
 
-import h5py
 import numpy as np
-import scipy.io
 
 from lsps_tf import camera
 from lsps_tf.datasets.folders import Layout
@@ -56,6 +54,9 @@ def read_labels(path: str | pathlib.Path) -> np.ndarray:
     Raises:
         InputError: where the file is missing, damaged, or has no such array of labels.
     """
+    # Not at the top: the processes that read frames load this module, too, and have to stay small.
+    import scipy.io
+
     path = pathlib.Path(path)
     if not path.is_file():
         raise InputError(f"{path}: the file is missing; copy it from the dataset's archive")
@@ -159,6 +160,8 @@ class _Part:
 
 def _read_labels_73(path: pathlib.Path) -> np.ndarray:
     """From a MATLAB file of version 7.3, which is HDF5 with the axes reversed."""
+    import h5py
+
     try:
         with h5py.File(path, "r") as file:
             labels = file.get("joint_uvd")

@@ -39,7 +39,8 @@ def random_labels(count, joints, view, distance_mm, seed):
 def draw_frame(joints_uvd, view, background):
     """uint16 [H, W] mm: discs around the joints, the nearest in front."""
     frame = np.full((view.height, view.width), background, np.uint16)
-    for u, v, d in sorted(joints_uvd[joints_uvd[:, 2] > 0], key=lambda joint: -joint[2]):
+    placed = np.isfinite(joints_uvd).all(axis=1) & (joints_uvd[:, 2] > 0)
+    for u, v, d in sorted(joints_uvd[placed], key=lambda joint: -joint[2]):
         radius = view.fx * DISC_MM / d
         left, top = max(0, int(u - radius)), max(0, int(v - radius))
         part = frame[top : int(v + radius) + 2, left : int(u + radius) + 2]

