@@ -155,7 +155,7 @@ def test_equation_8():
 
 
 @pytest.mark.parametrize("repeats", [(2, 1, 1, 1), (1, 2, 3, 1), (1, 1, 1, 2)])
-def test_depth_terms_do_not_depend_on_batch_size_and_channels(repeats):
+def test_depth_terms_do_not_depend_on_the_sizes(repeats):
     """All are means; so the lambdas hold for every image size."""
     latent, other, image, made = draw(2, 3, 3, 4), draw(2, 3, 3, 4), draw(2, 6, 6, 1), draw(2, 6, 6, 1)
 
