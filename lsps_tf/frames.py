@@ -5,10 +5,16 @@ from __future__ import annotations
 import pathlib
 
 import numpy as np
-from PIL import Image
 
+from lsps_tf import png
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path
+
+try:
+    from PIL import Image
+except ImportError:
+    # Edge devices have NumPy alone.
+    Image = None
 
 # No depth camera for hands reads farther, or nearer, than this in the median: the unit is wrong then.
 _FARTHEST_MEDIAN_MM = 20_000.0
@@ -111,12 +117,7 @@ def _read_npy(path: pathlib.Path) -> np.ndarray:
 
 
 def _read_png(path: pathlib.Path) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            image.load()
-            mode, array = image.mode, np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: the PNG is truncated or damaged; record or copy it again") from error
+    mode, array = _decode(path)
     if mode == "RGB" and not array[..., 0].any():
         return 256.0 * array[..., 1].astype(np.float64) + array[..., 2]
     # 16-bit grayscale; which of the names depends on the release of Pillow.
@@ -124,6 +125,18 @@ def _read_png(path: pathlib.Path) -> np.ndarray:
         return array
     kinds = {"L": "8-bit grayscale", "RGB": "color, its red is not 0 as the NYU encoding's is", "RGBA": "color"}
     raise InputError(f"{path}: this PNG is a picture ({kinds.get(mode, 'mode ' + mode)}), no depth; give {_FORMATS}")
+
+
+def _decode(path: pathlib.Path) -> tuple[str, np.ndarray]:
+    """Pillow's mode of a PNG, and its pixels."""
+    try:
+        if Image is None:
+            return png.decode_png(path.read_bytes())
+        with Image.open(path) as image:
+            image.load()
+            return image.mode, np.asarray(image)
+    except (OSError, SyntaxError, ValueError, getattr(Image, "DecompressionBombError", OSError)) as error:
+        raise InputError(f"{path}: the PNG is truncated or damaged; record or copy it again") from error
 
 
 def _checked_depth(path: pathlib.Path, counts: np.ndarray, unit_mm: float) -> np.ndarray:
