@@ -1,6 +1,8 @@
 """Small SavedModels that the contract tests ask, for this project's server and for the real one.
 
-python tests/export/toy_models.py DIR    # then: tensorflow_model_server --model_config_file=DIR/models.config ...
+    python tests/export/serving/toy_models.py DIR
+
+The head of test_contract.py says how the real server takes them.
 """
 
 from __future__ import annotations
