@@ -29,10 +29,13 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def serve_command(arguments: list[str]) -> int:
     """Runs `export/serve.py` with its arguments until SIGTERM or Ctrl-C, and gives the exit status."""
     settings = _settings(arguments)
-    # uvicorn stops cleanly on either signal and then raises it once more, for whoever else waits for it.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    asyncio.run(serve(settings, say=lambda line: print(line, flush=True)))
+
+    def leave_signals_to_uvicorn(*_: object) -> None:
+        # It stops cleanly on either signal and then raises it once more, for whoever else waits for it.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+
+    asyncio.run(serve(settings, lambda line: print(line, flush=True), leave_signals_to_uvicorn))
     return 0
 
 
