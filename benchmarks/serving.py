@@ -27,7 +27,17 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from hostile import KINDS, WEIGHTS, Hostile
-from serving_load import ask, batch_size, good_requests, resident_mb, run_load, server, url_of, watch_memory
+from serving_load import (
+    ask,
+    batch_size,
+    good_requests,
+    processor_s,
+    resident_mb,
+    run_load,
+    server,
+    url_of,
+    watch_memory,
+)
 
 from export.client import Client
 
@@ -41,7 +51,9 @@ def main() -> int:
     parser.add_argument("--preset", default="compact", help="of the networks with random weights (default: compact)")
     parser.add_argument("--clients", type=int, default=16, help="concurrent clients (default: 16)")
     parser.add_argument("--seconds", type=float, default=60.0, help="of load (default: 60)")
-    parser.add_argument("--alone-seconds", type=float, default=20.0, help="of load, one at a time (default: 20)")
+    parser.add_argument(
+        "--alone-seconds", type=float, default=20.0, help="of load without batching, and by one client (default: 20)"
+    )
     parser.add_argument("--hostile", type=int, default=10_000, help="hostile requests (default: 10000)")
     parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file")
     options = parser.parse_args()
@@ -62,26 +74,34 @@ def measure(models: pathlib.Path, options: argparse.Namespace) -> dict[str, Any]
     """All figures, one server after the other."""
     batched = load_figures(models, options.clients, options.seconds, [])
     print(f"batching: {batched['requests_per_second']} requests/s", file=sys.stderr)
-    alone = load_figures(models, options.clients, options.alone_seconds, ["--max-batch-size", "1"])
-    print(f"one at a time: {alone['requests_per_second']} requests/s", file=sys.stderr)
+    unbatched = load_figures(models, options.clients, options.alone_seconds, ["--max-batch-size", "1"])
+    print(f"without batching: {unbatched['requests_per_second']} requests/s", file=sys.stderr)
+    alone = load_figures(models, 1, options.alone_seconds, [])
+    print(f"one client: {alone['requests_per_second']} requests/s", file=sys.stderr)
     swapped = swap_figures(models, options.clients)
     print(f"swap: {swapped}", file=sys.stderr)
     hostile = hostile_figures(models, options.hostile)
-    ratio = batched["requests_per_second"] / max(alone["requests_per_second"], 1e-9)
     return {
         "cores": os.cpu_count(),
         "clients": options.clients,
         "batching": batched,
-        "one_at_a_time": alone,
-        "batching_ratio": round(ratio, 2),
+        "without_batching": unbatched,
+        "one_client": alone,
+        "gain_over_no_batching": gain(batched, unbatched),
+        "gain_over_one_client": gain(batched, alone),
         "swap": swapped,
         "hostile": hostile,
         "failures": {
-            "load": batched["failed"] + alone["failed"],
+            "load": batched["failed"] + unbatched["failed"] + alone["failed"],
             "swap": swapped["failed"],
             "hostile": sum(hostile["wrong_answers"].values()) + hostile["good_requests_failed"],
         },
     }
+
+
+def gain(batched: dict[str, Any], other: dict[str, Any]) -> float:
+    """Throughput with batching over another."""
+    return round(batched["requests_per_second"] / max(other["requests_per_second"], 1e-9), 2)
 
 
 def load_figures(models: pathlib.Path, clients: int, seconds: float, arguments: list[str]) -> dict[str, Any]:
@@ -92,7 +112,9 @@ def load_figures(models: pathlib.Path, clients: int, seconds: float, arguments: 
         samples, stop = [], threading.Event()
         watcher = threading.Thread(target=watch_memory, args=(process, samples, stop))
         watcher.start()
+        used_s = processor_s(process)
         latencies, failed = run_load(address, requests, clients, seconds)
+        used_s = processor_s(process) - used_s
         stop.set()
         watcher.join()
         batches = batch_size(address)
@@ -106,6 +128,7 @@ def load_figures(models: pathlib.Path, clients: int, seconds: float, arguments: 
         "p50_ms": round(1000 * float(np.percentile(latencies, 50)), 1),
         "p99_ms": round(1000 * float(np.percentile(latencies, 99)), 1),
         "requests_per_batch": batches,
+        "processor_ms_per_request": round(1000 * used_s / max(len(latencies), 1), 1),
         "memory_mb": {"before": before, "after_10_s": after_10_s, "end": last, "most": max(mb for _, mb in samples)},
         "memory_growth_percent": round(100 * (last / after_10_s - 1), 1),
     }

@@ -6,6 +6,7 @@ import concurrent.futures
 import contextlib
 import http.client
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -120,6 +121,12 @@ def resident_mb(process: subprocess.Popen) -> float:
     """Resident memory of the server."""
     status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
     return round(int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024, 1)
+
+
+def processor_s(process: subprocess.Popen) -> float:
+    """Processor time that the server has used; unlike throughput, what else the machine does hardly changes it."""
+    fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def batch_size(address: tuple[str, int]) -> float:

@@ -84,6 +84,7 @@ def _config(application: Application, settings: Settings, metrics: Metrics) -> u
         loop="asyncio",
         access_log=False,
         log_config=None,
+        log_level="error",
         server_header=False,
         timeout_keep_alive=settings.keep_alive_s,
         # A request that was taken has its time limits; nothing takes longer than both together.

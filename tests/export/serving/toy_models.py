@@ -108,7 +108,8 @@ def _mean_depth(depth_png_bytes: tf.Tensor, intrinsics: tf.Tensor, depth_unit_mm
         return tf.reduce_mean(tf.cast(counts, tf.float32)) * row[1]
 
     finite = tf.debugging.assert_all_finite(intrinsics, "intrinsics must be finite")
-    with tf.control_dependencies([finite]):
+    positive = tf.debugging.assert_positive(intrinsics[:, :2], "focal lengths must be positive")
+    with tf.control_dependencies([finite, positive]):
         mean_mm = tf.map_fn(mean, (depth_png_bytes, depth_unit_mm), fn_output_signature=tf.float32)
     return {"mean_mm": mean_mm, "focal_px": intrinsics[:, 0]}
 
