@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from export.serving.batching import Batcher
-from export.serving.body import Body, BodyReader, ClientGoneError, Receive
+from export.serving.body import Body, BodyReader, ClientGoneError, Receive, discard_rest
 from export.serving.errors import ServingError, error_body, invalid
 from export.serving.formats import encode_reply, parse_request
 from export.serving.frames import frame_sizes
@@ -58,10 +58,13 @@ class Application:
         except ClientGoneError:
             return
         await send({"type": "http.response.start", "status": reply.status, "headers": _headers(reply)})
-        await send({"type": "http.response.body", "body": reply.body})
+        await send({"type": "http.response.body", "body": reply.body, "more_body": reply.close})
         model = self._known_name(scope["path"])
         self._metrics.requests.labels(model, str(reply.status)).inc()
         self._metrics.request_seconds.labels(model).observe(time.perf_counter() - started)
+        if reply.close:
+            await discard_rest(receive)
+            await send({"type": "http.response.body", "body": b""})
 
     def _known_name(self, path: str) -> str:
         """The model that a path is about; "" for none, so that made-up names do not fill the metrics."""

@@ -11,8 +11,8 @@ from export.serving.errors import ServingError
 from export.serving.settings import Settings
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-# A body that is too large is read to its end, up to so many times the limit, so that its sender reads the answer.
-_DRAINED_LIMITS = 4
+# A sender that is answered before its body's end must not find the connection reset before it reads the answer.
+_LINGER_S = 2.0
 
 
 class ClientGoneError(Exception):
@@ -62,7 +62,7 @@ class BodyReader:
         headers, limit = dict(scope["headers"]), self._settings.max_body_bytes
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise ServingError(400, "compressed bodies are not taken; send the JSON as it is", close=True)
-        if int(headers.get(b"content-length", b"0")) > limit and b"expect" in headers:
+        if int(headers.get(b"content-length", b"0")) > limit:
             raise _too_large(limit)
         body = Body(self)
         try:
@@ -86,17 +86,24 @@ class BodyReader:
                 raise ClientGoneError
             part, more = message.get("body", b""), message.get("more_body", False)
             received += len(part)
-            if received <= limit:
-                body.hold(len(part))
-                parts.append(part)
-            else:
-                parts.clear()
-                body.release()
-            if received > _DRAINED_LIMITS * limit:
+            if received > limit:
                 raise _too_large(limit)
-        if received > limit:
-            raise _too_large(limit)
+            body.hold(len(part))
+            parts.append(part)
         body.content = b"".join(parts)
+
+
+async def discard_rest(receive: Receive) -> None:
+    """Takes what the sender still sends after its answer, for a short while."""
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(_discard(receive), _LINGER_S)
+
+
+async def _discard(receive: Receive) -> None:
+    more = True
+    while more:
+        message = await receive()
+        more = message["type"] == "http.request" and message.get("more_body", False)
 
 
 def _too_large(limit: int) -> ServingError:

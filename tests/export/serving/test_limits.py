@@ -66,6 +66,16 @@ def test_endless_body(asker):
     assert _speak(asker, head + b" " * 200_000)[0] == 413
 
 
+def test_sender_reads_its_answer_after_a_large_body(asker):
+    """More than the sockets' buffers hold: a connection that is reset meanwhile would fail the sender."""
+    body = b" " * 30_000_000
+    head = f"POST /v1/models/toy:predict HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+    assert _speak(asker, head + body)[0] == 413
+    chunks = b"5f5e100\r\n" + body
+    head = b"POST /v1/models/toy:predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    assert _speak(asker, head + chunks)[0] == 413
+
+
 def test_slow_body(asker):
     head = b"POST /v1/models/toy:predict HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n"
     assert _speak(asker, head + b'{"inst') == (408, "the body did not come within 0.5 s")
