@@ -166,7 +166,10 @@ _COMPACT = Config(preset="compact").replace(
     lambda_4_mapping=0.01,
     lambda_5=0.01,
     lambda_6=10.0,
+    # A small discriminator is soon ruled by the regression; and a mean over features weighs little beside a sum.
     lambda_7=1.0,
+    lambda_7_made=1.0,
+    lambda_8_posterior=50.0,
     learning_rate=2e-3,
     # Ten times the paper's rate, for a hundredth of its steps; a discriminator as fast as the generators wins at once.
     depth_learning_rate=2e-3,
@@ -175,8 +178,8 @@ _COMPACT = Config(preset="compact").replace(
     pose_learning_rate=5e-3,
     pose_steps=5000,
     pose_batch=128,
-    depth_steps=3000,
-    depth_batch=8,
+    depth_steps=6000,
+    depth_batch=4,
     posterior_steps=6000,
     posterior_batch=32,
     matching_batch=8,

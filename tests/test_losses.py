@@ -254,8 +254,8 @@ def test_shapes_that_differ_are_refused():
         ("eq5_cycle_synthetic_nll", "lambda_3"),
         ("eq6_mapping_real_distance", "lambda_5"),
         ("eq6_mapping_synthetic_nll", "lambda_6"),
-        ("eq6_mapping_real_generator", "lambda_4"),
-        ("eq6_mapping_synthetic_discriminator", "lambda_4"),
+        ("eq6_mapping_real_generator", "lambda_4_mapping"),
+        ("eq6_mapping_synthetic_discriminator", "lambda_4_mapping"),
         ("eq7_posterior_real_regression", "lambda_7"),
     ],
 )
@@ -283,5 +283,5 @@ def test_the_preset_paper_has_the_papers_lambdas():
     w = PRESETS["paper"].weights
     assert w.lambda_0 == w.lambda_2 == 0.1
     assert w.lambda_1 == w.lambda_3 == w.lambda_5 == 100
-    assert w.lambda_4 == w.lambda_7 == 10
+    assert w.lambda_4 == w.lambda_4_mapping == w.lambda_7 == 10
     assert (w.lambda_6, w.lambda_8_depth, w.lambda_8_posterior) == (10000, 0.0001, 1)

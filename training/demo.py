@@ -19,7 +19,7 @@ from export.command import run_command  # noqa: E402
 
 EXAMPLE_FRAME = ROOT / "docs" / "example" / "structured-light.png"
 DATA = ["--sim-synthetic-frames", "8000", "--sim-real-frames", "8000", "--sim-test-frames", "1024"]
-REDUCED = ["--pose-steps", "4000", "--depth-steps", "2000", "--posterior-steps", "4000"]
+REDUCED = ["--pose-steps", "4000", "--depth-steps", "3000", "--posterior-steps", "3000"]
 
 
 def main() -> int:

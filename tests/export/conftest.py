@@ -106,3 +106,9 @@ def command(capsys):
         return status, said.out, said.err
 
     return run
+
+
+@pytest.fixture
+def make_run():
+    """`write_run`, for tests that need a run of their own."""
+    return write_run

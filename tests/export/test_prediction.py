@@ -95,10 +95,8 @@ def test_an_overlay_is_a_picture_of_the_hand_and_a_table_is_printed(command, mod
     assert min(pixels.shape[:2]) >= 200 and (np.ptp(pixels, axis=-1) > 30).mean() > 0.005
 
 
-def test_a_frame_of_another_skeleton_s_run_has_its_joints(command, frame, tmp_path):
-    from conftest import write_run
-
-    values = predict(command, write_run(tmp_path / "icvl", skeleton="icvl"), frame)
+def test_a_frame_of_another_skeleton_s_run_has_its_joints(command, frame, tmp_path, make_run):
+    values = predict(command, make_run(tmp_path / "icvl", skeleton="icvl"), frame)
     assert values["skeleton"] == "icvl" and np.shape(values["joints_mm"]) == (16, 3)
     assert np.isfinite(values["joints_mm"]).all()
 

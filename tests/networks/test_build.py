@@ -24,11 +24,11 @@ PARAMETERS = {
     "compact": {
         "pose_encoder": 19112,
         "pose_decoder": 16620,
-        "encoders": 90112,
-        "generators": 87714,
+        "encoders": 100096,
+        "generators": 98434,
         "discriminators": 398145,
         "posterior": 20500,
-        "mapping": 311568,
+        "mapping": 336160,
     },
     "paper": {
         "pose_encoder": 4510,

@@ -78,7 +78,8 @@ def test_terms_reach_the_networks_that_their_equation_names(networks, batch, rea
     [
         ({"lambda_2": 1.0}, E_S | E_R | G_S | G_R),
         ({"lambda_3": 1.0}, E_S | E_R | G_S | G_R),
-        ({"lambda_4": 1.0}, GENERATORS | D_S | D_R | {"head"}),
+        ({"lambda_4": 1.0}, E_S | E_R | G_S | G_R | D_S | D_R | {"head"}),
+        ({"lambda_4_mapping": 1.0}, G_S | D_S | {"M", "head"}),
         ({"lambda_5": 1.0}, E_S | {"M"}),
         ({"lambda_6": 1.0}, G_S | {"M"}),
         ({"lambda_7": 1.0}, D_S | {"P"}),
