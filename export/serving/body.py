@@ -12,7 +12,7 @@ from export.serving.settings import Settings
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 # A sender that is answered before its body's end must not find the connection reset before it reads the answer.
-_LINGER_S = 2.0
+LINGER_S = 2.0
 
 
 class ClientGoneError(Exception):
@@ -96,7 +96,7 @@ class BodyReader:
 async def discard_rest(receive: Receive) -> None:
     """Takes what the sender still sends after its answer, for a short while."""
     with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(_discard(receive), _LINGER_S)
+        await asyncio.wait_for(_discard(receive), LINGER_S)
 
 
 async def _discard(receive: Receive) -> None:

@@ -8,6 +8,7 @@ import http
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from export.serving.body import LINGER_S
 from export.serving.errors import error_body
 from export.serving.metrics import Metrics
 from export.serving.settings import Settings
@@ -24,6 +25,7 @@ class _Connection(H11Protocol):
     settings: Settings
     metrics: Metrics
     _head_timer: asyncio.TimerHandle | None = None
+    _refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
@@ -34,7 +36,7 @@ class _Connection(H11Protocol):
         self._watch_head()
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self._refused or self.transport.is_closing():
             return
         super().data_received(data)
         self._watch_head()
@@ -48,7 +50,7 @@ class _Connection(H11Protocol):
         self._refuse(400, msg)
 
     def _watch_head(self) -> None:
-        if self.transport.is_closing() or self.conn.their_state is not h11.IDLE:
+        if self._refused or self.transport.is_closing() or self.conn.their_state is not h11.IDLE:
             self._stop_head_timer()
         elif self._head_timer is None and self.timeout_keep_alive_task is None:
             self._head_timer = self.loop.call_later(self.settings.receive_s, self._head_is_late)
@@ -79,4 +81,7 @@ class _Connection(H11Protocol):
         response = h11.Response(status_code=status, headers=headers, reason=http.HTTPStatus(status).phrase.encode())
         for event in (response, h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event))
-        self.transport.close()
+        # What still comes is dropped for a while: closed at once, the connection would be reset under the answer.
+        self._refused = True
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.close)

@@ -114,6 +114,10 @@ def test_damaged_http(asker, text):
     assert message
 
 
+def test_long_garbage_reads_its_answer(asker):
+    assert _speak(asker, b"\x00" * 5_000_000)[0] == 400
+
+
 def test_compressed_body(asker):
     answer = asker.ask("POST", "/v1/models/toy:predict", b"\x1f\x8b", {"content-encoding": "gzip"})
     assert answer.status == 400
