@@ -43,11 +43,12 @@ def run_evaluation(arguments: list[str]) -> int:
     run = load_run(given.run_dir)
     predictions = predict_store(run, given.split, given.batch)
     figures = summarize(predictions, run.skeleton)
-    if given.write_predictions is not None:
-        write_predictions(run, given.split, predictions, given.write_predictions)
     print(format_figures(figures))
     output = given.output if given.output is not None else given.run_dir / "evaluation"
     paths = write_evaluation(run, given.split, predictions, figures, output)
+    if given.write_predictions is not None:
+        write_predictions(run, given.split, predictions, given.write_predictions)
+        paths.append(given.write_predictions)
     if given.json is not None:
         write_json(given.json, figures)
         paths.append(given.json)
@@ -215,7 +216,12 @@ def _build_parser() -> Parser:
     parser.add_argument("--dataset", choices=("nyu", "icvl"), help="of the published predictions")
     parser.add_argument("--groundtruth", help="their labels, same layout (default: the dataset's own)", **path)
     parser.add_argument("--data-root", metavar="DIR", help="the dataset's folder (default: data/NAME, $LSPS_DATA/NAME)")
-    parser.add_argument("--output", type=pathlib.Path, metavar="DIR", help="default: evaluation/ in the run's folder")
+    parser.add_argument(
+        "--output",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="default: evaluation/ in the run's folder, or runs/comparison-DATASET without a run",
+    )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures here, too")
     parser.add_argument("--batch", type=int, default=64, metavar="N", help="frames at a time (default: 64)")
     return parser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import pathlib
 from typing import Any
@@ -106,8 +107,10 @@ def _make(name: str, given: Given, settings: RunSettings, run_dir: pathlib.Path,
 
 
 def _import(target: Target, sources: dict[str, FrameSource], skip_bad: bool, workers: int | None) -> None:
-    with tqdm(desc="import    ", unit="frame", mininterval=1.0) as bar:
-        bad = []
+    bad: list[str] = []
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(_bar("import"))
+        join_bars: list[tqdm] = []
 
         def report_bad(text: str) -> None:
             bad.append(text)
@@ -115,7 +118,17 @@ def _import(target: Target, sources: dict[str, FrameSource], skip_bad: bool, wor
                 bar.write(f"unusable: {text}")
             bar.set_postfix(unusable=len(bad), refresh=False)
 
-        import_store(target, sources, skip_bad, workers, show_progress(bar), report_bad)
+        def joined(done: int, total: int) -> None:
+            if not join_bars:
+                bar.refresh()
+                join_bars.append(stack.enter_context(_bar("join")))
+            show_progress(join_bars[0])(done, total)
+
+        import_store(target, sources, skip_bad, workers, show_progress(bar), report_bad, joined)
+
+
+def _bar(name: str) -> tqdm:
+    return tqdm(desc=f"{name:10s}", unit="frame", mininterval=1.0)
 
 
 def _source(name: str, given: Given) -> dict[str, Any]:

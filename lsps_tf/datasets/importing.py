@@ -55,6 +55,7 @@ def import_store(
     workers: int | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
     report_bad: Callable[[str], None] = lambda text: None,
+    joined: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """Makes a store of all its splits' frames, or goes on where a stop left it.
 
@@ -65,6 +66,7 @@ def import_store(
         workers: processes that read; None for one per core, at most MOST_WORKERS; 0 for none but this one.
         progress: called with the frames done (from stops before, too) and the frames to do.
         report_bad: called with a line on every unusable frame, as it is met.
+        joined: called with the frames that are in the final store and those that will be, in the end.
 
     Raises:
         InputError: where a frame is unusable and `skip_bad` is not set (all frames are tried before), a split is left
@@ -76,18 +78,11 @@ def import_store(
     blocks = {split: -(-len(source) // BLOCK) for split, source in sources.items()}
     with Parts(target.path, target.skeleton, target.camera, size, identity) as parts:
         _make_parts(parts, sources, blocks, workers, progress, report_bad)
-        unusable = parts.unusable(blocks)
-        skipped = {
-            split: {
-                "frames": len(found),
-                "first": [f"{sources[split].name_of(position)}: {reason}" for position, reason in found[:NAMED]],
-            }
-            for split, found in unusable.items()
-            if found
-        }
+        skipped = _skipped(parts.unusable(blocks), sources)
         _check_skipped(target.path, skipped, sources, skip_bad)
-        for _ in parts.join(blocks, {**identity, "skipped": skipped}):
-            pass
+        total = sum(len(source) for source in sources.values()) - sum(found["frames"] for found in skipped.values())
+        for done in parts.join(blocks, {**identity, "skipped": skipped}):
+            joined(done, total)
 
 
 def _make_parts(
@@ -121,6 +116,18 @@ def _make_parts(
                             report_bad(f"{source.name_of(position)}: {reason}")
                         done += len(positions)
                         progress(done, total)
+
+
+def _skipped(unusable: dict[str, list[tuple[int, str]]], sources: dict[str, FrameSource]) -> dict[str, Any]:
+    """By split how many frames are left out, and the first ones' names and reasons."""
+    return {
+        split: {
+            "frames": len(found),
+            "first": [f"{sources[split].name_of(position)}: {reason}" for position, reason in found[:NAMED]],
+        }
+        for split, found in unusable.items()
+        if found
+    }
 
 
 def _check_skipped(path: pathlib.Path, skipped: dict, sources: dict[str, FrameSource], skip_bad: bool) -> None:
