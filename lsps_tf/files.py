@@ -28,7 +28,7 @@ def atomic_path(path: str | pathlib.Path) -> Iterator[pathlib.Path]:
     if path.name in ("", ".."):
         raise InputError(f"{path}: this is a folder; give the name of a file")
     partial = path.with_name(f".{path.name}.partial")
-    with _disk_errors(path):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(partial)
         try:
@@ -50,7 +50,8 @@ def write_json(path: str | pathlib.Path, values: Any) -> None:
 
 
 @contextlib.contextmanager
-def _disk_errors(path: pathlib.Path) -> Iterator[None]:
+def disk_errors(path: str | pathlib.Path) -> Iterator[None]:
+    """Turns a full disk, or a place that cannot be written, into InputError that names `path`."""
     try:
         yield
     except OSError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -36,7 +37,7 @@ class Stream:
 
     split: str
     batch: int
-    indices: tuple[int, ...] | None = None
+    indices: Sequence[int] | None = None
     images: bool = True
 
 
@@ -147,12 +148,13 @@ class Preparation:
         return prepared
 
 
-def labelled_indices(store: Store, split: str, fraction: float, seed: int) -> tuple[int, ...]:
+def labelled_indices(store: Store, split: str, fraction: float, seed: int, count: int | None = None) -> tuple[int, ...]:
     """A uniform sample of a split's labelled frames ("we uniformly sample m % of the real data", section 5).
 
-    Smaller fractions of the same seed are subsets of larger ones. At least one frame where fraction > 0.
+    Smaller fractions of the same seed are subsets of larger ones. At least one frame where fraction > 0. With `count`,
+    of the split's first frames only.
     """
-    joints_mm = store.column(split, "joints_mm")
+    joints_mm = store.column(split, "joints_mm")[:count]
     labelled = np.flatnonzero(np.isfinite(joints_mm).all(axis=(1, 2)))
     if fraction > 0 and not len(labelled):
         raise InputError(f"{store.path}: no frame of '{split}' has labels, but a fraction of them was asked for")

@@ -10,6 +10,7 @@ tensorboard/, pictures/  the same for the eye
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import pathlib
 from typing import Any
@@ -45,6 +46,7 @@ class RunSettings:
         store: path of the HDF5 store.
         sensor: the simulator's sensor model, "" for recorded data.
         labels: fraction of the real labels that the run may use.
+        frames: how many frames of each split it uses, the first ones; the store may grow while it is stopped.
         stages: what the run trains, in order.
         pretrained: a run folder whose weights it starts from, "" for none.
         pretrained_stage: the stage of that run.
@@ -57,6 +59,7 @@ class RunSettings:
     store: str
     sensor: str = ""
     labels: float = 0.0
+    frames: dict[str, int] = dataclasses.field(default_factory=dict)
     stages: tuple[str, ...] = ()
     pretrained: str = ""
     pretrained_stage: str = ""
@@ -152,10 +155,14 @@ def load_run(directory: str | pathlib.Path) -> Run:
 
 
 def save_weights(networks: Networks, path: str | pathlib.Path) -> None:
-    """Writes every network's weights as plain arrays by name, shared ones once."""
-    with atomic_path(path) as partial, h5py.File(partial, "w") as file:
+    """Writes every network's weights as plain arrays by name, shared ones once; InputError where the disk is full."""
+    # In memory first: on a full disk HDF5 raises what is no OSError, or brings the process down.
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
         for name, variable in _named_variables(networks).items():
             file.create_dataset(name, data=variable.numpy())
+    with atomic_path(path) as partial:
+        partial.write_bytes(buffer.getbuffer())
 
 
 def load_weights(networks: Networks, path: str | pathlib.Path, prefix: str = "") -> None:

@@ -15,7 +15,7 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from lsps_tf import draw
-from lsps_tf.files import atomic_path
+from lsps_tf.files import atomic_path, disk_errors
 from training.stage import Stage
 
 
@@ -85,7 +85,7 @@ class MetricsLog(StageCallback):
             return
         terms = {name: float(value) for name, value in sorted(logs.items())}
         line = {"stage": self.stage_name, "step": int(self.step), "seconds": round(time.monotonic() - self.started, 2)}
-        with self.path.open("a", encoding="utf-8") as file:
+        with disk_errors(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({**line, **terms}) + "\n")
         with self.writer.as_default(step=int(self.step)):
             for name, value in terms.items():

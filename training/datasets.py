@@ -22,6 +22,12 @@ DEFAULT_FRAMES = {
     "sim_real_frames": 15_000,
     "sim_test_frames": 2_048,
 }
+SIMULATED_SPLITS = {
+    "synthetic/train": "sim_synthetic_frames",
+    "real/train": "sim_real_frames",
+    "real/validation": "sim_test_frames",
+    "real/test": "sim_test_frames",
+}
 
 
 def get_dataset(name: str) -> Dataset:
@@ -41,24 +47,23 @@ def choices() -> str:
 def _resolve_simulated(given: Given, config: Config) -> Source:
     simulation = _simulation(given, config)
     path = simulation.store_path(given.get("data_root", "data")).resolve()
-    return Source(config.replace(num_joints=36), path, simulation.skeleton, simulation.sensor)
+    frames = _simulated_frames(given)
+    return Source(config.replace(num_joints=36), path, simulation.skeleton, simulation.sensor, frames)
 
 
-def _make_simulated(given: Given, settings: RunSettings, run_dir: pathlib.Path) -> None:
+def _simulated_frames(given: Given) -> dict[str, int]:
     frames = {name: given.get(name, count) for name, count in DEFAULT_FRAMES.items()}
     for name, count in frames.items():
         if count < 1:
             raise InputError(f"--{name.replace('_', '-')} {count}: at least one frame is needed")
-    counts = {
-        "synthetic/train": frames["sim_synthetic_frames"],
-        "real/train": frames["sim_real_frames"],
-        "real/validation": frames["sim_test_frames"],
-        "real/test": frames["sim_test_frames"],
-    }
+    return {split: frames[name] for split, name in SIMULATED_SPLITS.items()}
+
+
+def _make_simulated(given: Given, settings: RunSettings, run_dir: pathlib.Path) -> None:
     simulation = _simulation({**given, "sensor": settings.sensor}, settings.config)
     root = pathlib.Path(given.get("data_root", "data")).resolve()
     with tqdm(desc="simulate  ", unit="frame", mininterval=1.0) as bar:
-        ensure_store(simulation, root, counts, show_progress(bar))
+        ensure_store(simulation, root, settings.frames, show_progress(bar))
 
 
 def _simulation(given: Given, config: Config) -> Simulation:
@@ -73,10 +78,13 @@ def _simulation(given: Given, config: Config) -> Simulation:
 def _resolve_store(given: Given, config: Config) -> Source:
     dataset = given["dataset"]
     with open_store(dataset) as store:
+        if not any(store.splits().values()):
+            raise InputError(f"{dataset}: the store holds no frames; give one that does")
         num_joints = store.info.skeleton.num_joints
         if given.get("num_joints", num_joints) != num_joints:
             raise InputError(f"--num-joints {given['num_joints']}: the store {dataset} has {num_joints}")
-        cube_mm = float(store.column(next(iter(store.splits())), "cube_mm")[0])
+        split = next(split for split, count in store.splits().items() if count)
+        cube_mm = float(store.column(split, "cube_mm")[0])
         changed = config.replace(num_joints=num_joints, cube_mm=cube_mm)
         return Source(changed, store.path.resolve(), store.info.skeleton.name)
 

@@ -233,7 +233,9 @@ def _labelled_rows(store: Store, run: Run, split: str) -> np.ndarray:
             f"{store.path}: its skeleton is {store.info.skeleton.name}, the run's is {run.skeleton.name}; "
             "give a run that was trained on this store"
         )
-    joints_mm = store.column(f"real/{split}", "joints_mm")[:, list(run.skeleton.evaluated)]
+    # The run's own frames: another run may have made the store grow since.
+    count = run.settings.frames.get(f"real/{split}")
+    joints_mm = store.column(f"real/{split}", "joints_mm")[:count, list(run.skeleton.evaluated)]
     rows = np.flatnonzero(np.isfinite(joints_mm).all(axis=(1, 2)))
     if not len(rows):
         raise InputError(f"{store.path}: no frame of 'real/{split}' has labels to compare with; choose another split")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 
 import tensorflow as tf
 
@@ -52,10 +53,9 @@ def _restore(checkpoint: tf.train.Checkpoint, manager: tf.train.CheckpointManage
         return
     try:
         checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
-    except (ValueError, AssertionError, tf.errors.OpError) as error:
-        reason = str(error).splitlines()[0]
+    except (ValueError, AssertionError, LookupError, RuntimeError, tf.errors.OpError) as error:
         raise InputError(
-            f"{manager.latest_checkpoint}: the checkpoint is damaged or of other settings ({reason}); delete "
+            f"{manager.latest_checkpoint}: the checkpoint is damaged or of other settings ({_reason(error)}); delete "
             f"{manager.directory} to do this stage again"
         ) from error
 
@@ -64,7 +64,12 @@ def _save(manager: tf.train.CheckpointManager, step: tf.Variable) -> None:
     try:
         manager.save(checkpoint_number=int(step))
     except (tf.errors.ResourceExhaustedError, tf.errors.UnknownError, tf.errors.InternalError, OSError) as error:
-        reason = str(error).splitlines()[0]
         raise InputError(
-            f"{manager.directory}: the checkpoint cannot be written ({reason}); free some space and go on with --resume"
+            f"{manager.directory}: the checkpoint cannot be written ({_reason(error)}); free some space and go on "
+            "with --resume"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error without the names that TensorFlow puts around it."""
+    return re.sub(r"\{\{.*?\}\} | \[Op:\w+\]", "", str(error).splitlines()[0])

@@ -42,11 +42,11 @@ class StagePlan:
 def resolve_stages(method: str, asked: str | None, pretrained_stage: str) -> tuple[str, ...]:
     """The stages to train: those asked for, or those of the method that the pre-trained weights do not cover."""
     known = STAGES[method]
+    # The depth stage of a pre-trained run comes with its pose stage.
+    covered = {"pose", "depth"} if pretrained_stage else set()
+    if pretrained_stage == "pose":
+        covered = {"pose"}
     if asked is None:
-        # The depth stage of a pre-trained run comes with its pose stage.
-        covered = {"pose", "depth"} if pretrained_stage else set()
-        if pretrained_stage == "pose":
-            covered = {"pose"}
         return tuple(stage for stage in known if stage not in covered)
     stages = tuple(part.strip() for part in asked.split(",") if part.strip())
     for stage in stages:
@@ -54,13 +54,20 @@ def resolve_stages(method: str, asked: str | None, pretrained_stage: str) -> tup
             raise InputError(f"--stages {asked}: --method {method} has the stages {', '.join(known)}, not '{stage}'")
     if not stages:
         raise InputError(f"--stages: name at least one of {', '.join(known)}")
-    return tuple(stage for stage in known if stage in stages)
+    stages = tuple(stage for stage in known if stage in stages)
+    for before, stage in zip(known, known[1:]):
+        if stage in stages and before not in stages and before not in covered:
+            raise InputError(
+                f"--stages {asked}: the {stage} stage starts from the {before} stage; name that one too, or a run "
+                "that has it with --pretrained"
+            )
+    return stages
 
 
 def build_plan(name: str, settings: RunSettings, networks: Networks, store: Store) -> StagePlan:
     """The stage `name` of a run, compiled, with its streams."""
     training = settings.config.training
-    labelled = _labelled(settings, store)
+    labelled = labelled_frames(settings, store)
     prepare = Preparation(settings.config.data)
     weights = settings.config.weights
     if name == "pose":
@@ -86,7 +93,7 @@ def build_plan(name: str, settings: RunSettings, networks: Networks, store: Stor
     else:
         plan = _regression(settings, networks, labelled, prepare)
     plan.model.compile(**plan.optimizers)
-    return plan
+    return dataclasses.replace(plan, streams=_of_the_run(plan.streams, settings.frames))
 
 
 def _regression(
@@ -109,10 +116,19 @@ def _images(synthetic_batch: int, labelled: tuple[int, ...], real_batch: int) ->
     return streams
 
 
-def _labelled(settings: RunSettings, store: Store) -> tuple[int, ...]:
+def _of_the_run(streams: dict[str, Stream], frames: dict[str, int]) -> dict[str, Stream]:
+    """The streams over the frames that the run started with; its store may have grown since."""
+    whole = {name for name, stream in streams.items() if stream.indices is None and stream.split in frames}
+    own = {name: dataclasses.replace(streams[name], indices=range(frames[streams[name].split])) for name in whole}
+    return {**streams, **own}
+
+
+def labelled_frames(settings: RunSettings, store: Store) -> tuple[int, ...]:
+    """The frames of "real/train" whose labels the run uses; InputError where it wants some and there are none."""
     if settings.labels == 0:
         return ()
-    return labelled_indices(store, "real/train", settings.labels, settings.config.training.seed)
+    count = settings.frames.get("real/train")
+    return labelled_indices(store, "real/train", settings.labels, settings.config.training.seed, count)
 
 
 def _adam(training: TrainingConfig, learning_rate: float, steps: int) -> keras.optimizers.Optimizer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pathlib
 import shlex
@@ -12,15 +13,15 @@ import tensorflow as tf
 from tensorflow import keras
 
 from lsps_tf import run_folder
-from lsps_tf.config import TrainingConfig, setting_fields
+from lsps_tf.config import TrainingConfig, group_of, setting_fields
 from lsps_tf.datasets.store import Store, open_store, stored_size
 from lsps_tf.errors import InputError
 from lsps_tf.networks import Networks, build_networks
 from lsps_tf.run_folder import RunSettings
 from training.arguments import parse_arguments, resolve_config
-from training.datasets import choices, get_dataset
+from training.datasets import SIMULATED_SPLITS, choices, get_dataset
 from training.fit import fit_stage
-from training.plan import build_plan, resolve_stages
+from training.plan import build_plan, labelled_frames, resolve_stages
 
 STOPPED = 130
 
@@ -31,12 +32,16 @@ def run_session(arguments: list[str]) -> int:
     if given.get("resume"):
         run_dir, settings = _resumed(given)
     else:
-        run_dir, settings = _started(given)
-    finished = train(settings, run_dir)
+        run_dir, settings = _started(given, arguments)
+    try:
+        finished, said = train(settings, run_dir), "Stopped and saved."
+    except KeyboardInterrupt:
+        # Between two stages, or a second time within a step.
+        finished, said = False, "\nStopped; what was saved before is kept."
     if not finished:
-        print(f"Stopped and saved. Go on with:\n  {_command(run_dir)} --resume", file=sys.stderr)
+        print(f"{said} Go on with:\n  {_command(run_dir)} --resume", file=sys.stderr)
         return STOPPED
-    print(f"Finished: {run_dir}\nNext: python training/evaluate.py --run-dir {shlex.quote(str(run_dir))}")
+    print(f"Finished: {run_dir}\nNext: {_script('evaluate.py')} --run-dir {shlex.quote(str(run_dir))}")
     return 0
 
 
@@ -58,14 +63,14 @@ def train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
     return True
 
 
-def _started(given: dict[str, Any]) -> tuple[pathlib.Path, RunSettings]:
+def _started(given: dict[str, Any], arguments: list[str]) -> tuple[pathlib.Path, RunSettings]:
     dataset = given.get("dataset")
     if dataset is None:
         raise InputError(f"--dataset is needed: {choices()}")
     settings = _settings(given, dataset)
     _set_up_tensorflow(settings.config.training)
-    # Sizes that do not fit each other must be said before the data is made.
-    build_networks(settings.config.network, settings.config.data.image_size, seed=0)
+    # What does not fit together must be said before the data is made.
+    _load_pretrained(settings, build_networks(settings.config.network, settings.config.data.image_size, seed=0))
     run_dir = pathlib.Path(given["run_dir"]) if "run_dir" in given else _new_run_dir(settings)
     if run_folder.settings_path(run_dir).exists():
         raise InputError(f"{run_dir}: there is a run already; go on with --resume, or choose another --run-dir")
@@ -73,9 +78,12 @@ def _started(given: dict[str, Any]) -> tuple[pathlib.Path, RunSettings]:
     try:
         get_dataset(dataset).make(given, settings, run_dir)
     except KeyboardInterrupt:
-        again = shlex.join(["python", "training/run.py", *sys.argv[1:]])
+        again = f"{_script('run.py')} {shlex.join(arguments)}"
         print(f"\nStopped while making the data; what is made is kept. Go on with:\n  {again}", file=sys.stderr)
         raise SystemExit(STOPPED) from None
+    with open_store(settings.store) as store:
+        settings = dataclasses.replace(settings, frames={**store.splits(), **settings.frames})
+        _check_store(store, settings)
     # A run is there once its data is: until then the same command, not --resume, goes on.
     run_folder.write_settings(run_dir, settings)
     return run_dir, settings
@@ -101,6 +109,7 @@ def _settings(given: dict[str, Any], dataset: str) -> RunSettings:
         store=str(source.store),
         sensor=source.sensor,
         labels=labels,
+        frames=source.frames,
         stages=resolve_stages(method, given.get("stages"), pretrained_stage),
         pretrained=pretrained,
         pretrained_stage=pretrained_stage,
@@ -112,32 +121,39 @@ def _resumed(given: dict[str, Any]) -> tuple[pathlib.Path, RunSettings]:
         raise InputError("--resume: name the run with --run-dir")
     run_dir = pathlib.Path(given["run_dir"])
     settings = run_folder.read_settings(run_dir)
-    stored = {
-        "preset": settings.config.preset,
-        "method": settings.method,
-        "labels": settings.labels,
-        "dataset": settings.dataset,
-        "sensor": settings.sensor,
-        **{
-            name: getattr(group, name)
-            for group in (
-                settings.config.data,
-                settings.config.network,
-                settings.config.weights,
-                settings.config.training,
-            )
-            for name in setting_fields()
-            if hasattr(group, name)
-        },
-    }
-    for name, value in stored.items():
-        if name in given and given[name] != value:
+    stored = _stored_options(settings)
+    asked = {name: value for name, value in given.items() if name in stored}
+    if "pretrained" in asked:
+        asked["pretrained"] = str(pathlib.Path(asked["pretrained"]).resolve())
+    if "stages" in asked:
+        asked["stages"] = ",".join(resolve_stages(settings.method, asked["stages"], settings.pretrained_stage))
+    for name, value in asked.items():
+        if value != stored[name]:
             raise InputError(
-                f"{run_dir}: this run was started with --{name.replace('_', '-')} {value}, not {given[name]}; "
+                f"{run_dir}: this run was started with --{name.replace('_', '-')} {stored[name]}, not {value}; "
                 "leave the option out, or start a new run"
             )
     _set_up_tensorflow(settings.config.training)
     return run_dir, settings
+
+
+def _stored_options(settings: RunSettings) -> dict[str, Any]:
+    """A run's settings by the names of the options that set them."""
+    config = settings.config
+    options = {
+        "preset": config.preset,
+        "method": settings.method,
+        "labels": settings.labels,
+        "dataset": settings.dataset,
+        "sensor": settings.sensor,
+        "stages": ",".join(settings.stages),
+        "pretrained": settings.pretrained,
+        "pretrained_stage": settings.pretrained_stage,
+    }
+    if settings.dataset == "sim":
+        frames = settings.frames
+        options.update({name: frames[split] for split, name in SIMULATED_SPLITS.items() if split in frames})
+    return {**options, **{name: getattr(getattr(config, group_of(name)), name) for name in setting_fields()}}
 
 
 def _check_store(store: Store, settings: RunSettings) -> None:
@@ -149,6 +165,24 @@ def _check_store(store: Store, settings: RunSettings) -> None:
             f"{store.path}: its crops of {store.info.size} pixels are too small for --image-size {data.image_size}; "
             "make the store again for this size"
         )
+    for split in _trained_on(settings):
+        if not settings.frames.get(split, store.count(split)):
+            raise InputError(
+                f"{store.path}: --method {settings.method} trains on '{split}', of which this store has no frames; "
+                "add some, or choose another method"
+            )
+    for split, count in settings.frames.items():
+        if store.count(split) < count:
+            raise InputError(
+                f"{store.path}: the run uses {count} frames of '{split}', the store has {store.count(split)}; bring "
+                "the run's store back, or start a new run"
+            )
+    labelled_frames(settings, store)
+
+
+def _trained_on(settings: RunSettings) -> list[str]:
+    synthetic = settings.method != "real" or "pose" in settings.stages
+    return ["synthetic/train"] * synthetic + ["real/train"] * (settings.method != "synthetic-only")
 
 
 def _load_pretrained(settings: RunSettings, networks: Networks) -> None:
@@ -168,12 +202,21 @@ def _new_run_dir(settings: RunSettings) -> pathlib.Path:
 
 
 def _set_up_tensorflow(training: TrainingConfig) -> None:
-    tf.config.threading.set_intra_op_parallelism_threads(training.intra_op_threads)
-    tf.config.threading.set_inter_op_parallelism_threads(training.inter_op_threads)
+    # Its warnings (callbacks that are slow beside a step of a tiny net) would break the progress bar.
+    tf.get_logger().setLevel("ERROR")
+    # TensorFlow refuses even its own default once it runs.
+    if training.intra_op_threads:
+        tf.config.threading.set_intra_op_parallelism_threads(training.intra_op_threads)
+    if training.inter_op_threads:
+        tf.config.threading.set_inter_op_parallelism_threads(training.inter_op_threads)
     for device in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(device, True)
 
 
 def _command(run_dir: pathlib.Path) -> str:
-    script = pathlib.Path(os.path.relpath(pathlib.Path(__file__).with_name("run.py")))
-    return f"python {shlex.quote(str(script))} --run-dir {shlex.quote(str(run_dir))}"
+    return f"{_script('run.py')} --run-dir {shlex.quote(str(run_dir))}"
+
+
+def _script(name: str) -> str:
+    """How to call a script of this folder from where the user is."""
+    return f"python {shlex.quote(os.path.relpath(pathlib.Path(__file__).with_name(name)))}"

@@ -24,12 +24,14 @@ class Source:
         store: path of the HDF5 store that the run reads.
         skeleton: name of the joints' layout.
         sensor: the simulator's sensor model, "" for recorded data.
+        frames: how many frames of each split the run is to have, where the options say so.
     """
 
     config: Config
     store: pathlib.Path
     skeleton: str
     sensor: str = ""
+    frames: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

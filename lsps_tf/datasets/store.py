@@ -19,8 +19,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
+import os
 import pathlib
+import shutil
 from collections.abc import Iterator
 
 import h5py
@@ -29,11 +32,14 @@ import numpy as np
 from lsps_tf import skeleton
 from lsps_tf.camera import Camera
 from lsps_tf.errors import InputError
+from lsps_tf.files import disk_errors
 
 FORMAT = "lsps-store"
 VERSION = 1
 DEPTH_UNIT_MM = 0.1
 MARGIN = 1.5
+# For what HDF5 writes beside the frames: chunks of the small columns, and its index of them.
+SPARE_BYTES = 1 << 20
 DOMAINS = ("synthetic", "real")
 
 
@@ -97,12 +103,18 @@ class Store:
         return self._columns[split, name]
 
     def append(self, split: str, rows: dict[str, np.ndarray]) -> None:
-        """Adds frames: `depth_mm` [N, R, R] and the other columns, in the units of the store."""
+        """Adds frames: `depth_mm` [N, R, R] and the other columns, in the units of the store.
+
+        Raises:
+            OSError: where the disk has no room for them; nothing is added then.
+        """
         group = self._file.require_group(split)
         self._columns.clear()
         values = {name: rows[name] for name in _column_shapes(0) if name != "depth"}
         values["depth"] = np.clip(np.rint(rows["depth_mm"] / DEPTH_UNIT_MM), 0, 65535)
-        for name, (dtype, shape) in self._shapes().items():
+        shapes = self._shapes()
+        self._check_space(sum(np.dtype(dtype).itemsize * np.size(values[name]) for name, (dtype, _) in shapes.items()))
+        for name, (dtype, shape) in shapes.items():
             value = np.asarray(values[name])
             if value.shape[1:] != shape:
                 raise ValueError(f"column {name} of {split} has rows of shape {value.shape[1:]}, not {shape}")
@@ -115,6 +127,7 @@ class Store:
             return
         source, group = other._require(split), self._file.require_group(split)
         self._columns.clear()
+        self._check_space(sum(source[name].id.get_storage_size() for name in self._shapes()))
         for name in self._shapes():
             column, start = self._grown(group, name, len(source[name]))
             if name != "depth":
@@ -129,6 +142,11 @@ class Store:
         """Changes what the store says of its making."""
         self._file.attrs["source"] = json.dumps(source, sort_keys=True)
         self.info = dataclasses.replace(self.info, source=source)
+
+    def _check_space(self, size: int) -> None:
+        # HDF5 that runs into a full disk may bring the process down, and the file with it.
+        if shutil.disk_usage(self.path.parent).free < size + SPARE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
 
     def flush(self) -> None:
         self._file.flush()
@@ -231,13 +249,17 @@ def growing_store(path: str | pathlib.Path) -> Iterator[pathlib.Path]:
 
     An existing store is moved to the partial name first, so that what stands under the final name is always whole; a
     partial one that a stop left behind goes on.
+
+    Raises:
+        InputError: where the disk is full or the folder cannot be written.
     """
     path = pathlib.Path(path)
     partial = path.with_suffix(path.suffix + ".partial")
-    if path.exists():
-        path.replace(partial)
-    yield partial
-    partial.replace(path)
+    with disk_errors(path):
+        if path.exists():
+            path.replace(partial)
+        yield partial
+        partial.replace(path)
 
 
 def _column_shapes(num_joints: int, size: int = 0) -> dict[str, tuple[type, tuple[int, ...]]]:

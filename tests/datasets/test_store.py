@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 
@@ -75,6 +77,20 @@ def test_columns_of_unequal_length_are_refused(path):
         file["real/train/subject"].resize(2, axis=0)
     with pytest.raises(InputError, match="columns of split 'real/train' do not match"):
         stores.open_store(path)
+
+
+def test_a_disk_without_room_for_more_frames(path, monkeypatch):
+    usage = shutil.disk_usage(path)._replace(free=stores.SPARE_BYTES)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    with (
+        pytest.raises(InputError, match=r"a\.h5: the disk is full; free some space"),
+        stores.growing_store(path) as partial,
+        stores.open_store(partial, "a") as store,
+    ):
+        store.append("real/train", rows(2))
+    assert not path.exists()
+    with stores.open_store(partial) as store:
+        assert store.count("real/train") == 8
 
 
 def test_a_growing_store_has_its_final_name_only_when_whole(path):

@@ -1,15 +1,20 @@
-"""What the tests of the stages share: tiny networks, a prepared batch, and which networks a step moved."""
+"""What the tests share: tiny networks, a prepared batch, which networks a step moved, and a small simulated store."""
 
+import contextlib
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from lsps_tf.config import PRESETS, LossWeights
+from lsps_tf.datasets.simulated import Simulation, ensure_store
 from lsps_tf.networks import DOMAINS, build_networks
+from training.session import run_session
 
 TINY = PRESETS["tiny"]
+FRAMES = {"synthetic/train": 24, "real/train": 24, "real/validation": 6, "real/test": 6}
 
 
 @pytest.fixture(scope="session")
@@ -120,3 +125,57 @@ def only():
     """Weights of which all but the named are zero."""
     nothing = {field.name: 0.0 for field in dataclasses.fields(LossWeights)}
     return lambda **weights: LossWeights(**{**nothing, **weights})
+
+
+@contextlib.contextmanager
+def _eager():
+    """Building graphs takes ten times as long as a few steps; what runs in them is the same."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def eagerly():
+    with _eager():
+        yield
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory):
+    """A folder of stores with the one that `arguments` asks for."""
+    root = tmp_path_factory.mktemp("data")
+    with _eager():
+        ensure_store(Simulation("structured-light", "nyu", TINY.data.image_size, TINY.data.cube_mm), root, FRAMES)
+    return root
+
+
+@pytest.fixture(scope="session")
+def store_path(data_root):
+    (path,) = (data_root / "sim").iterdir()
+    return path
+
+
+@pytest.fixture(scope="session")
+def arguments(data_root):
+    """A tiny run on the simulated store, but for its folder."""
+    counts = [FRAMES["synthetic/train"], FRAMES["real/train"], FRAMES["real/test"]]
+    names = ["--sim-synthetic-frames", "--sim-real-frames", "--sim-test-frames"]
+    frames = [part for name, count in zip(names, counts) for part in (name, str(count))]
+    return ["--dataset", "sim", "--data-root", str(data_root), "--preset", "tiny", *frames]
+
+
+@pytest.fixture(scope="session")
+def finished_run(arguments, tmp_path_factory):
+    """A whole run that was never stopped."""
+    run_dir = tmp_path_factory.mktemp("runs") / "whole"
+    assert run_session([*arguments, "--run-dir", str(run_dir), "--log-every", "3"]) == 0
+    return run_dir
+
+
+@pytest.fixture
+def copy_of_run(finished_run, tmp_path):
+    """The same, to damage."""
+    return shutil.copytree(finished_run, tmp_path / "copy")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from tensorflow import keras
 
 from lsps_tf import losses
@@ -90,43 +91,61 @@ def test_lambda_8_of_zero_leaves_the_frozen_networks_out(networks, unlabelled, m
     assert "eq8_features_real_matching" in compiled(networks).train_step(unlabelled) and used
 
 
+def test_the_frozen_networks_make_targets_and_images(networks, batch, monkeypatch):
+    """Targets are samples of q(z_y|y) by the seed; images are every generator's from the depth latents."""
+    monkeypatch.setattr(losses, "depth_posterior", tfp.distributions.Deterministic)
+    fixed = compiled(networks).frozen_forward(batch)
+    again = compiled(networks).frozen_forward(batch)
+    other = compiled(networks).frozen_forward({**batch, "seed": tf.constant([7, 12])})
+    noises = []
+    for domain, name in (("synthetic", "synthetic"), ("real", "labelled")):
+        mean, stddev = networks.pose_encoder(tf.reshape(batch[name]["joints"], (2, -1)))
+        noises.append(((fixed["target"][domain] - mean) / stddev).numpy())
+        assert 0.5 < noises[-1].std() < 1.5
+        np.testing.assert_array_equal(fixed["target"][domain], again["target"][domain])
+        assert not np.allclose(fixed["target"][domain], other["target"][domain])
+    assert abs(np.corrcoef(noises[0].ravel(), noises[1].ravel())[0, 1]) < 0.6
+    for source in DOMAINS:
+        latent = networks.encoders[source](batch[source]["image"])
+        for domain in DOMAINS:
+            expected = networks.generators[domain](latent)
+            np.testing.assert_allclose(fixed["made"][f"{source}_to_{domain}"], expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("lambda_7_made", [0.0, 2.0])
 def test_a_step_equals_one_written_by_hand(networks, batch, lambda_7_made):
     """Equations 7 and 8, and 7 on made images, every network called on its own."""
     weights, rate = LossWeights(lambda_7=10.0, lambda_7_made=lambda_7_made, lambda_8_posterior=3.0), 0.01
     stage = compiled(networks, weights, rate=rate)
-    latents = sampled_latents(networks, batch)
+    fixed = stage.frozen_forward(batch)
     features = {domain: networks.discriminators[domain].features for domain in DOMAINS}
     with tf.GradientTape() as tape:
         total = 0.0
         for domain, frames in (("synthetic", batch["synthetic"]), ("real", batch["labelled"])):
-            distance = networks.posterior(features[domain](frames["image"])) - latents["pose"][domain]
+            distance = networks.posterior(features[domain](frames["image"])) - fixed["target"][domain]
             total += weights.lambda_7 * tf.reduce_mean(tf.reduce_sum(distance**2, axis=-1))
         for source in DOMAINS:
-            made = {domain: networks.generators[domain](latents["depth"][source]) for domain in DOMAINS}
-            difference = features["synthetic"](made["synthetic"]) - features["real"](made["real"])
+            made = [fixed["made"][f"{source}_to_{domain}"] for domain in ("synthetic", "real")]
+            difference = features["synthetic"](made[0]) - features["real"](made[1])
             total += weights.lambda_8_posterior * tf.reduce_mean(tf.abs(difference))
             if source == "synthetic":
-                for domain in DOMAINS:
-                    distance = networks.posterior(features[domain](made[domain])) - latents["pose"]["synthetic"]
+                for domain, image in zip(("synthetic", "real"), made):
+                    distance = networks.posterior(features[domain](image)) - fixed["target"]["synthetic"]
                     total += lambda_7_made * tf.reduce_mean(tf.reduce_sum(distance**2, axis=-1))
-    slopes = tape.gradient(total, stage.posterior_variables)
-    before = [variable.numpy() for variable in stage.posterior_variables]
-    logs = stage.train_step(batch)
-    np.testing.assert_allclose(logs[POSTERIOR], total, rtol=1e-4)
-    for variable, value, slope in zip(stage.posterior_variables, before, slopes):
-        tolerance = rate * 2e-3 * float(tf.reduce_max(tf.abs(slope))) + 1e-6
-        np.testing.assert_allclose(variable, value - rate * slope, rtol=0, atol=tolerance, err_msg=variable.name)
+    expected = descent(stage, tape.gradient(total, stage.posterior_variables), rate)
+    np.testing.assert_allclose(stage.train_step(batch)[POSTERIOR], total, rtol=1e-4)
+    assert_moved_as(stage, expected)
 
 
-def sampled_latents(networks, batch):
-    seeds = noise_seeds(batch["seed"], [f"pose_{domain}" for domain in DOMAINS])
-    pose, depth = {}, {}
-    for domain, name in (("synthetic", "synthetic"), ("real", "labelled")):
-        mean, stddev = networks.pose_encoder(tf.reshape(batch[name]["joints"], (2, -1)))
-        pose[domain] = losses.pose_posterior(mean, stddev).sample(seed=seeds[f"pose_{domain}"])
-        depth[domain] = networks.encoders[domain](batch[domain]["image"])
-    return {"pose": pose, "depth": depth}
+def descent(stage, slopes, rate):
+    """Values after a step of gradient descent and their tolerances: rounding of the largest slope."""
+    values = [variable - rate * slope for variable, slope in zip(stage.posterior_variables, slopes)]
+    return values, [rate * 2e-3 * float(tf.reduce_max(tf.abs(slope))) + 1e-6 for slope in slopes]
+
+
+def assert_moved_as(stage, expected):
+    for variable, value, tolerance in zip(stage.posterior_variables, *expected):
+        np.testing.assert_allclose(variable, value, rtol=0, atol=tolerance, err_msg=variable.name)
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
@@ -140,12 +159,9 @@ def test_a_regressions_step_equals_one_written_by_hand(networks, batch, domain):
     with tf.GradientTape() as tape:
         distance = networks.posterior(networks.discriminators[domain].features(frames["image"])) - target
         total = 10.0 * tf.reduce_mean(tf.reduce_sum(distance**2, axis=-1))
-    slopes = tape.gradient(total, stage.posterior_variables)
-    before = [variable.numpy() for variable in stage.posterior_variables]
+    expected = descent(stage, tape.gradient(total, stage.posterior_variables), rate)
     np.testing.assert_allclose(stage.train_step(batch)[REGRESSION], total, rtol=1e-4)
-    for variable, value, slope in zip(stage.posterior_variables, before, slopes):
-        tolerance = rate * 2e-3 * float(tf.reduce_max(tf.abs(slope))) + 1e-6
-        np.testing.assert_allclose(variable, value - rate * slope, rtol=0, atol=tolerance, err_msg=variable.name)
+    assert_moved_as(stage, expected)
 
 
 @pytest.mark.parametrize("domain", [None, *DOMAINS])

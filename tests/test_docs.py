@@ -1,0 +1,39 @@
+"""The pages against the code: tables that are counted, names that exist, links that lead somewhere."""
+
+import pathlib
+import re
+
+import pytest
+
+from benchmarks import presets
+from lsps_tf import losses
+from training.arguments import build_parser
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+METHOD = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_presets_is_the_built_networks():
+    """After a change of presets: python benchmarks/presets.py --write."""
+    shown = METHOD.split(presets.BEGIN)[1].split(presets.END)[0].strip()
+    assert shown == presets.presets_table().strip()
+
+
+def test_the_equations_functions_exist():
+    equations = METHOD.split("## Equations")[1].split("### ")[0]
+    functions = set(re.findall(r"`(\w+_loss)`", equations))
+    assert functions == {name for name in vars(losses) if name.endswith("_loss")}
+
+
+def test_options_on_the_page_of_the_method_are_options():
+    known = {option for action in build_parser()._actions for option in action.option_strings} | {"--write"}
+    used = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", METHOD.replace("-->", "").replace("<!--", "")))
+    assert used and used <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target

@@ -1,0 +1,260 @@
+"""What `training/run.py` refuses: one clear line, and nothing left behind that keeps the right command from running."""
+
+import errno
+import json
+import pathlib
+
+import h5py
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lsps_tf import run_folder
+from lsps_tf.camera import NYU
+from lsps_tf.datasets.store import create_store, open_store
+from lsps_tf.errors import InputError
+from training import datasets
+from training.session import STOPPED, run_session
+
+# Two steps of the pose stage alone.
+SHORT = ["--stages", "pose", "--pose-steps", "2"]
+
+
+def refused(arguments):
+    with pytest.raises(InputError) as error:
+        run_session([str(argument) for argument in arguments])
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--labels", "1.5"], "--labels 1.5: it is a fraction of the real labels, from 0 to 1"),
+        (["--labels", "-0.1"], "--labels -0.1: it is a fraction"),
+        (["--labels", "nan"], "--labels nan: it is a fraction"),
+        (["--method", "real", "--labels", "0"], "--method real trains on real labels alone and needs some"),
+        (["--method", "synthetic-only", "--labels", "0.1"], "--method synthetic-only uses no real labels"),
+        (["--stages", "depht"], "not 'depht'"),
+        (["--depth-batches", "4"], "unknown setting '--depth-batches'; the nearest one is '--depth-batch'"),
+        (["--sensor", "sonar"], "sonar"),
+        (["--sim-real-frames", "0"], "--sim-real-frames 0: at least one frame is needed"),
+        (["--image-size", "30"], "image_size: 30 is not divisible by 4"),
+        (["--mapping-widths", "8,8"], "mapping_widths: M ends in"),
+        (["--dataset", "kinect"], "--dataset kinect: choose sim"),
+        (["--dataset", "missing.h5"], "missing.h5: there is no such store"),
+        (["--pretrained", "nowhere"], "nowhere/weights/depth.h5: there are no such weights"),
+    ],
+)
+def test_refused_before_anything_is_written(arguments, tmp_path, options, message):
+    run_dir = tmp_path / "run"
+    assert message in refused([*arguments, *options, "--run-dir", run_dir])
+    assert not run_dir.exists()
+
+
+def test_a_dataset_is_needed(tmp_path):
+    assert "--dataset is needed" in refused(["--preset", "tiny", "--run-dir", tmp_path / "run"])
+
+
+def test_an_existing_run_is_not_overwritten(arguments, copy_of_run):
+    before = {path: path.read_bytes() for path in copy_of_run.rglob("*") if path.is_file()}
+    assert "there is a run already; go on with --resume" in refused([*arguments, "--run-dir", copy_of_run])
+    assert before == {path: path.read_bytes() for path in copy_of_run.rglob("*") if path.is_file()}
+
+
+def test_a_run_folder_that_cannot_be_made(arguments, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    message = refused([*arguments, "--run-dir", tmp_path / "file" / "run"])
+    assert "cannot be written" in message and "choose another folder" in message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--preset", "compact"], "this run was started with --preset tiny, not compact"),
+        (["--seed", "5"], "this run was started with --seed 0, not 5"),
+        (["--labels", "0.5"], "this run was started with --labels 0.0, not 0.5"),
+        (["--depth-steps", "7"], "this run was started with --depth-steps 6, not 7"),
+        (["--lambda-8-posterior", "2"], "--lambda-8-posterior 1.0, not 2.0"),
+        (["--encoder-widths", "4,6,9"], "--encoder-widths (4, 6, 8), not (4, 6, 9)"),
+        (["--method", "real"], "--method lsps, not real"),
+        (["--dataset", "other.h5"], "--dataset sim, not other.h5"),
+        (["--stages", "pose"], "--stages pose,depth,posterior, not pose"),
+        (["--sim-real-frames", "99"], "--sim-real-frames 24, not 99"),
+        (["--pretrained", "other"], "--pretrained , not"),
+    ],
+)
+def test_a_run_goes_on_with_its_own_settings_alone(finished_run, options, message):
+    said = refused(["--run-dir", finished_run, "--resume", *options])
+    assert message in said and "leave the option out, or start a new run" in said
+
+
+def test_repeating_a_runs_own_settings_is_fine(finished_run, arguments):
+    own = [*arguments, "--log-every", "3", "--stages", "depth,pose, posterior", "--seed", "0"]
+    assert run_session([*own, "--run-dir", str(finished_run), "--resume"]) == 0
+
+
+def test_what_is_no_run_cannot_go_on(tmp_path, copy_of_run):
+    assert "--resume: name the run with --run-dir" in refused(["--resume"])
+    assert f"{tmp_path}: this is no run folder" in refused(["--run-dir", tmp_path, "--resume"])
+    path = run_folder.settings_path(copy_of_run)
+    values = json.loads(path.read_text())
+    for damaged, message in (
+        ("{", "the settings are damaged"),
+        ("[]", "the settings are damaged"),
+        (json.dumps({**values, "version": 99}), "made by version 99 of lsps-run"),
+        (json.dumps({**values, "config": {"training": {"sede": 1}}}), "unknown setting 'sede'; the nearest one"),
+    ):
+        path.write_text(damaged)
+        assert message in refused(["--run-dir", copy_of_run, "--resume"])
+
+
+def test_weights_of_another_preset(finished_run, arguments, tmp_path):
+    options = ["--encoder-widths", "4,6,12", "--pretrained", finished_run, "--run-dir", tmp_path / "run"]
+    message = refused([*arguments, *options])
+    assert "the weights belong to a run with another preset or skeleton" in message and "depth.h5" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_damaged_weights_and_checkpoints(copy_of_run):
+    weights = run_folder.weights_path(copy_of_run, "pose")
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    assert "the weights are damaged" in refused(["--run-dir", copy_of_run, "--resume"])
+    weights.unlink()
+    (data,) = (copy_of_run / "checkpoints" / "pose").glob("*.data*")
+    data.write_bytes(data.read_bytes()[:100])
+    message = refused(["--run-dir", copy_of_run, "--resume"])
+    assert "the checkpoint is damaged" in message and "to do this stage again" in message
+
+
+@pytest.fixture
+def copy_of_store(store_path, tmp_path):
+    path = tmp_path / "copy.h5"
+    path.write_bytes(store_path.read_bytes())
+    return path
+
+
+def start(store, run_dir, *options):
+    return ["--dataset", store, "--preset", "tiny", "--run-dir", run_dir, *options]
+
+
+def test_stores_that_cannot_be_read(copy_of_store, tmp_path):
+    run_dir = tmp_path / "run"
+    whole = copy_of_store.read_bytes()
+    copy_of_store.write_bytes(whole[:-2000])
+    assert "cut short" in refused(start(copy_of_store, run_dir))
+    copy_of_store.write_bytes(whole)
+    with h5py.File(copy_of_store, "a") as file:
+        file.attrs["version"] = 7
+    assert "the store has version 7, this program reads version 1" in refused(start(copy_of_store, run_dir))
+    copy_of_store.write_bytes(b"")
+    assert "no HDF5 file" in refused(start(copy_of_store, run_dir))
+    assert not run_dir.exists()
+
+
+def test_stores_that_do_not_fit_the_run(copy_of_store, tmp_path):
+    run_dir = tmp_path / "run"
+    assert "--num-joints 16: the store" in refused(start(copy_of_store, run_dir, "--num-joints", "16"))
+    sizes = ["--image-size", "64", "--mapping-widths", "8,8"]
+    assert "its crops of 48 pixels are too small for --image-size 64" in refused(start(copy_of_store, run_dir, *sizes))
+    with h5py.File(copy_of_store, "a") as file:
+        file["real/train/joints_mm"][:] = np.nan
+    assert "no frame of 'real/train' has labels" in refused(start(copy_of_store, run_dir, "--labels", "0.5"))
+    with h5py.File(copy_of_store, "a") as file:
+        del file["real/train"]
+    assert "trains on 'real/train', of which this store has no frames" in refused(start(copy_of_store, run_dir))
+    # Nothing of all this keeps the folder from its run.
+    assert not run_folder.settings_path(run_dir).exists()
+    with create_store(tmp_path / "empty.h5", "nyu", NYU, 48, {}):
+        pass
+    assert "the store holds no frames" in refused(start(tmp_path / "empty.h5", run_dir))
+
+
+def test_a_store_that_shrank_cannot_go_on(copy_of_store, tmp_path, eagerly):
+    run_dir = tmp_path / "run"
+    assert run_session([str(part) for part in start(copy_of_store, run_dir, *SHORT)]) == 0
+    with open_store(copy_of_store) as store:
+        rows, camera = store.read("synthetic/train", np.arange(3)), store.info.camera
+    with create_store(tmp_path / "small.h5", "nyu", camera, 48, {}) as store:
+        store.append("synthetic/train", rows)
+    (tmp_path / "small.h5").replace(copy_of_store)
+    assert "bring the run's store back, or start a new run" in refused(["--run-dir", run_dir, "--resume"])
+    copy_of_store.unlink()
+    assert "there is no such store" in refused(["--run-dir", run_dir, "--resume"])
+
+
+def no_space(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_while_the_data_is_made(arguments, tmp_path, eagerly, monkeypatch):
+    monkeypatch.setattr("lsps_tf.datasets.store.Store.append", no_space)
+    command = [*arguments, "--data-root", str(tmp_path / "data"), "--run-dir", str(tmp_path / "run")]
+    message = refused(command)
+    assert "the disk is full" in message and "sim-v1" in message
+    assert not list((tmp_path / "data").rglob("*.h5"))
+    # After some space is freed, the same command starts again.
+    assert not run_folder.settings_path(tmp_path / "run").exists()
+
+
+def test_ctrl_c_while_the_data_is_made(arguments, tmp_path, monkeypatch, capsys):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(datasets, "ensure_store", stop)
+    command = [*arguments, "--run-dir", str(tmp_path / "run")]
+    with pytest.raises(SystemExit) as status:
+        run_session(command)
+    assert status.value.code == STOPPED and not run_folder.settings_path(tmp_path / "run").exists()
+    said = capsys.readouterr().err.strip().splitlines()
+    assert "what is made is kept" in said[-2]
+    assert said[-1].split()[0] == "python" and " ".join(command) in said[-1]
+
+
+def test_a_full_disk_while_a_checkpoint_is_saved(arguments, tmp_path, eagerly, monkeypatch):
+    command = [*arguments, *SHORT, "--checkpoint-every", "1", "--run-dir", str(tmp_path / "run")]
+    save = tf.train.CheckpointManager.save
+
+    def second_fails(self, checkpoint_number=None):
+        if checkpoint_number == 1:
+            return save(self, checkpoint_number)
+        raise tf.errors.ResourceExhaustedError(None, None, "{{function_node x}} ckpt; No space left [Op:SaveV2]")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tf.train.CheckpointManager, "save", second_fails)
+        message = refused(command)
+    assert "the checkpoint cannot be written (ckpt; No space left); free some space and go on with --resume" in message
+    assert not run_folder.weights_path(tmp_path / "run", "pose").exists()
+    assert run_session(["--run-dir", str(tmp_path / "run"), "--resume"]) == 0
+
+
+def test_a_full_disk_while_weights_are_saved(arguments, tmp_path, eagerly, monkeypatch):
+    run_dir = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(pathlib.Path, "write_bytes", half_written)
+        message = refused([*arguments, *SHORT, "--run-dir", run_dir])
+    assert "weights/pose.h5: the disk is full" in message
+    assert not list((run_dir / "weights").iterdir())
+    assert run_session(["--run-dir", str(run_dir), "--resume"]) == 0
+
+
+def half_written(path, data):
+    with path.open("wb") as file:
+        file.write(data[: len(data) // 2])
+    no_space()
+
+
+def test_a_full_disk_while_the_log_is_written(arguments, tmp_path, eagerly, monkeypatch):
+    run_dir = tmp_path / "run"
+    opened = pathlib.Path.open
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            pathlib.Path,
+            "open",
+            lambda path, mode="r", **options: no_space() if mode == "a" else opened(path, mode, **options),
+        )
+        message = refused([*arguments, *SHORT, "--run-dir", run_dir])
+    assert "metrics.jsonl: the disk is full" in message
+    assert run_session(["--run-dir", str(run_dir), "--resume"]) == 0

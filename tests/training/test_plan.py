@@ -1,0 +1,172 @@
+"""Which stages a run has, and what each draws from the store."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lsps_tf import camera
+from lsps_tf.config import PRESETS
+from lsps_tf.datasets.store import create_store, open_store
+from lsps_tf.errors import InputError
+from lsps_tf.pipeline import labelled_indices
+from lsps_tf.run_folder import RunSettings
+from training.plan import build_plan, labelled_frames, resolve_stages
+
+TINY = PRESETS["tiny"]
+FRAMES = {"synthetic/train": 6, "real/train": 10}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("plan") / "store.h5"
+    with create_store(path, "nyu", camera.NYU, 48, {}) as store:
+        for split, count in FRAMES.items():
+            frames = np.arange(count)
+            store.append(
+                split,
+                {
+                    "depth_mm": np.full((count, 48, 48), 500.0),
+                    "joints_mm": np.zeros((count, 36, 3)) if split == "synthetic/train" else _half(count),
+                    "center_mm": np.tile([0.0, 0.0, 500.0], (count, 1)),
+                    "cube_mm": np.full(count, 250.0),
+                    "extent_mm": np.full(count, 375.0),
+                    "subject": frames,
+                    "frame": frames,
+                },
+            )
+    with open_store(path) as store:
+        yield store
+
+
+def _half(count):
+    """Joints of which every second frame has none."""
+    joints = np.zeros((count, 36, 3))
+    joints[1::2] = np.nan
+    return joints
+
+
+def settings(store, **changes):
+    given = {"config": TINY, "method": "lsps", "skeleton": "nyu", "dataset": "x.h5", "frames": FRAMES}
+    return RunSettings(store=str(store.path), **{**given, **changes})
+
+
+@pytest.mark.parametrize(
+    ("method", "asked", "pretrained", "stages"),
+    [
+        ("lsps", None, "", ("pose", "depth", "posterior")),
+        ("lsps", None, "pose", ("depth", "posterior")),
+        ("lsps", None, "depth", ("posterior",)),
+        ("lsps", "posterior", "depth", ("posterior",)),
+        ("lsps", "depth, pose", "", ("pose", "depth")),
+        ("lsps", "pose", "depth", ("pose",)),
+        ("synthetic-only", None, "", ("pose", "regression")),
+        ("synthetic-only", None, "depth", ("regression",)),
+        ("real", None, "pose", ("regression",)),
+    ],
+)
+def test_stages(method, asked, pretrained, stages):
+    assert resolve_stages(method, asked, pretrained) == stages
+
+
+@pytest.mark.parametrize(
+    ("method", "asked", "pretrained", "message"),
+    [
+        ("lsps", "regression", "", "has the stages pose, depth, posterior, not 'regression'"),
+        ("real", "pose,depth", "", "has the stages pose, regression, not 'depth'"),
+        ("lsps", " , ", "", "name at least one"),
+        ("lsps", "depth", "", "the depth stage starts from the pose stage"),
+        ("lsps", "pose,posterior", "", "the posterior stage starts from the depth stage"),
+        ("lsps", "posterior", "pose", "the posterior stage starts from the depth stage"),
+        ("synthetic-only", "regression", "", "the regression stage starts from the pose stage"),
+    ],
+)
+def test_stages_that_make_no_run(method, asked, pretrained, message):
+    with pytest.raises(InputError, match=message):
+        resolve_stages(method, asked, pretrained)
+
+
+def drawn(plan):
+    return {name: (stream.split, stream.batch, stream.images) for name, stream in plan.streams.items()}
+
+
+@pytest.mark.parametrize(
+    ("stage", "expected"),
+    [
+        ("pose", {"synthetic": ("synthetic/train", 16, False)}),
+        ("depth", {"synthetic": ("synthetic/train", 2, True), "real": ("real/train", 2, True)}),
+        ("posterior", {"synthetic": ("synthetic/train", 4, True), "real": ("real/train", 2, True)}),
+    ],
+)
+def test_streams_without_labels(store, networks, stage, expected):
+    config = TINY.replace(pose_batch=16, depth_batch=2, posterior_batch=4, matching_batch=2)
+    plan = build_plan(stage, settings(store, config=config), networks, store)
+    assert plan.name == stage and drawn(plan) == expected
+
+
+@pytest.mark.parametrize("stage", ["pose", "depth", "posterior"])
+def test_labels_add_a_stream_of_labelled_frames(store, networks, stage):
+    given = settings(store, labels=0.4)
+    plan = build_plan(stage, given, networks, store)
+    stream = plan.streams["labelled"]
+    assert stream.split == "real/train" and stream.indices == labelled_indices(store, "real/train", 0.4, 0)
+    # Two of the five frames that have labels.
+    assert len(stream.indices) == 2 and all(index % 2 == 0 for index in stream.indices)
+    assert stream.images == (stage != "pose")
+
+
+@pytest.mark.parametrize(
+    ("method", "labels", "expected"),
+    [
+        ("synthetic-only", 0.0, {"synthetic": ("synthetic/train", 4, True)}),
+        ("real", 1.0, {"labelled": ("real/train", 4, True)}),
+    ],
+)
+def test_regressions_draw_their_own_domain_alone(store, networks, method, labels, expected):
+    given = settings(store, method=method, labels=labels, config=TINY.replace(posterior_batch=4))
+    plan = build_plan("regression", given, networks, store)
+    assert drawn(plan) == expected and plan.model.domain == given.domain
+
+
+def test_a_run_draws_the_frames_that_it_started_with(store, networks):
+    fewer = settings(store, frames={"synthetic/train": 4, "real/train": 5}, labels=1.0)
+    streams = build_plan("depth", fewer, networks, store).streams
+    assert list(streams["synthetic"].indices) == list(range(4)) and list(streams["real"].indices) == list(range(5))
+    assert sorted(streams["labelled"].indices) == [0, 2, 4]
+
+
+def test_labels_that_no_frame_has(store):
+    without = settings(store, labels=0.5, frames={"synthetic/train": 6, "real/train": 0})
+    with pytest.raises(InputError, match="no frame of 'real/train' has labels"):
+        labelled_frames(without, store)
+
+
+def step_size(optimizer, step):
+    rate = optimizer._decayed_lr("float32") if step is None else optimizer._get_hyper("learning_rate")
+    return float(rate(step) if callable(rate) else rate)
+
+
+@pytest.mark.parametrize(
+    ("decay", "expected"),
+    [("none", [1.0, 1.0, 1.0]), ("cosine", [1.0, 0.5, 0.0]), ("halving", [1.0, 0.25, 0.0625])],
+)
+def test_courses_of_the_step_size(store, networks, decay, expected):
+    config = TINY.replace(decay=decay, halve_every=10, pose_steps=40, pose_learning_rate=1.0)
+    plan = build_plan("pose", settings(store, config=config), networks, store)
+    (optimizer,) = plan.optimizers.values()
+    np.testing.assert_allclose([step_size(optimizer, step) for step in (0, 20, 40)], expected, atol=1e-6)
+    assert optimizer.get_config()["beta_1"] == config.training.adam_beta_1
+
+
+def test_stages_get_their_own_schedule(store, networks):
+    config = TINY.replace(pose_steps=3, depth_steps=4, posterior_steps=5, depth_learning_rate=0.25, decay="none")
+    given = settings(store, config=config)
+    plans = {name: build_plan(name, given, networks, store) for name in ("pose", "depth", "posterior", "regression")}
+    assert {name: plan.steps for name, plan in plans.items()} == {
+        **{"pose": 3, "depth": 4},
+        **{"posterior": 5, "regression": 5},
+    }
+    assert float(plans["depth"].optimizers["generator_optimizer"].learning_rate) == 0.25
+    assert len(plans["depth"].optimizers) == 2
+    assert all(plan.shown in {metric.name for metric in plan.model.metrics} for plan in plans.values())
+    assert dataclasses.asdict(given.config) == dataclasses.asdict(config)
