@@ -10,7 +10,7 @@ import math
 
 import tensorflow as tf
 
-from lsps_tf import crop
+from lsps_tf import crop, hand_judge
 
 NEAREST_MM = 100.0
 FARTHEST_MM = 3000.0
@@ -29,7 +29,7 @@ _CELL_MM = 40.0
 _CELLS = 64
 _SEARCH_WIDTH = 160
 _ARM_MM = 350.0
-_NO_HAND = -1e6
+_SURE, _NEARER_MM = 4.0, 200.0
 
 
 def find_hand(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -58,12 +58,14 @@ def find_hand(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf
     start_mm = _densest_cell(points_mm, tf.where(in_blob, area_mm2 * tf.exp(-behind_mm / _SLAB_MM), 0.0))
     starts_mm = _with_extremes(points_mm, start_mm)
     count = starts_mm.shape[1]
-    repeated = [tf.repeat(part, count, axis=0) for part in (points_mm, area_mm2, _on_border(depth_mm))]
-    centers_mm = _refine(repeated[0], tf.reshape(starts_mm, [-1, 3]), ITERATIONS)
-    scores = tf.reshape(_end_of_arm(*repeated, centers_mm), [-1, count])
-    best = tf.argmax(scores, axis=1)
-    center_mm = tf.gather(tf.reshape(centers_mm, [-1, count, 3]), best, batch_dims=1)
-    present = present & (tf.gather(scores, best, batch_dims=1) > _NO_HAND)
+    centers_mm = _refine(tf.repeat(points_mm, count, axis=0), tf.reshape(starts_mm, [-1, 3]), ITERATIONS)
+    judged = hand_judge.judge(tf.repeat(depth_mm, count, axis=0), tf.repeat(intrinsics, count, axis=0), centers_mm)
+    scores = tf.minimum(judged.presence, _SURE) - centers_mm[:, 2] / _NEARER_MM
+    best = tf.argmax(tf.reshape(scores, [-1, count]), axis=1)
+    middles_mm = tf.reshape(centers_mm + judged.middle_mm, [-1, count, 3])
+    center_mm = _refine(points_mm, tf.gather(middles_mm, best, batch_dims=1), ITERATIONS)
+    judged = hand_judge.judge(depth_mm, intrinsics, center_mm)
+    present &= judged.presence > 0.0
     return tf.where(present[:, None], center_mm, [0.0, 0.0, 1000.0]), present
 
 
