@@ -6,8 +6,9 @@
     *.npy *.npz          a frame [H, W] or a video [N, H, W] per file; an .npz holds one array, or one named "depth"
     joints.csv    see `lsps_tf.datasets.joints_csv`
 
-Frames lie in the folder itself or in folders under it; each folder, and each video, is a sequence, in the order of the
-names (numbers in them count as numbers). A frame's name is its path in the folder; in a video "#" and its number follow.
+Frames lie in the folder itself or in folders under it; each folder, and each video, is a sequence, in the order of
+the names (numbers in them count as numbers). A frame is called by its path in the folder; in a video "#" and its number
+follow.
 """
 
 from __future__ import annotations
@@ -19,15 +20,14 @@ import pathlib
 import re
 import sys
 import zipfile
-from collections.abc import Iterator
-from typing import Any
+import zlib
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from lsps_tf import frames
 from lsps_tf.camera import Camera
 from lsps_tf.errors import InputError
-from lsps_tf.hand_finding import FARTHEST_MM, NEAREST_MM
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -58,8 +58,8 @@ class CameraFile:
     cy: float
     depth_unit_mm: float
     hand: str
-    near_mm: float = NEAREST_MM
-    far_mm: float = FARTHEST_MM
+    near_mm: float = 0.0
+    far_mm: float = 10_000.0
     width: int = 0
     height: int = 0
 
@@ -140,7 +140,7 @@ def list_sequences(folder: str | pathlib.Path) -> dict[str, list[FrameName]]:
         raise InputError(f"{folder}: there is no such folder; give the folder that holds {CAMERA_FILE} and the frames")
     sequences: dict[str, list[FrameName]] = {}
     for path in sorted(folder.rglob("*"), key=lambda path: _natural(path.relative_to(folder))):
-        if path.suffix.lower() not in ENDINGS or not path.is_file():
+        if path.suffix.lower() not in ENDINGS or path.name.startswith(".") or not path.is_file():
             continue
         name = path.relative_to(folder).as_posix()
         count = _video_length(path)
@@ -153,34 +153,18 @@ def list_sequences(folder: str | pathlib.Path) -> dict[str, list[FrameName]]:
     return sequences
 
 
-def read_sequence(names: list[FrameName], start: int = 0) -> Iterator[np.ndarray | InputError]:
-    """The counts of a sequence's frames from `start` on, as they stand in the files; for one that is broken its error.
-
-    Memory holds one frame at a time, of videos too.
-    """
-    names = names[start:]
-    if names and names[0].index is not None:
-        yield from _read_video(names)
-        return
-    for frame in names:
-        try:
-            yield _plane(frames.read_counts(frame.path), frame.name)
-        except InputError as error:
-            yield error
-
-
 def to_mm(counts: np.ndarray, camera: CameraFile, name: str) -> np.ndarray:
     """Counts to float32 mm, 0 = no reading or outside near_mm to far_mm; InputError for values that are no depths."""
     depth_mm = frames.counts_to_mm(counts, camera.depth_unit_mm, name)
     return np.where((depth_mm >= camera.near_mm) & (depth_mm <= camera.far_mm), depth_mm, np.float32(0.0))
 
 
-def fingerprint(folder: str | pathlib.Path, sequences: dict[str, list[FrameName]]) -> str:
-    """Changes when a file of the recording does: names, sizes and times of all frames, and the text files' content."""
-    digest = hashlib.sha256()
+def fingerprint(folder: str | pathlib.Path, sequences: dict[str, list[FrameName]], hand: str) -> str:
+    """Changes when the recording does: names, sizes and times of its frames, its text files' content, the hand."""
+    digest = hashlib.sha256(hand.encode())
     for path in sorted({frame.path for names in sequences.values() for frame in names}):
         stat = path.stat()
-        digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        digest.update(f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     for name in (CAMERA_FILE, "joints.csv"):
         path = pathlib.Path(folder) / name
         digest.update(path.read_bytes() if path.is_file() else b"-")
@@ -190,12 +174,6 @@ def fingerprint(folder: str | pathlib.Path, sequences: dict[str, list[FrameName]
 def _natural(path: pathlib.PurePath) -> list[list[tuple[int, str]]]:
     """Sorts 9.png before 10.png, folder by folder."""
     return [[(int(run or 0), text) for text, run in re.findall(r"(\D*)(\d*)", part)] for part in path.parts]
-
-
-def _plane(counts: np.ndarray, name: str) -> np.ndarray:
-    if counts.ndim != 2 or 0 in counts.shape:
-        raise InputError(f"{name}: a frame has two axes (height, width), not the shape {counts.shape}")
-    return counts
 
 
 def _video_length(path: pathlib.Path) -> int | None:
@@ -232,7 +210,7 @@ def _open_npz(path: pathlib.Path) -> tuple[tuple[int, ...], str]:
         raise InputError(f"{path}: the archive is truncated or damaged; save it again") from error
 
 
-def _npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype]:
+def _npy_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(file)
@@ -241,29 +219,58 @@ def _npy_header(file: Any) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def _read_video(names: list[FrameName]) -> Iterator[np.ndarray | InputError]:
-    path = names[0].path
-    if path.suffix.lower() == ".npy":
-        video = np.load(path, mmap_mode="r", allow_pickle=False)
-        for frame in names:
-            yield np.array(video[frame.index])
-        return
-    _, member = _open_npz(path)
-    # A compressed array can only be read from its beginning on; what comes before the first frame is read and dropped.
-    with zipfile.ZipFile(path) as archive, archive.open(member) as file:
-        shape, dtype = _npy_header(file)
-        size = int(np.prod(shape[1:])) * dtype.itemsize
-        for _ in range(names[0].index):
-            file.read(size)
-        for done, frame in enumerate(names):
-            try:
-                content = file.read(size)
-            except (zipfile.BadZipFile, EOFError, OSError) as error:
-                content, reason = b"", error
-            if len(content) < size:
-                for lost in names[done:]:
-                    yield InputError(
-                        f"{lost.name}: the archive is truncated or damaged from this frame on; save it again"
-                    )
-                return
-            yield np.frombuffer(content, dtype).reshape(shape[1:])
+class FrameReader:
+    """Reads the frames of a recording, one at a time; videos quickly where they are read in order.
+
+    A compressed video can only be read from its beginning on, so going back starts there again. Memory holds a frame.
+    """
+
+    def __init__(self):
+        self._path: pathlib.Path | None = None
+        self._archive: zipfile.ZipFile | None = None
+
+    def read(self, frame: FrameName) -> np.ndarray:
+        """The counts [H, W] as they stand in the file; InputError where they cannot be read."""
+        if frame.index is None:
+            counts = frames.read_counts(frame.path)
+        elif frame.path.suffix.lower() == ".npy":
+            counts = np.array(np.load(frame.path, mmap_mode="r", allow_pickle=False)[frame.index])
+        else:
+            counts = self._read_archive(frame)
+        if counts.ndim != 2 or 0 in counts.shape:
+            raise InputError(f"{frame.name}: a frame has two axes (height, width), not the shape {counts.shape}")
+        return counts
+
+    def close(self) -> None:
+        """Closes the video that is open."""
+        if self._archive is not None:
+            self._archive.close()
+        self._path = self._archive = None
+
+    def __enter__(self) -> FrameReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read_archive(self, frame: FrameName) -> np.ndarray:
+        try:
+            if self._path != frame.path or frame.index < self._next:
+                self._open(frame.path)
+            for _ in range(frame.index - self._next + 1):
+                content = self._file.read(self._size)
+                self._next += 1
+            if len(content) == self._size:
+                return np.frombuffer(content, self._dtype).reshape(self._shape)
+        except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError):
+            self.close()
+        raise InputError(f"{frame.name}: the archive is truncated or damaged; save it again")
+
+    def _open(self, path: pathlib.Path) -> None:
+        self.close()
+        _, member = _open_npz(path)
+        self._archive = zipfile.ZipFile(path)
+        self._file = self._archive.open(member)
+        shape, self._dtype = _npy_header(self._file)
+        self._path, self._next, self._shape = path, 0, shape[1:]
+        self._size = int(np.prod(self._shape)) * self._dtype.itemsize
