@@ -23,13 +23,14 @@ REACH_MM = 140.0
 # The wrist lies about this far from the centre of mass of the hand.
 WRIST_MM = 60.0
 ITERATIONS = 8
+# Frames are searched at about this width in pixels.
+SEARCH_WIDTH, PALM_SEARCH_WIDTH = 160, 320
 
 _SLAB_MM = 20.0
 _SLABS = int((FARTHEST_MM - NEAREST_MM) / _SLAB_MM)
 _BLOB_SLABS = 5
 _CELL_MM = 40.0
 _CELLS = 64
-_SEARCH_WIDTH = 160
 _ARM_MM = 350.0
 # Beyond this logit the network is sure, and the nearer of two hands wins: so much nearer is worth a logit of 1.
 _SURE, _NEARER_MM = 4.0, 200.0
@@ -52,18 +53,19 @@ def find_hand(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf
         center_mm [B, 3], camera space, the centre that crops are made around; presence [B], bool: whether there is a
         hand between NEAREST_MM and FARTHEST_MM. Where it is False the centre has no meaning.
     """
-    depth_mm, intrinsics = _thinned(depth_mm, intrinsics)
+    depth_mm, intrinsics = thinned(depth_mm, intrinsics)
     points_mm = _flat_points(depth_mm, intrinsics)
     start_mm, present = _nearest_blob(points_mm, intrinsics)
     starts_mm = _with_extremes(points_mm, start_mm)
     count = starts_mm.shape[1]
     centers_mm = _refine(tf.repeat(points_mm, count, axis=0), tf.reshape(starts_mm, [-1, 3]), ITERATIONS)
-    judged = hand_judge.judge(tf.repeat(depth_mm, count, axis=0), tf.repeat(intrinsics, count, axis=0), centers_mm)
-    scores = tf.minimum(judged.presence, _SURE) - centers_mm[:, 2] / _NEARER_MM
+    repeated = [tf.repeat(part, count, axis=0) for part in (depth_mm, intrinsics)]
+    presence, middles_mm = hand_judge.judge_presence(*repeated, centers_mm)
+    scores = tf.minimum(presence, _SURE) - centers_mm[:, 2] / _NEARER_MM
     best = tf.argmax(tf.reshape(scores, [-1, count]), axis=1)
-    middles_mm = tf.reshape(centers_mm + judged.middle_mm, [-1, count, 3])
-    center_mm = _refine(points_mm, tf.gather(middles_mm, best, batch_dims=1), ITERATIONS)
-    present &= hand_judge.judge(depth_mm, intrinsics, center_mm).presence > 0.0
+    start_mm = tf.gather(tf.reshape(middles_mm, [-1, count, 3]), best, batch_dims=1)
+    center_mm = _refine(points_mm, start_mm, ITERATIONS)
+    present &= hand_judge.judge_presence(depth_mm, intrinsics, center_mm)[0] > 0.0
     return tf.where(present[:, None], center_mm, _NOWHERE_MM), present
 
 
@@ -83,13 +85,13 @@ def track_hand(
     """
     known = tf.reduce_all(tf.math.is_finite(previous_mm), axis=1)
     start_mm = tf.where(known[:, None], previous_mm, _NOWHERE_MM)
-    thinned_mm, thinned_intrinsics = _thinned(depth_mm, intrinsics)
+    thinned_mm, thinned_intrinsics = thinned(depth_mm, intrinsics)
     points_mm = _flat_points(thinned_mm, thinned_intrinsics)
     start_mm = _refine(points_mm, start_mm, _TRACKING_ITERATIONS)
     # The refinement ends on the arm where the hand has moved far; the network's view of the middle brings it back.
-    start_mm += hand_judge.judge(thinned_mm, thinned_intrinsics, start_mm).middle_mm
+    _, start_mm = hand_judge.judge_presence(thinned_mm, thinned_intrinsics, start_mm)
     tracked_mm = _refine(points_mm, start_mm, ITERATIONS)
-    tracked = known & (hand_judge.judge(thinned_mm, thinned_intrinsics, tracked_mm).presence > 0.0)
+    tracked = known & (hand_judge.judge_presence(thinned_mm, thinned_intrinsics, tracked_mm)[0] > 0.0)
     center_mm, present = tf.cond(
         tf.reduce_all(tracked),
         lambda: (tracked_mm, tracked),
@@ -98,9 +100,22 @@ def track_hand(
     return tf.where(tracked[:, None], tracked_mm, center_mm), present | tracked, tracked
 
 
-def look_at_hand(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor) -> hand_judge.Judgement:
-    """What the network says of the hand around a centre [B, 3]: presence, side, palm and middle (from the centre)."""
-    return hand_judge.judge(*_thinned(depth_mm, intrinsics), center_mm)
+def find_palm(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Where the palm of a found hand is, and which hand it looks like.
+
+    A centre of mass is that of what the camera sees, half fingers as a rule, and lies 50 mm from the palm's centre.
+
+    Args:
+        depth_mm: [B, H, W] frames.
+        intrinsics: [B, 4].
+        center_mm: [B, 3] of `find_hand` or `track_hand`.
+
+    Returns:
+        palm_mm [B, 3] camera space, the palm's centre (NYU's joint "palm"), and right [B], a logit above 0 where it
+        looks like a right hand. A single frame often does not tell the side; the mean over a sequence does.
+    """
+    right, palm_mm = hand_judge.judge_palm(*thinned(depth_mm, intrinsics, PALM_SEARCH_WIDTH), center_mm)
+    return palm_mm, right
 
 
 def refine_center(
@@ -123,9 +138,9 @@ def refine_center(
     return _refine(_flat_points(depth_mm, intrinsics), start_mm, iterations)
 
 
-def _thinned(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Every n-th pixel of large frames, and the intrinsics that go with them."""
-    stride = tf.maximum(1, tf.shape(depth_mm)[2] // _SEARCH_WIDTH)
+def thinned(depth_mm: tf.Tensor, intrinsics: tf.Tensor, width: int = SEARCH_WIDTH) -> tuple[tf.Tensor, tf.Tensor]:
+    """Every n-th pixel of frames that are at least twice `width` pixels wide, and the intrinsics that go with them."""
+    stride = tf.maximum(1, tf.shape(depth_mm)[2] // width)
     return depth_mm[:, ::stride, ::stride], intrinsics / tf.cast(stride, tf.float32)
 
 

@@ -32,15 +32,13 @@ class Windows(NamedTuple):
     Attributes:
         depth_mm: [B, S, S], 0 = no reading.
         center_mm: [B, 3] camera space, the window's centre.
-        palm_mm: [B, 3] the palm's centre; NaN where there is no hand.
-        middle_mm: [B, 3] the mean of the joints; NaN where there is no hand.
+        joints_mm: [B, 36, 3]; NaN where there is no hand.
         looks_mm: [B, CENTERS, 3] centres to judge.
     """
 
     depth_mm: tf.Tensor
     center_mm: tf.Tensor
-    palm_mm: tf.Tensor
-    middle_mm: tf.Tensor
+    joints_mm: tf.Tensor
     looks_mm: tf.Tensor
 
 
@@ -72,12 +70,12 @@ def make_windows(sensor_name: str, subjects: shape.HandShape, count: int, seed: 
     pixel_size = sensor.pixel_size_of_crop(sensor_name, center_mm, WINDOW_MM, WINDOW_SIZE)
     depth_mm = sensor.apply_sensor(sensor_name, depth_mm, pixel_size, seeds[8])
     nowhere = tf.constant(np.nan, tf.float32)
-    palm_mm = tf.where(shown[:, None], hand.joints_mm[:, 34], nowhere)
-    middle_mm = tf.where(shown[:, None], tf.reduce_mean(hand.joints_mm, 1), nowhere)
+    joints_mm = tf.where(shown[:, None, None], hand.joints_mm, nowhere)
+    middle_mm = tf.reduce_mean(joints_mm, axis=1)
     looks = [
         _draw_looks(depth_mm, center_mm, middle_mm, tf.random.fold_in(seeds[9], i)) for i in range(CENTERS // _KINDS)
     ]
-    return Windows(depth_mm, center_mm, palm_mm, middle_mm, tf.concat(looks, axis=1))
+    return Windows(depth_mm, center_mm, joints_mm, tf.concat(looks, axis=1))
 
 
 def _draw_looks(depth_mm: tf.Tensor, center_mm: tf.Tensor, middle_mm: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -82,7 +82,7 @@ def format_report(report: dict[str, Any], splits: dict[str, int]) -> str:
     mirrored = " (stored as its mirror image)" if "left" in sides else ""
     lines = [
         f"{report['folder']}: {report['used']} of {report['frames']} frames show a hand that can be used",
-        f"Hand: {' and '.join(sides)}{mirrored}; {median:.0f} mm away in the median, {nearest:.0f} to {farthest:.0f} mm",
+        f"Hand: {' and '.join(sides)}{mirrored}, {median:.0f} mm away in the median, {nearest:.0f} to {farthest:.0f}",
     ]
     for name in report["doubtful"]:
         lines.append(

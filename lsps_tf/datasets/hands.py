@@ -225,7 +225,7 @@ def _build_find(camera: Camera) -> Callable:
     @tf.function(input_signature=[frame, tf.TensorSpec([3], tf.float32)])
     def find(depth_mm: tf.Tensor, previous_mm: tf.Tensor):
         center_mm, present, tracked = hand_finding.track_hand(depth_mm[None], intrinsics, previous_mm[None])
-        right = hand_finding.look_at_hand(depth_mm[None], intrinsics, center_mm).right
+        _, right = hand_finding.find_palm(depth_mm[None], intrinsics, center_mm)
         return center_mm[0], present[0], tracked[0], right[0]
 
     def run(depth_mm: np.ndarray, previous_mm: np.ndarray) -> tuple[np.ndarray, bool, bool, float]:

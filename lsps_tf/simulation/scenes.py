@@ -7,14 +7,16 @@ body. Everything is batched, in TensorFlow, camera space in mm, and made before 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from lsps_tf import crop
 from lsps_tf.camera import Camera
-from lsps_tf.simulation import renderer, surface
+from lsps_tf.simulation import kinematics, pose_prior, renderer, sensor, surface, view_prior
 from lsps_tf.simulation.kinematics import HandState
+from lsps_tf.simulation.shape import HandShape
 
 # With a hand: alone with its forearm, before a wall, of a person before a wall, over a table.
 HAND_SCENES = ("bare", "wall", "person", "table")
@@ -28,6 +30,55 @@ _SHOULDERS, _HIPS, _NECK, _HEAD = (0, 1), (2, 3), 4, 5
 _BODY_WEDGES = ((0, 1, 2), (1, 2, 3), (0, 1, 4))
 _UPPER_ARM_MM = 290.0
 _FARTHEST_MM = 6000.0
+
+
+class Hands(NamedTuple):
+    """What fixes B hands in a scene: angles (B, A) in radians, rotation (B, 3, 3), place_mm (B, 3), and shapes of B."""
+
+    angles: tf.Tensor
+    rotation: tf.Tensor
+    place_mm: tf.Tensor
+    shapes: HandShape
+
+
+def draw_hands(settings: sensor.Sensor, subjects: HandShape, count: int, seed: tf.Tensor) -> Hands:
+    """Random hands of random subjects where a sensor is used; `seed` is int32 [2]."""
+    seeds = tf.unstack(tf.random.split(seed, 4))
+    number = tf.random.stateless_uniform([count], seeds[0], 0, subjects.radii_mm.shape[0], tf.int32)
+    shapes = tf.nest.map_structure(lambda part: tf.gather(part, number), subjects)
+    near_mm, far_mm = settings.distance_mm
+    return Hands(
+        pose_prior.sample_angles(seeds[1], count, shapes),
+        view_prior.sample_rotation(seeds[2], count),
+        view_prior.sample_translation(seeds[3], count, near_mm=near_mm, far_mm=far_mm),
+        shapes,
+    )
+
+
+def sense_scene(
+    settings: sensor.Sensor, kind: str, hands: Hands, seed: tf.Tensor, noise_seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """What a sensor reports of hands in a scene.
+
+    Args:
+        settings: the sensor.
+        kind: one of HAND_SCENES.
+        hands: B hands.
+        seed: int32 [2], of what stands around the hands.
+        noise_seed: int32 [2], of the sensor.
+
+    Returns:
+        depth_mm [B, height, width] and joints_mm [B, 36, 3] in camera space.
+    """
+    hand = kinematics.pose_hand(*hands)
+    depth_mm = render_scene(kind, hand, settings.camera, seed)
+    return sensor.apply_sensor(settings, depth_mm, 1.0, noise_seed), hand.joints_mm
+
+
+def sense_empty(settings: sensor.Sensor, kind: str, count: int, seed: tf.Tensor) -> tf.Tensor:
+    """What a sensor reports of scenes without a hand, depth_mm [count, height, width]; `kind` is in EMPTY_SCENES."""
+    scene_seed, noise_seed = tf.unstack(tf.random.split(seed, 2))
+    return sensor.apply_sensor(settings, render_empty(kind, count, settings.camera, scene_seed), 1.0, noise_seed)
 
 
 def render_scene(kind: str, hand: HandState, camera: Camera, seed: tf.Tensor) -> tf.Tensor:
