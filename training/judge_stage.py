@@ -124,7 +124,8 @@ def _train(
     weights = {name: tf.Variable(value) for name, value in hand_judge.new_weights(training, seed).items()}
     optimizer = keras.optimizers.legacy.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps))
     step_function = _build_step(weights, optimizer, losses_of)
-    held_out, chosen = chosen[:_HELD_OUT], chosen[_HELD_OUT:]
+    number = min(_HELD_OUT, len(chosen) // 8)
+    held_out, chosen = chosen[:number], chosen[number:]
     rng = np.random.default_rng(seed)
     order = np.concatenate([rng.permutation(chosen) for _ in range(-(-steps * BATCH // len(chosen)))])
     evaluate = tf.function(lambda batch, key: losses_of(batch, key, weights))
@@ -136,7 +137,7 @@ def _train(
             if (step + 1) % 1000 == 0 or step + 1 == steps:
                 found = [
                     evaluate(_batch(columns, held_out[first : first + BATCH]), tf.constant([-1, first]))
-                    for first in range(0, len(held_out) - BATCH + 1, BATCH)
+                    for first in range(0, max(1, len(held_out) - BATCH + 1), BATCH)
                 ]
                 means = {name: f"{np.mean([float(f[name]) for f in found]):.3f}" for name in found[0]}
                 bar.write(f"{network.name} after {step + 1} steps, on windows held out: {means}")
