@@ -58,7 +58,7 @@ def test_a_hand_is_followed_lost_and_found_again():
     first_mm, present = find(depth_mm)
     number = int(np.flatnonzero(present)[0])
     frame, first_mm = depth_mm[None, number], first_mm[None, number]
-    center_mm, found, tracked = hand_finding.track_hand(frame, INTRINSICS, first_mm + [[25.0, -20.0, 15.0]])
+    center_mm, found, tracked = hand_finding.track_hand(frame, INTRINSICS, first_mm + np.float32([[25.0, -20.0, 15.0]]))
     assert found.numpy()[0] and tracked.numpy()[0]
     np.testing.assert_allclose(center_mm, first_mm, atol=1.0)
     for previous_mm in (NOWHERE, tf.constant([[300.0, 300.0, 2500.0]])):

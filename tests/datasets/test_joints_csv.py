@@ -20,7 +20,7 @@ def columns(kind, endings):
 
 @pytest.mark.parametrize("kind", [skeleton.NYU, skeleton.ICVL])
 def test_labels_in_mm_and_in_pixels_say_the_same(tmp_path, kind):
-    joints_mm = np.random.default_rng(0).normal(0, 60, (2, kind.num_joints, 3)) + [10.0, -20.0, 500.0]
+    joints_mm = np.random.default_rng(0).normal([10.0, -20.0, 500.0], 60, (2, kind.num_joints, 3))
     uvd = camera.mm_to_uvd(joints_mm, INTRINSICS.astype(np.float64))
     for endings, values in (("xyz", joints_mm), ("uvd", uvd)):
         lines = [[NAMES[i], *(repr(v) for v in values[i].ravel().tolist())] for i in range(2)]
