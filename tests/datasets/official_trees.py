@@ -17,7 +17,7 @@ def nyu_labels(count, seed=0):
     """uvd [count, 36, 3]: real labels of the test set where they are present, else places in a hand's reach."""
     files = [PUBLISHED / "nyu" / f"joints36_{axis}.csv" for axis in "uvd"]
     if all(file.is_file() for file in files):
-        return np.stack([np.loadtxt(file, delimiter=",", max_rows=count) for file in files], axis=-1)
+        return np.stack([np.loadtxt(file, delimiter=",", max_rows=count, ndmin=2) for file in files], axis=-1)
     return random_labels(count, 36, camera.NYU, 750.0, seed)
 
 
@@ -25,7 +25,7 @@ def icvl_labels(count, seed=0):
     """uvd [count, 16, 3]."""
     file = PUBLISHED / "icvl" / "groundtruth_uvd.txt"
     if file.is_file():
-        return np.loadtxt(file, max_rows=count).reshape(-1, 16, 3)
+        return np.loadtxt(file, max_rows=count, ndmin=2).reshape(-1, 16, 3)
     return random_labels(count, 16, camera.ICVL, 350.0, seed)
 
 
@@ -39,9 +39,12 @@ def random_labels(count, joints, view, distance_mm, seed):
 def draw_frame(joints_uvd, view, background):
     """uint16 [H, W] mm: discs around the joints, the nearest in front."""
     frame = np.full((view.height, view.width), background, np.uint16)
-    rows, columns = np.mgrid[: view.height, : view.width]
-    for u, v, d in sorted(joints_uvd, key=lambda joint: -joint[2]):
-        frame[(columns - u) ** 2 + (rows - v) ** 2 < (view.fx * DISC_MM / d) ** 2] = round(d)
+    for u, v, d in sorted(joints_uvd[joints_uvd[:, 2] > 0], key=lambda joint: -joint[2]):
+        radius = view.fx * DISC_MM / d
+        left, top = max(0, int(u - radius)), max(0, int(v - radius))
+        part = frame[top : int(v + radius) + 2, left : int(u + radius) + 2]
+        rows, columns = np.mgrid[top : top + part.shape[0], left : left + part.shape[1]]
+        part[(columns - u) ** 2 + (rows - v) ** 2 < radius**2] = round(d)
     return frame
 
 
