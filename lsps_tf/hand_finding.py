@@ -114,7 +114,9 @@ def find_palm(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor) 
         palm_mm [B, 3] camera space, the palm's centre (NYU's joint "palm"), and right [B], a logit above 0 where it
         looks like a right hand. A single frame often does not tell the side; the mean over a sequence does.
     """
-    right, palm_mm = hand_judge.judge_palm(*thinned(depth_mm, intrinsics, PALM_SEARCH_WIDTH), center_mm)
+    # From the hand's middle the palm is seen better than from the centre of mass, which lies on the surface.
+    _, middle_mm = hand_judge.judge_presence(*thinned(depth_mm, intrinsics), center_mm)
+    right, palm_mm = hand_judge.judge_palm(*thinned(depth_mm, intrinsics, PALM_SEARCH_WIDTH), middle_mm)
     return palm_mm, right
 
 

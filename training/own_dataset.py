@@ -100,7 +100,8 @@ def _import(given: Given, settings: RunSettings, path: pathlib.Path) -> None:
         hands = frames.find_hands(own, path, show_progress(bar))
     frames.check_hands(own, hands, given.get("skip_bad", False))
     report = {**frames.make_report(own, hands), "doubtful": frames.doubtful_hands(own, hands)}
-    source = {"made_by": "frames", "version": frames.VERSION, "identity": own.identity, "report": report}
+    mirrored = [number for number, side in enumerate(report["hand"].values()) if side == "left"]
+    source = {"made_by": "frames", "version": frames.VERSION, "mirrored": mirrored, "report": report}
     data = settings.config.data
     target = Target(path, settings.skeleton, own.camera, data.image_size, data.cube_mm, source)
     with tqdm(desc="import    ", unit="frame", mininterval=1.0) as bar:
