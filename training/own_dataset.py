@@ -99,7 +99,7 @@ def _import(given: Given, settings: RunSettings, path: pathlib.Path) -> None:
     with tqdm(desc="find hands", unit="frame", mininterval=1.0) as bar:
         hands = frames.find_hands(own, path, show_progress(bar))
     frames.check_hands(own, hands, given.get("skip_bad", False))
-    report = {**frames.make_report(own, hands), "doubtful": frames.doubtful_hands(own, hands)}
+    report = frames.make_report(own, hands)
     mirrored = [number for number, side in enumerate(report["hand"].values()) if side == "left"]
     source = {"made_by": "frames", "version": frames.VERSION, "mirrored": mirrored, "report": report}
     data = settings.config.data

@@ -32,6 +32,7 @@ from lsps_tf.datasets.recording import (
     read_camera_file,
     to_mm,
 )
+from lsps_tf.datasets.sides import decide_sides, doubtful_sides
 from lsps_tf.datasets.simulated import Simulation
 from lsps_tf.datasets.store import MARGIN, stored_size
 from lsps_tf.errors import InputError
@@ -41,8 +42,6 @@ NAMED = 5
 BROKEN_REASON = finding.REASONS[finding.BROKEN]
 # The hands of the simulator stand where those of the recording do: as near as the one sensor's or the other's.
 _NEAR_HANDS_MM = 550.0
-# Sides are told from at least so many frames, and where the mean logit is at least so far from 0.
-_FEWEST_FOR_SIDE, _SURE_SIDE = 20, 0.25
 
 Progress = Callable[[int, int], None]
 
@@ -136,31 +135,6 @@ def check_hands(own: OwnRecording, hands: Hands, skip_bad: bool) -> None:
         )
 
 
-def decide_hands(own: OwnRecording, hands: Hands) -> dict[str, str]:
-    """Which hand each sequence shows, "right" or "left", by its name: what was said, or for "auto" what it looks like.
-
-    Raises:
-        InputError: for "auto", where a sequence looks like neither clearly enough.
-    """
-    said = own.camera_file.hand
-    if said != "auto":
-        return dict.fromkeys(own.sequences, said)
-    return {name: _side(own, name, right) for name, right in _sides(own, hands).items()}
-
-
-def doubtful_hands(own: OwnRecording, hands: Hands) -> list[str]:
-    """Sequences that clearly look like the other hand than was said."""
-    said = own.camera_file.hand
-    if said == "auto":
-        return []
-    other = -1.0 if said == "right" else 1.0
-    return [
-        name
-        for name, right in _sides(own, hands).items()
-        if len(right) >= _FEWEST_FOR_SIDE and other * right.mean() > _SURE_SIDE
-    ]
-
-
 def make_store(
     own: OwnRecording,
     hands: Hands,
@@ -179,7 +153,7 @@ def make_store(
         progress: called with the frames done and all frames.
         report_bad: called with a line on frames that cannot be read any more.
     """
-    sides = decide_hands(own, hands)
+    sides = decide_sides(own.folder, own.sequences, own.camera_file.hand, hands.right)
     sources: dict[str, FrameSource] = {}
     for part in PARTS:
         positions = _positions(own, hands, part)
@@ -199,7 +173,7 @@ def make_report(own: OwnRecording, hands: Hands) -> dict[str, Any]:
 
     Returns:
         `folder`, `camera` (fx, fy, cx, cy, width, height), `depth_unit_mm`, `hand` (by sequence), `frames`, `used`,
-        `tracked` (of the used ones), `labelled` (used, by part), `distance_mm` (nearest, median, farthest hand) and
+        `tracked` (of the used ones), `labelled` (used, by part), `doubtful` (sequences that look like the other hand), `distance_mm` (nearest, median, farthest hand) and
         `unusable`: by reason `frames` and the `first` names.
     """
     frames, used = own.frames, hands.kind == finding.USED
@@ -215,7 +189,8 @@ def make_report(own: OwnRecording, hands: Hands) -> dict[str, Any]:
         "folder": str(own.folder),
         "camera": dataclasses.asdict(own.camera),
         "depth_unit_mm": own.camera_file.depth_unit_mm,
-        "hand": decide_hands(own, hands),
+        "hand": decide_sides(own.folder, own.sequences, own.camera_file.hand, hands.right),
+        "doubtful": doubtful_sides(own.sequences, own.camera_file.hand, hands.right),
         "frames": len(frames),
         "used": int(used.sum()),
         "tracked": int((hands.tracked & used).sum()),
@@ -302,23 +277,6 @@ def _positions(own: OwnRecording, hands: Hands, part: str) -> np.ndarray:
     """Places of the usable frames of a part, int64, in order."""
     parts = np.array([own.labels.parts.get(frame.name, "train") for frame in own.frames])
     return np.flatnonzero((parts == part) & (hands.kind == finding.USED))
-
-
-def _sides(own: OwnRecording, hands: Hands) -> dict[str, np.ndarray]:
-    """Per sequence the logits of the right hand in its frames."""
-    sequence_of = own.sequence_of
-    logits = {name: hands.right[sequence_of == number] for number, name in enumerate(own.sequences)}
-    return {name: right[np.isfinite(right)] for name, right in logits.items()}
-
-
-def _side(own: OwnRecording, name: str, right: np.ndarray) -> str:
-    if len(right) < _FEWEST_FOR_SIDE or abs(right.mean()) < _SURE_SIDE:
-        where = "the recording" if name == "." else f"'{name}'"
-        raise InputError(
-            f"{own.folder}: which hand {where} shows cannot be told from {len(right)} frames with a hand; say "
-            f'hand = "right" or "left" in {CAMERA_FILE}, or --hand'
-        )
-    return "right" if right.mean() > 0 else "left"
 
 
 def _hands_folder(store_path: pathlib.Path) -> pathlib.Path:

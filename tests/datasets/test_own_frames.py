@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from lsps_tf import mirror
-from lsps_tf.datasets import frames, hands
+from lsps_tf.datasets import frames, hands, recording, sides
 from lsps_tf.datasets.importing import Target
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
@@ -194,24 +194,17 @@ def test_a_principal_point_outside_the_frame_is_refused(tmp_path):
         frames.open_recording(tmp_path)
 
 
-def hands_of(right):
-    count = len(right)
-    return hands.Hands(
-        np.zeros((count, 3), np.float32), np.zeros(count, np.uint8), np.array([""] * count), np.ones(count, bool),
-        np.array(right, np.float32),
-    )  # fmt: skip
-
-
 def test_the_side_is_told_from_a_sequence_or_asked_for(tmp_path):
-    for name in ("a", "b"):
-        write_frames(tmp_path / name, [hand_frames()[0][0]] * 30)
-    write_camera(tmp_path, hand="auto")
-    own = frames.open_recording(tmp_path)
-    assert frames.decide_hands(own, hands_of([2.0] * 30 + [-1.0] * 30)) == {"a": "right", "b": "left"}
+    sequences = {name: [recording.FrameName(f"{name}/{i}.png", tmp_path) for i in range(30)] for name in ("a", "b")}
+
+    def decide(right, said="auto"):
+        return sides.decide_sides(tmp_path, sequences, said, np.array(right))
+
+    assert decide([2.0] * 30 + [-1.0] * 30) == {"a": "right", "b": "left"}
     with pytest.raises(InputError, match="which hand 'b' shows cannot be told from 30 frames"):
-        frames.decide_hands(own, hands_of([2.0] * 30 + [-0.1, 0.1] * 15))
+        decide([2.0] * 30 + [-0.1, 0.1] * 15)
     with pytest.raises(InputError, match="which hand 'a' shows cannot be told from 3 frames"):
-        frames.decide_hands(own, hands_of([2.0] * 3 + [np.nan] * 27 + [-1.0] * 30))
-    said = frames.open_recording(tmp_path, "right")
-    assert frames.decide_hands(said, hands_of([0.0] * 60)) == {"a": "right", "b": "right"}
-    assert frames.doubtful_hands(said, hands_of([2.0] * 30 + [-1.0] * 30)) == ["b"]
+        decide([2.0] * 3 + [np.nan] * 27 + [-1.0] * 30)
+    assert decide([0.0] * 60, "right") == {"a": "right", "b": "right"}
+    assert sides.doubtful_sides(sequences, "right", np.array([2.0] * 30 + [-1.0] * 30)) == ["b"]
+    assert sides.doubtful_sides(sequences, "left", np.array([2.0] * 30 + [-1.0] * 30)) == ["a"]
