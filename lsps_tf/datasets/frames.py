@@ -173,8 +173,8 @@ def make_report(own: OwnRecording, hands: Hands) -> dict[str, Any]:
 
     Returns:
         `folder`, `camera` (fx, fy, cx, cy, width, height), `depth_unit_mm`, `hand` (by sequence), `frames`, `used`,
-        `tracked` (of the used ones), `labelled` (used, by part), `doubtful` (sequences that look like the other hand), `distance_mm` (nearest, median, farthest hand) and
-        `unusable`: by reason `frames` and the `first` names.
+        `tracked` (of the used ones), `labelled` (used, by part), `doubtful` (sequences that look like the other hand),
+        `distance_mm` (nearest, median, farthest hand) and `unusable`: by reason `frames` and the `first` names.
     """
     frames, used = own.frames, hands.kind == finding.USED
     unusable = {}
