@@ -7,6 +7,8 @@ made, so a stop costs the block in progress.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import itertools
 import pathlib
 from collections.abc import Callable
 
@@ -29,6 +31,7 @@ _SAMPLES = 12
 # What cameras and programs store depth in, mm per count.
 _UNITS_MM = (1.0, 1000.0, 0.1, 0.125, 0.25, 0.5, 0.2, 10.0, 100.0, 0.05, 0.01, 0.001)
 _FARTHEST_MM, _NEAREST_MM = 5000.0, 80.0
+_NOWHERE_MM = np.full(3, np.nan, np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,17 +71,17 @@ def find_hands(
     """
     frames = [(name, number) for number, names in enumerate(sequences.values()) for name in names]
     find = _build_find(camera)
-    blocks: list[Hands] = []
+    paths = [folder / f"{number:06d}.npz" for number in range(-(-len(frames) // BLOCK))]
+    blocks = [_read_block(path) for path in itertools.takewhile(pathlib.Path.is_file, paths)]
     with FrameReader() as reader:
-        for start in range(0, len(frames), BLOCK):
-            path = folder / f"{start // BLOCK:06d}.npz"
-            block = _read_block(path)
-            if block is None:
-                block = _find_block(frames, start, blocks, reader, camera_file, camera, find)
-                with atomic_path(path) as partial, partial.open("wb") as file:
-                    np.savez(file, **dataclasses.asdict(block))
+        look = functools.partial(_look, reader=reader, camera_file=camera_file, camera=camera, find=find)
+        for number, path in enumerate(paths[len(blocks) :], start=len(blocks)):
+            previous_mm = blocks[-1].center_mm[-1] if blocks else _NOWHERE_MM
+            block = _find_block(frames, number * BLOCK, previous_mm, look, lambda done: progress(done, len(frames)))
+            with atomic_path(path) as partial, partial.open("wb") as file:
+                np.savez(file, **dataclasses.asdict(block))
             blocks.append(block)
-            progress(min(start + BLOCK, len(frames)), len(frames))
+    progress(len(frames), len(frames))
     fields = [field.name for field in dataclasses.fields(Hands)]
     return Hands(*(np.concatenate([getattr(block, name) for block in blocks]) for name in fields))
 
@@ -145,8 +148,7 @@ def check_unit(sequences: dict[str, list[FrameName]], camera_file: CameraFile, c
 
 
 def _share_with_hand(counts: list[np.ndarray], unit_mm: float, find: Callable) -> float:
-    nowhere = np.full(3, np.nan, np.float32)
-    found = [find((frame * unit_mm).astype(np.float32), nowhere)[1] for frame in counts]
+    found = [find((frame * unit_mm).astype(np.float32), _NOWHERE_MM)[1] for frame in counts]
     return float(np.mean(found))
 
 
@@ -158,41 +160,43 @@ def _sample(sequences: dict[str, list[FrameName]]) -> list[FrameName]:
 def _find_block(
     frames: list[tuple[FrameName, int]],
     start: int,
-    blocks: list[Hands],
+    previous_mm: np.ndarray,
+    look: Callable[[FrameName, np.ndarray], tuple],
+    progress: Callable[[int], None],
+) -> Hands:
+    found = []
+    for position in range(start, min(start + BLOCK, len(frames))):
+        progress(position)
+        frame, sequence = frames[position]
+        if not position or frames[position - 1][1] != sequence:
+            previous_mm = _NOWHERE_MM
+        found.append(look(frame, previous_mm))
+        previous_mm = found[-1][0]
+    columns = zip(*found)
+    return Hands(
+        *(np.array(column, kind) for column, kind in zip(columns, (np.float32, np.uint8, np.str_, bool, np.float32)))
+    )
+
+
+def _look(
+    frame: FrameName,
+    previous_mm: np.ndarray,
     reader: FrameReader,
     camera_file: CameraFile,
     camera: Camera,
     find: Callable,
-) -> Hands:
-    nowhere = np.full(3, np.nan, np.float32)
-    previous_mm = nowhere
-    if start and frames[start - 1][1] == frames[start][1]:
-        previous_mm = blocks[-1].center_mm[-1]
-    found = []
-    for position in range(start, min(start + BLOCK, len(frames))):
-        frame, sequence = frames[position]
-        if position and frames[position - 1][1] != sequence:
-            previous_mm = nowhere
-        center_mm, kind, detail, tracked, right = nowhere, USED, "", False, np.nan
-        try:
-            depth_mm = _read(reader, frame, camera_file, camera)
-            center_mm, present, tracked, right = find(depth_mm, previous_mm)
-            if not present:
-                center_mm, kind, right = nowhere, NO_HAND, np.nan
-            elif _cut_off(center_mm, camera):
-                center_mm, kind, right = nowhere, CUT_OFF, np.nan
-        except InputError as error:
-            kind, detail = BROKEN, str(error)
-        previous_mm = center_mm
-        found.append((center_mm, kind, detail, tracked, right))
-    center_mm, kind, detail, tracked, right = zip(*found)
-    return Hands(
-        np.array(center_mm, np.float32),
-        np.array(kind, np.uint8),
-        np.array(detail, np.str_),
-        np.array(tracked, bool),
-        np.array(right, np.float32),
-    )
+) -> tuple[np.ndarray, int, str, bool, float]:
+    """A frame's values of `Hands`."""
+    try:
+        depth_mm = _read(reader, frame, camera_file, camera)
+    except InputError as error:
+        return _NOWHERE_MM, BROKEN, str(error), False, np.nan
+    center_mm, present, tracked, right = find(depth_mm, previous_mm)
+    if not present:
+        return _NOWHERE_MM, NO_HAND, "", False, np.nan
+    if _cut_off(center_mm, camera):
+        return _NOWHERE_MM, CUT_OFF, "", False, np.nan
+    return center_mm, USED, "", tracked, right
 
 
 def _read(reader: FrameReader, frame: FrameName, camera_file: CameraFile, camera: Camera) -> np.ndarray:
@@ -203,9 +207,7 @@ def _read(reader: FrameReader, frame: FrameName, camera_file: CameraFile, camera
     return to_mm(counts, camera_file, frame.name)
 
 
-def _read_block(path: pathlib.Path) -> Hands | None:
-    if not path.is_file():
-        return None
+def _read_block(path: pathlib.Path) -> Hands:
     with np.load(path) as file:
         return Hands(**{name: file[name] for name in file.files})
 
