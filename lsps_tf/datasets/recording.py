@@ -140,7 +140,7 @@ def list_sequences(folder: str | pathlib.Path) -> dict[str, list[FrameName]]:
         raise InputError(f"{folder}: there is no such folder; give the folder that holds {CAMERA_FILE} and the frames")
     sequences: dict[str, list[FrameName]] = {}
     for path in sorted(folder.rglob("*"), key=lambda path: _natural(path.relative_to(folder))):
-        if path.suffix.lower() not in ENDINGS or path.name.startswith(".") or not path.is_file():
+        if path.suffix.lower() not in ENDINGS or _not_recorded(path.relative_to(folder)) or not path.is_file():
             continue
         name = path.relative_to(folder).as_posix()
         count = _video_length(path)
@@ -169,6 +169,11 @@ def fingerprint(folder: str | pathlib.Path, sequences: dict[str, list[FrameName]
         path = pathlib.Path(folder) / name
         digest.update(path.read_bytes() if path.is_file() else b"-")
     return digest.hexdigest()[:16]
+
+
+def _not_recorded(path: pathlib.PurePath) -> bool:
+    """Hidden files, and what an import that was stopped keeps beside the store, which may lie in the recording."""
+    return path.name.startswith(".") or any(part.endswith((".h5.hands", ".h5.parts")) for part in path.parts[:-1])
 
 
 def _natural(path: pathlib.PurePath) -> list[list[tuple[int, str]]]:

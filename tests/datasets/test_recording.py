@@ -54,6 +54,8 @@ def test_frames_come_by_sequence_in_the_order_of_their_numbers(tmp_path):
     np.save(tmp_path / "clip.npy", np.zeros((2, 6, 8), np.uint16))
     (tmp_path / "notes.txt").write_text("no frame")
     (tmp_path / ".hidden.png").write_bytes(b"no frame either")
+    (tmp_path / "store.h5.hands").mkdir()
+    np.savez(tmp_path / "store.h5.hands" / "000000.npz", a=np.zeros(2), b=np.zeros(3))
     names = {key: [frame.name for frame in frames] for key, frames in recording.list_sequences(tmp_path).items()}
     assert names == {
         ".": ["a.png", "one.npy"],
