@@ -46,7 +46,7 @@ class Look:
 # Says a logit, and the offset to the hand's middle (the mean of its joints).
 PRESENCE = Look("presence", 32, (16, 32, 48), 96, 4)
 # Says a logit for the right hand, and the offset to the palm's centre (NYU's joint "palm").
-PALM = Look("palm", 64, (24, 48, 64, 64), 160, 4)
+PALM = Look("palm", 64, (16, 32, 64, 64), 128, 4)
 
 
 @functools.lru_cache(maxsize=1)
