@@ -219,6 +219,7 @@ def _cut_off(center_mm: np.ndarray, camera: Camera) -> bool:
     return bool(min(u - reach_u, camera.width - u - reach_u) < 0 or min(v - reach_v, camera.height - v - reach_v) < 0)
 
 
+@functools.lru_cache(maxsize=4)
 def _build_find(camera: Camera) -> Callable:
     """A function of one frame [H, W] and the previous centre: centre, presence, tracked, and the right hand's logit."""
     intrinsics = tf.constant(camera.intrinsics[None])

@@ -98,6 +98,7 @@ def test_the_report_says_what_was_not_used_and_why(made):
         assert store.info.camera == CAMERA
 
 
+@pytest.mark.slow
 def test_broken_frames_stop_the_import_unless_they_are_to_be_skipped(recorded, tmp_path):
     with pytest.raises(InputError, match=r"1 of 11 frames cannot be used \(.*4a\.png.*--skip-bad"):
         make(recorded[0], tmp_path / "own.h5")
@@ -105,6 +106,7 @@ def test_broken_frames_stop_the_import_unless_they_are_to_be_skipped(recorded, t
     make(recorded[0], tmp_path / "own.h5", skip_bad=True)
 
 
+@pytest.mark.slow
 def test_an_import_that_was_stopped_ends_as_one_that_was_not(recorded, made, tmp_path, monkeypatch):
     monkeypatch.setattr(hands, "BLOCK", 3)
     path = tmp_path / "own.h5"
@@ -127,6 +129,7 @@ def test_an_import_that_was_stopped_ends_as_one_that_was_not(recorded, made, tmp
     assert [entry.name for entry in tmp_path.iterdir()] == ["own.h5"]
 
 
+@pytest.mark.slow
 def test_left_hands_are_stored_as_their_mirror_images(made, tmp_path):
     depth_mm, joints_mm = hand_frames()
     write_frames(tmp_path / "left", mirror.mirror_depth(depth_mm))

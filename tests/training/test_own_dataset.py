@@ -74,6 +74,7 @@ def test_a_changed_recording_or_hand_makes_another_store(folder):
     assert resolve("--data-root", str(folder))[1].store != first
 
 
+@pytest.mark.slow
 def test_broken_frames_stop_it_before_training(folder, tmp_path):
     (folder / "2.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     with pytest.raises(InputError, match=r"1 of 5 frames cannot be used \(.*2\.png"):
