@@ -109,7 +109,8 @@ def _own(run: Run, dataset: str, batch: int, frames: int) -> tuple[np.ndarray, n
         if rows.max() >= frames:
             raise InputError(f"--groundtruth: it has {frames} rows, but the run's store holds test frame {rows.max()}")
         evaluated_mm = predictions.predicted_mm[:, list(run.skeleton.evaluated)].astype(np.float64)
-        return rows, evaluation.as_recorded(store, evaluated_mm)
+        subjects = store.column("real/test", "subject")[predictions.rows]
+        return rows, evaluation.as_recorded(store, evaluated_mm, subjects)
 
 
 def _format(figures: dict[str, dict[str, Any]]) -> str:

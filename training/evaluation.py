@@ -145,9 +145,14 @@ def evaluated_errors_mm(predictions: Predictions, skeleton: Skeleton) -> np.ndar
     return metrics.joint_errors_mm(predictions.predicted_mm[:, evaluated], predictions.true_mm[:, evaluated])
 
 
-def as_recorded(store: Store, joints_mm: np.ndarray) -> np.ndarray:
-    """Joints [..., 3] of a store's space in the space of its camera: mirrored back where the store is mirrored."""
-    return joints_mm * [-1.0, 1.0, 1.0] if store.info.source.get("mirrored") else joints_mm
+def as_recorded(store: Store, joints_mm: np.ndarray, subjects: np.ndarray) -> np.ndarray:
+    """Joints [N, J, 3] of a store's space in the space of its camera: mirrored back where the store is mirrored.
+
+    Its source says so for the whole store, or names the subjects [N] that are.
+    """
+    mirrored = store.info.source.get("mirrored", False)
+    chosen = np.full(len(joints_mm), mirrored) if isinstance(mirrored, bool) else np.isin(subjects, mirrored)
+    return np.where(chosen[:, None, None], joints_mm * [-1.0, 1.0, 1.0], joints_mm)
 
 
 def write_predictions(run: Run, split: str, predictions: Predictions, path: pathlib.Path) -> None:
@@ -165,7 +170,8 @@ def write_predictions(run: Run, split: str, predictions: Predictions, path: path
             )
         evaluated_mm = predictions.predicted_mm[:, list(run.skeleton.evaluated)].astype(np.float64)
         intrinsics = store.info.camera.intrinsics.astype(np.float64)
-        joints_uvd = camera.mm_to_uvd(as_recorded(store, evaluated_mm), intrinsics)
+        subjects = store.column(f"real/{split}", "subject")[predictions.rows]
+        joints_uvd = camera.mm_to_uvd(as_recorded(store, evaluated_mm, subjects), intrinsics)
     write_joints_uvd(path, joints_uvd[np.argsort(numbers)])
 
 
