@@ -129,6 +129,23 @@ def joint_bars(names: Sequence[str], errors_mm: Sequence[float], path: str | pat
     _save(figure, path)
 
 
+def grouped_joint_bars(
+    names: Sequence[str], errors_mm: Mapping[str, Sequence[float]], path: str | pathlib.Path
+) -> None:
+    """Writes a group of bars per joint, one for each result, to a PNG; errors in mm by the results' names."""
+    figure, axes = _new_figure(1.6 + (0.25 + 0.11 * len(errors_mm)) * len(names), 4.4)
+    places, width = np.arange(len(names)), 0.82 / len(errors_mm)
+    for number, (name, values) in enumerate(errors_mm.items()):
+        offset = (number - 0.5 * (len(errors_mm) - 1)) * width
+        axes.bar(places + offset, values, width, label=f"{name}, mean {np.mean(values):.1f} mm")
+    axes.set_xticks(places, [name.replace("_", " ") for name in names], rotation=40, ha="right")
+    axes.set(ylabel="mean error (mm)", xlim=(-0.6, len(names) - 0.4))
+    axes.grid(axis="y", alpha=0.3)
+    axes.set_axisbelow(True)
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), frameon=False, ncols=2)
+    _save(figure, path)
+
+
 class _Canvas:
     """An enlarged image that lines are drawn on at a finer resolution, which smooths them."""
 

@@ -17,6 +17,8 @@ _FORMATS = "a 16-bit grayscale PNG, an 8-bit RGB PNG in the NYU encoding, or a .
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _NPY_SIGNATURE = b"\x93NUMPY"
 _MAX_COUNT = 65535
+# 16-bit grayscale; which of the names depends on the release of Pillow.
+_MODES_16 = ("I;16", "I;16B", "I")
 
 
 def read_depth(path: str | pathlib.Path, depth_unit_mm: float | None = None) -> np.ndarray:
@@ -46,6 +48,32 @@ def read_depth(path: str | pathlib.Path, depth_unit_mm: float | None = None) -> 
     else:
         raise InputError(f"{path}: this is no depth frame that can be read{_looks_like(signature)}; give {_FORMATS}")
     return _checked_depth(path, counts, unit_mm)
+
+
+def read_nyu_png(path: str | pathlib.Path) -> np.ndarray:
+    """Reads a frame of the NYU dataset as quickly as can be: uint16 [H, W], mm as they stand in the file.
+
+    Only the encoding is checked, and the red channel is not looked at.
+
+    Raises:
+        InputError: where the file is missing, truncated or no 8-bit RGB PNG.
+    """
+    mode, array = _decode_png(pathlib.Path(path))
+    if mode != "RGB":
+        raise InputError(f"{path}: not in the NYU encoding, an 8-bit RGB PNG (its mode is {mode}); copy it again")
+    return _join_bytes(array)
+
+
+def read_png16(path: str | pathlib.Path) -> np.ndarray:
+    """Reads the counts of a 16-bit grayscale PNG as they stand in the file: uint16 [H, W].
+
+    Raises:
+        InputError: where the file is missing, truncated or no 16-bit grayscale PNG.
+    """
+    mode, array = _decode_png(pathlib.Path(path))
+    if mode not in _MODES_16:
+        raise InputError(f"{path}: no 16-bit grayscale PNG (its mode is {mode}); copy it again")
+    return array.astype(np.uint16)
 
 
 def write_depth_png16(path: str | pathlib.Path, depth_mm: np.ndarray, depth_unit_mm: float = 1.0) -> None:
@@ -111,19 +139,30 @@ def _read_npy(path: pathlib.Path) -> np.ndarray:
 
 
 def _read_png(path: pathlib.Path) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            image.load()
-            mode, array = image.mode, np.asarray(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: the PNG is truncated or damaged; record or copy it again") from error
+    mode, array = _decode_png(path)
     if mode == "RGB" and not array[..., 0].any():
-        return 256.0 * array[..., 1].astype(np.float64) + array[..., 2]
-    # 16-bit grayscale; which of the names depends on the release of Pillow.
-    if mode in ("I;16", "I;16B", "I"):
+        return _join_bytes(array)
+    if mode in _MODES_16:
         return array
     kinds = {"L": "8-bit grayscale", "RGB": "color, its red is not 0 as the NYU encoding's is", "RGBA": "color"}
     raise InputError(f"{path}: this PNG is a picture ({kinds.get(mode, 'mode ' + mode)}), no depth; give {_FORMATS}")
+
+
+def _decode_png(path: pathlib.Path) -> tuple[str, np.ndarray]:
+    """Pillow's mode of a PNG, and its pixels."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image.mode, np.asarray(image)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; give a depth frame") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: the PNG is truncated or damaged; record or copy it again") from error
+
+
+def _join_bytes(array: np.ndarray) -> np.ndarray:
+    """256 * green + blue."""
+    return array[..., 1].astype(np.uint16) << 8 | array[..., 2]
 
 
 def _checked_depth(path: pathlib.Path, counts: np.ndarray, unit_mm: float) -> np.ndarray:

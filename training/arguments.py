@@ -29,7 +29,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--stages", metavar="A,B", help=f"stages to train, of {', '.join(_all_stages())}")
     parser.add_argument("--run-dir", metavar="DIR", help="default: a new folder under runs/")
     parser.add_argument("--resume", action="store_true", help="go on where the run in --run-dir stopped")
-    parser.add_argument("--data-root", metavar="DIR", help="where stores are kept (default: data)")
+    parser.add_argument(
+        "--data-root",
+        metavar="DIR",
+        help="where simulated stores are kept (default: data), or the folder of a recorded dataset (default: "
+        "data/NAME or $LSPS_DATA/NAME)",
+    )
     parser.add_argument("--pretrained", metavar="DIR", help="start from the weights of another run")
     parser.add_argument("--pretrained-stage", metavar="STAGE", help="after which of its stages (default: depth)")
     parser.add_argument("--sensor", metavar="NAME", help="the simulator's sensor (default: structured-light)")
@@ -38,10 +43,23 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sim-test-frames", type=int, metavar="N", help="simulated frames each to validate and test on"
     )
+    _add_recorded(parser.add_argument_group("recorded datasets (nyu, icvl)"))
     settings = parser.add_argument_group("settings (their defaults are the preset's)")
     for name, field in setting_fields().items():
         settings.add_argument(_option(name), type=_reader(field), metavar="X", help=field.metadata["help"])
     return parser
+
+
+def _add_recorded(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--limit", type=int, metavar="N", help="only the first N training and the first N test frames")
+    group.add_argument("--skip-bad", action="store_true", help="leave out frames that cannot be used, and count them")
+    group.add_argument(
+        "--synthetic", choices=("nyu", "sim"), help="frames with labels: NYU's renderings where they are, or simulated"
+    )
+    group.add_argument("--rotated", action="store_true", help="ICVL: the rotated training sequences, too")
+    group.add_argument("--centers", metavar="FILE", help="published centres of the test frames to start from")
+    group.add_argument("--store-dir", metavar="DIR", help="where the store is made (default: the dataset's folder)")
+    group.add_argument("--workers", type=int, metavar="N", help="processes that read frames (default: one per core)")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:

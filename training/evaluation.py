@@ -1,4 +1,7 @@
-"""Evaluates a finished run on the labelled frames of its store: predicts, measures, and draws what it saw."""
+"""Evaluates a finished run on the labelled frames of its store: predicts, measures, and draws what it saw.
+
+With `--predictions` it measures published results instead, beside the run's where one is given (see `comparison`).
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from lsps_tf import augment, camera, crop, draw, metrics
 from lsps_tf.datasets.store import Store, open_store
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, write_json
+from lsps_tf.prediction_files import write_joints_uvd
 from lsps_tf.run_folder import Run, load_run
 from lsps_tf.skeleton import Skeleton
 from training.arguments import Parser
@@ -30,9 +34,17 @@ def run_evaluation(arguments: list[str]) -> int:
     given = _build_parser().parse_args(arguments)
     if given.batch < 1:
         raise InputError(f"--batch {given.batch}: at least one frame is needed")
+    if given.predictions:
+        from training.comparison import compare_results
+
+        return compare_results(given)
+    if given.run_dir is None:
+        raise InputError("--run-dir is needed, or --predictions with files of published results")
     run = load_run(given.run_dir)
     predictions = predict_store(run, given.split, given.batch)
     figures = summarize(predictions, run.skeleton)
+    if given.write_predictions is not None:
+        write_predictions(run, given.split, predictions, given.write_predictions)
     print(format_figures(figures))
     output = given.output if given.output is not None else given.run_dir / "evaluation"
     paths = write_evaluation(run, given.split, predictions, figures, output)
@@ -93,7 +105,11 @@ def summarize(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
         Ready for JSON: `frames`, `mean_error_mm`, `within_40_mm_percent`, `auc` (0 to 1, over 0 to 80 mm),
         `per_joint_mm` by the joints' names, and `curve` with `thresholds_mm` and `percent`.
     """
-    errors_mm = evaluated_errors_mm(predictions, skeleton)
+    return error_figures(evaluated_errors_mm(predictions, skeleton), skeleton)
+
+
+def error_figures(errors_mm: np.ndarray, skeleton: Skeleton) -> dict[str, Any]:
+    """The figures of errors [N, E] in mm of the skeleton's evaluated joints, as `summarize` returns them."""
     names = [skeleton.joint_names[joint] for joint in skeleton.evaluated]
     return {
         "frames": len(errors_mm),
@@ -126,6 +142,30 @@ def evaluated_errors_mm(predictions: Predictions, skeleton: Skeleton) -> np.ndar
     """Errors [N, E] in mm of the E joints that the field's metrics use."""
     evaluated = list(skeleton.evaluated)
     return metrics.joint_errors_mm(predictions.predicted_mm[:, evaluated], predictions.true_mm[:, evaluated])
+
+
+def as_recorded(store: Store, joints_mm: np.ndarray) -> np.ndarray:
+    """Joints [..., 3] of a store's space in the space of its camera: mirrored back where the store is mirrored."""
+    return joints_mm * [-1.0, 1.0, 1.0] if store.info.source.get("mirrored") else joints_mm
+
+
+def write_predictions(run: Run, split: str, predictions: Predictions, path: pathlib.Path) -> None:
+    """Writes the evaluated joints in the published layout, a row per frame in the order of the dataset.
+
+    Raises:
+        InputError: where frames between the first and the last are missing, since rows are told apart by their place.
+    """
+    with open_store(run.store_path) as store:
+        numbers = store.column(f"real/{split}", "frame")[predictions.rows]
+        if np.any(np.diff(np.sort(numbers)) != 1):
+            raise InputError(
+                f"{store.path}: frames of 'real/{split}' were left out, so that --write-predictions would shift the "
+                "rows of a comparison; import all of them"
+            )
+        evaluated_mm = predictions.predicted_mm[:, list(run.skeleton.evaluated)].astype(np.float64)
+        intrinsics = store.info.camera.intrinsics.astype(np.float64)
+        joints_uvd = camera.mm_to_uvd(as_recorded(store, evaluated_mm), intrinsics)
+    write_joints_uvd(path, joints_uvd[np.argsort(numbers)])
 
 
 def draw_frames(run: Run, split: str, predictions: Predictions) -> Image.Image:
@@ -162,9 +202,19 @@ _INPUTS = ("depth_mm", "center_mm", "extent_mm", "cube_mm")
 
 
 def _build_parser() -> Parser:
-    parser = Parser(prog="evaluate.py", description="Measure a finished run on frames with labels.", allow_abbrev=False)
-    parser.add_argument("--run-dir", type=pathlib.Path, required=True, metavar="DIR", help="the run's folder")
+    parser = Parser(
+        prog="evaluate.py",
+        description="Measure a finished run on frames with labels, or published predictions beside it.",
+        allow_abbrev=False,
+    )
+    path = {"type": pathlib.Path, "metavar": "FILE"}
+    parser.add_argument("--run-dir", type=pathlib.Path, metavar="DIR", help="the run's folder")
     parser.add_argument("--split", choices=SPLITS, default="test", help="which frames (default: test)")
+    parser.add_argument("--write-predictions", help="write the run's predictions here in the published layout", **path)
+    parser.add_argument("--predictions", nargs="+", help="published predictions to measure, `u v d` per joint", **path)
+    parser.add_argument("--dataset", choices=("nyu", "icvl"), help="of the published predictions")
+    parser.add_argument("--groundtruth", help="their labels, same layout (default: the dataset's own)", **path)
+    parser.add_argument("--data-root", metavar="DIR", help="the dataset's folder (default: data/NAME, $LSPS_DATA/NAME)")
     parser.add_argument("--output", type=pathlib.Path, metavar="DIR", help="default: evaluation/ in the run's folder")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures here, too")
     parser.add_argument("--batch", type=int, default=64, metavar="N", help="frames at a time (default: 64)")

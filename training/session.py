@@ -10,21 +10,19 @@ from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
-from tqdm import tqdm
 
 from lsps_tf import run_folder
-from lsps_tf.config import Config, TrainingConfig, setting_fields
-from lsps_tf.datasets.simulated import Simulation, ensure_store
+from lsps_tf.config import TrainingConfig, setting_fields
 from lsps_tf.datasets.store import Store, open_store, stored_size
 from lsps_tf.errors import InputError
 from lsps_tf.networks import Networks, build_networks
 from lsps_tf.run_folder import RunSettings
 from training.arguments import parse_arguments, resolve_config
+from training.datasets import choices, get_dataset
 from training.fit import fit_stage
 from training.plan import build_plan, resolve_stages
 
 STOPPED = 130
-DEFAULT_FRAMES = {"sim_synthetic_frames": 20_000, "sim_real_frames": 15_000, "sim_test_frames": 2_048}
 
 
 def run_session(arguments: list[str]) -> int:
@@ -63,7 +61,7 @@ def train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
 def _started(given: dict[str, Any]) -> tuple[pathlib.Path, RunSettings]:
     dataset = given.get("dataset")
     if dataset is None:
-        raise InputError("--dataset is needed: sim, nyu, icvl or the path of a store (.h5)")
+        raise InputError(f"--dataset is needed: {choices()}")
     settings = _settings(given, dataset)
     _set_up_tensorflow(settings.config.training)
     # Sizes that do not fit each other must be said before the data is made.
@@ -71,16 +69,15 @@ def _started(given: dict[str, Any]) -> tuple[pathlib.Path, RunSettings]:
     run_dir = pathlib.Path(given["run_dir"]) if "run_dir" in given else _new_run_dir(settings)
     if run_folder.settings_path(run_dir).exists():
         raise InputError(f"{run_dir}: there is a run already; go on with --resume, or choose another --run-dir")
-    run_folder.write_settings(run_dir, settings)
     print(f"Run folder: {run_dir}")
     try:
-        if dataset == "sim":
-            make_simulated(given, settings)
+        get_dataset(dataset).make(given, settings, run_dir)
     except KeyboardInterrupt:
-        run_folder.settings_path(run_dir).unlink()
         again = shlex.join(["python", "training/run.py", *sys.argv[1:]])
         print(f"\nStopped while making the data; what is made is kept. Go on with:\n  {again}", file=sys.stderr)
         raise SystemExit(STOPPED) from None
+    # A run is there once its data is: until then the same command, not --resume, goes on.
+    run_folder.write_settings(run_dir, settings)
     return run_dir, settings
 
 
@@ -95,75 +92,19 @@ def _settings(given: dict[str, Any], dataset: str) -> RunSettings:
         raise InputError(f"--labels {labels:g}: --method synthetic-only uses no real labels; leave the option out")
     pretrained = str(pathlib.Path(given["pretrained"]).resolve()) if "pretrained" in given else ""
     pretrained_stage = given.get("pretrained_stage", "depth") if pretrained else ""
-    config = resolve_config(given)
-    config, store, skeleton_name, sensor = _data(given, dataset, config)
+    source = get_dataset(dataset).resolve(given, resolve_config(given))
     return RunSettings(
-        config=config,
+        config=source.config,
         method=method,
-        skeleton=skeleton_name,
+        skeleton=source.skeleton,
         dataset=dataset,
-        store=str(store),
-        sensor=sensor,
+        store=str(source.store),
+        sensor=source.sensor,
         labels=labels,
         stages=resolve_stages(method, given.get("stages"), pretrained_stage),
         pretrained=pretrained,
         pretrained_stage=pretrained_stage,
     )
-
-
-def _data(given: dict[str, Any], dataset: str, config: Config) -> tuple[Config, pathlib.Path, str, str]:
-    """The store's path, its skeleton and sensor, and the settings that follow from them."""
-    if dataset == "sim":
-        simulation = _simulation(given, config)
-        path = simulation.store_path(given.get("data_root", "data")).resolve()
-        return config.replace(num_joints=36), path, simulation.skeleton, simulation.sensor
-    if dataset in ("nyu", "icvl"):
-        raise InputError(f"--dataset {dataset}: this importer is not there yet; use --dataset sim or a store (.h5)")
-    if not dataset.endswith(".h5"):
-        raise InputError(f"--dataset {dataset}: choose sim, nyu, icvl or the path of a store (.h5)")
-    with open_store(dataset) as store:
-        num_joints = store.info.skeleton.num_joints
-        if given.get("num_joints", num_joints) != num_joints:
-            raise InputError(f"--num-joints {given['num_joints']}: the store {dataset} has {num_joints}")
-        cube_mm = float(store.column(next(iter(store.splits())), "cube_mm")[0])
-        return (
-            config.replace(num_joints=num_joints, cube_mm=cube_mm),
-            store.path.resolve(),
-            store.info.skeleton.name,
-            "",
-        )
-
-
-def _simulation(given: dict[str, Any], config: Config) -> Simulation:
-    return Simulation(
-        sensor=given.get("sensor", "structured-light"),
-        skeleton="nyu",
-        image_size=config.data.image_size,
-        cube_mm=config.data.cube_mm,
-    )
-
-
-def make_simulated(given: dict[str, Any], settings: RunSettings) -> None:
-    """Makes what the simulated store lacks, with a progress bar."""
-    frames = {name: given.get(name, count) for name, count in DEFAULT_FRAMES.items()}
-    for name, count in frames.items():
-        if count < 1:
-            raise InputError(f"--{name.replace('_', '-')} {count}: at least one frame is needed")
-    counts = {
-        "synthetic/train": frames["sim_synthetic_frames"],
-        "real/train": frames["sim_real_frames"],
-        "real/validation": frames["sim_test_frames"],
-        "real/test": frames["sim_test_frames"],
-    }
-    simulation = _simulation({**given, "sensor": settings.sensor}, settings.config)
-    root = pathlib.Path(given.get("data_root", "data")).resolve()
-    with tqdm(desc="simulate  ", unit="frame", mininterval=1.0) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        ensure_store(simulation, root, counts, show)
 
 
 def _resumed(given: dict[str, Any]) -> tuple[pathlib.Path, RunSettings]:

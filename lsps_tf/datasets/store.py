@@ -102,19 +102,33 @@ class Store:
         self._columns.clear()
         values = {name: rows[name] for name in _column_shapes(0) if name != "depth"}
         values["depth"] = np.clip(np.rint(rows["depth_mm"] / DEPTH_UNIT_MM), 0, 65535)
-        shapes = _column_shapes(self.info.skeleton.num_joints, self.info.size)
-        for name, (dtype, shape) in shapes.items():
-            if name not in group:
-                chunk = (1, *shape) if name == "depth" else (1024, *shape)
-                options = {"compression": "lzf", "shuffle": True} if name == "depth" else {}
-                group.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=chunk, **options)
+        for name, (dtype, shape) in self._shapes().items():
             value = np.asarray(values[name])
             if value.shape[1:] != shape:
                 raise ValueError(f"column {name} of {split} has rows of shape {value.shape[1:]}, not {shape}")
-            column = group[name]
-            start = len(column)
-            column.resize(start + len(value), axis=0)
+            column, start = self._grown(group, name, len(value))
             column[start:] = value.astype(dtype)
+
+    def append_stored(self, split: str, other: Store) -> None:
+        """Adds the frames that another store of the same skeleton and size has in a split, as they are stored there."""
+        if not other.count(split):
+            return
+        source, group = other._require(split), self._file.require_group(split)
+        self._columns.clear()
+        for name in self._shapes():
+            column, start = self._grown(group, name, len(source[name]))
+            if name != "depth":
+                column[start:] = source[name][:]
+                continue
+            # A frame is a chunk, so nothing has to be decompressed.
+            for row in range(len(source[name])):
+                mask, chunk = source[name].id.read_direct_chunk((row, 0, 0))
+                column.id.write_direct_chunk((start + row, 0, 0), chunk, mask)
+
+    def set_source(self, source: dict) -> None:
+        """Changes what the store says of its making."""
+        self._file.attrs["source"] = json.dumps(source, sort_keys=True)
+        self.info = dataclasses.replace(self.info, source=source)
 
     def flush(self) -> None:
         self._file.flush()
@@ -127,6 +141,21 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _shapes(self) -> dict[str, tuple[type, tuple[int, ...]]]:
+        return _column_shapes(self.info.skeleton.num_joints, self.info.size)
+
+    def _grown(self, group: h5py.Group, name: str, count: int) -> tuple[h5py.Dataset, int]:
+        """A column of a split with room for `count` more rows, made where it is missing, and where they start."""
+        if name not in group:
+            dtype, shape = self._shapes()[name]
+            chunk = (1, *shape) if name == "depth" else (1024, *shape)
+            options = {"compression": "lzf", "shuffle": True} if name == "depth" else {}
+            group.create_dataset(name, (0, *shape), dtype, maxshape=(None, *shape), chunks=chunk, **options)
+        column = group[name]
+        start = len(column)
+        column.resize(start + count, axis=0)
+        return column, start
 
     def _require(self, split: str) -> h5py.Group:
         if split not in self._file:

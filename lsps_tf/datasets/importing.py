@@ -1,0 +1,140 @@
+"""Imports frames into a store: in parallel, resumable, in memory that does not grow with their number.
+
+Worker processes read and decode (see `readers`), this one finds the hands' centres and crops (`frame_sources`) and
+writes block after block (`parts`), of which a store is joined in the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from lsps_tf.camera import Camera
+from lsps_tf.datasets.frame_sources import FrameSource
+from lsps_tf.datasets.parts import Parts
+from lsps_tf.datasets.readers import Pool
+from lsps_tf.datasets.recorded import NAMED
+from lsps_tf.datasets.store import stored_size
+from lsps_tf.errors import InputError
+
+# Frames per part, a multiple of both batch sizes.
+BLOCK = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """The store to make.
+
+    Attributes:
+        path: of the store.
+        skeleton: name of the joints' layout.
+        camera: that the store names.
+        image_size: pixels of the network's image.
+        cube_mm: side of the crop's cube.
+        source: what the store says of its making; what was skipped is added.
+    """
+
+    path: pathlib.Path
+    skeleton: str
+    camera: Camera
+    image_size: int
+    cube_mm: float
+    source: dict[str, Any]
+
+
+def import_store(
+    target: Target,
+    sources: dict[str, FrameSource],
+    skip_bad: bool = False,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    report_bad: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Makes a store of all its splits' frames, or goes on where a stop left it.
+
+    Args:
+        target: the store to make; there is none yet.
+        sources: by split.
+        skip_bad: leave unusable frames out, and say so in the store's source ("skipped").
+        workers: processes that read; None for as many as there are cores, 0 for none but this one.
+        progress: called with the frames done (from stops before, too) and the frames to do.
+        report_bad: called with a line on every unusable frame, as it is met.
+
+    Raises:
+        InputError: where a frame is unusable and `skip_bad` is not set (all frames are tried before), a split is left
+            without frames, the folder cannot be written, the disk is full, or another process makes the same store.
+    """
+    digests = {split: f"{len(source)} frames, {source.digest()}" for split, source in sources.items()}
+    size = stored_size(target.image_size)
+    identity = {**target.source, "sources": digests}
+    blocks = {split: -(-len(source) // BLOCK) for split, source in sources.items()}
+    with Parts(target.path, target.skeleton, target.camera, size, identity) as parts:
+        _make_parts(parts, sources, blocks, workers, progress, report_bad)
+        unusable = parts.unusable(blocks)
+        skipped = {
+            split: {
+                "frames": len(found),
+                "first": [f"{sources[split].name_of(position)}: {reason}" for position, reason in found[:NAMED]],
+            }
+            for split, found in unusable.items()
+            if found
+        }
+        _check_skipped(target.path, skipped, sources, skip_bad)
+        for _ in parts.join(blocks, {**identity, "skipped": skipped}):
+            pass
+
+
+def _make_parts(
+    parts: Parts,
+    sources: dict[str, FrameSource],
+    blocks: dict[str, int],
+    workers: int | None,
+    progress: Callable[[int, int], None],
+    report_bad: Callable[[str], None],
+) -> None:
+    wanted = {split: [b for b in range(count) if not parts.finished(split, b)] for split, count in blocks.items()}
+    total = sum(len(source) for source in sources.values())
+    ranges = {
+        split: {b: _ranges(b, len(sources[split]), sources[split].batch) for b in numbers}
+        for split, numbers in wanted.items()
+    }
+    done = total - sum(len(r) for of_split in ranges.values() for of_block in of_split.values() for r in of_block)
+    progress(done, total)
+    if done == total:
+        return
+    workers = len(os.sched_getaffinity(0)) if workers is None else workers
+    with Pool(workers) if workers else contextlib.nullcontext() as pool:
+        for split, source in sources.items():
+            batches = source.batches([r for block in ranges[split].values() for r in block], pool)
+            for block, of_block in ranges[split].items():
+                with parts.writing(split, block) as part:
+                    for positions in of_block:
+                        batch = next(batches)
+                        part.append(batch.rows, batch.unusable)
+                        for position, reason in batch.unusable:
+                            report_bad(f"{source.name_of(position)}: {reason}")
+                        done += len(positions)
+                        progress(done, total)
+
+
+def _check_skipped(path: pathlib.Path, skipped: dict, sources: dict[str, FrameSource], skip_bad: bool) -> None:
+    for split, found in skipped.items():
+        if found["frames"] == len(sources[split]):
+            raise InputError(f"{path}: no frame of '{split}' is usable, for example {found['first'][0]}")
+    if skipped and not skip_bad:
+        count = sum(found["frames"] for found in skipped.values())
+        total = sum(len(source) for source in sources.values())
+        named = "; ".join(name for found in skipped.values() for name in found["first"])
+        raise InputError(
+            f"{path}: {count} of {total} frames cannot be used ({named}); mend these files and start again, or leave "
+            "them out with --skip-bad (what is imported so far is kept)"
+        )
+
+
+def _ranges(block: int, count: int, batch: int) -> list[range]:
+    start, end = block * BLOCK, min((block + 1) * BLOCK, count)
+    return [range(first, min(first + batch, end)) for first in range(start, end, batch)]

@@ -1,0 +1,92 @@
+"""What `--dataset` can name: how each source of frames resolves to a store, and how that store is made.
+
+A dataset is one entry of DATASETS: `resolve` is quick and says what is wrong with the options, `make` fills the store.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from tqdm import tqdm
+
+from lsps_tf.config import Config
+from lsps_tf.datasets.simulated import Simulation, ensure_store
+from lsps_tf.datasets.store import open_store
+from lsps_tf.errors import InputError
+from lsps_tf.run_folder import RunSettings
+from training import public_datasets
+from training.source import Dataset, Given, Source, show_progress
+
+DEFAULT_FRAMES = {
+    "sim_synthetic_frames": public_datasets.SIMULATED_FRAMES,
+    "sim_real_frames": 15_000,
+    "sim_test_frames": 2_048,
+}
+
+
+def get_dataset(name: str) -> Dataset:
+    """The dataset of that name, or the one that a store's path (.h5) is; InputError for anything else."""
+    if name in DATASETS:
+        return DATASETS[name]
+    if name.endswith(".h5"):
+        return Dataset(_resolve_store, _nothing_to_make)
+    raise InputError(f"--dataset {name}: choose {choices()}")
+
+
+def choices() -> str:
+    """What `--dataset` takes, in words."""
+    return f"{', '.join(DATASETS)} or the path of a store (.h5)"
+
+
+def _resolve_simulated(given: Given, config: Config) -> Source:
+    simulation = _simulation(given, config)
+    path = simulation.store_path(given.get("data_root", "data")).resolve()
+    return Source(config.replace(num_joints=36), path, simulation.skeleton, simulation.sensor)
+
+
+def _make_simulated(given: Given, settings: RunSettings, run_dir: pathlib.Path) -> None:
+    frames = {name: given.get(name, count) for name, count in DEFAULT_FRAMES.items()}
+    for name, count in frames.items():
+        if count < 1:
+            raise InputError(f"--{name.replace('_', '-')} {count}: at least one frame is needed")
+    counts = {
+        "synthetic/train": frames["sim_synthetic_frames"],
+        "real/train": frames["sim_real_frames"],
+        "real/validation": frames["sim_test_frames"],
+        "real/test": frames["sim_test_frames"],
+    }
+    simulation = _simulation({**given, "sensor": settings.sensor}, settings.config)
+    root = pathlib.Path(given.get("data_root", "data")).resolve()
+    with tqdm(desc="simulate  ", unit="frame", mininterval=1.0) as bar:
+        ensure_store(simulation, root, counts, show_progress(bar))
+
+
+def _simulation(given: Given, config: Config) -> Simulation:
+    return Simulation(
+        sensor=given.get("sensor", "structured-light"),
+        skeleton="nyu",
+        image_size=config.data.image_size,
+        cube_mm=config.data.cube_mm,
+    )
+
+
+def _resolve_store(given: Given, config: Config) -> Source:
+    dataset = given["dataset"]
+    with open_store(dataset) as store:
+        num_joints = store.info.skeleton.num_joints
+        if given.get("num_joints", num_joints) != num_joints:
+            raise InputError(f"--num-joints {given['num_joints']}: the store {dataset} has {num_joints}")
+        cube_mm = float(store.column(next(iter(store.splits())), "cube_mm")[0])
+        changed = config.replace(num_joints=num_joints, cube_mm=cube_mm)
+        return Source(changed, store.path.resolve(), store.info.skeleton.name)
+
+
+def _nothing_to_make(given: Given, settings: RunSettings, run_dir: pathlib.Path) -> None:
+    """A store that was given is whole."""
+
+
+DATASETS = {
+    "sim": Dataset(_resolve_simulated, _make_simulated),
+    "nyu": Dataset(public_datasets.resolve_nyu, public_datasets.make_nyu),
+    "icvl": Dataset(public_datasets.resolve_icvl, public_datasets.make_icvl),
+}

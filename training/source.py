@@ -1,0 +1,61 @@
+"""What a dataset is to `training/run.py`; `datasets` has the table of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+from tqdm import tqdm
+
+from lsps_tf.config import Config
+from lsps_tf.run_folder import RunSettings
+
+Given = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What a dataset means for a run.
+
+    Attributes:
+        config: the run's settings, with what the dataset fixes of them.
+        store: path of the HDF5 store that the run reads.
+        skeleton: name of the joints' layout.
+        sensor: the simulator's sensor model, "" for recorded data.
+    """
+
+    config: Config
+    store: pathlib.Path
+    skeleton: str
+    sensor: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """One choice of `--dataset`.
+
+    Attributes:
+        resolve: from the options that were given and the settings so far; InputError where they do not fit.
+        make: makes the run's store or adds what it lacks, with progress, given the options, the run's settings and its
+            folder (for pictures and reports, which it may not hold yet). A stop keeps what is made, for the next call.
+    """
+
+    resolve: Callable[[Given, Config], Source]
+    make: Callable[[Given, RunSettings, pathlib.Path], None]
+
+
+def show_progress(bar: tqdm) -> Callable[[int, int], None]:
+    """A callback for `bar` that takes the frames done and the frames to do.
+
+    What the first call says is done was done before, and does not count in the estimate of the time left.
+    """
+
+    def show(done: int, total: int) -> None:
+        if bar.total is None:
+            bar.reset(total)
+            bar.initial = bar.n = bar.last_print_n = done
+        bar.update(done - bar.n)
+
+    return show
