@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from export.arguments import Parser, parse_camera, parse_center
 from export.models import OpenModel, open_model
-from lsps_tf import crop, draw
+from lsps_tf import crop, draw, mirror
 from lsps_tf.camera import CAMERAS, Camera
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, write_json
@@ -63,7 +63,7 @@ def predict_command(arguments: list[str]) -> int:
     camera = parse_camera(options.camera, options.frame, *depth_mm.shape)
     model = open_model(options.model)
     center_mm = None if options.center is None else parse_center(options.center, camera, model.info.cube_mm)
-    prediction = predict_frame(model, depth_mm, camera, center_mm, options.frame)
+    prediction = predict_frame(model, depth_mm, camera, center_mm, options.frame, options.hand)
     x, y, z = prediction.center_mm
     print(f"{options.frame}: a hand around ({x:.0f}, {y:.0f}, {z:.0f}) mm, by the {model.kind} {options.model}")
     if options.json is None:
@@ -85,8 +85,11 @@ def predict_frame(
     camera: Camera,
     center_mm: tuple[float, float, float] | None = None,
     frame: str | pathlib.Path = "frame",
+    hand: str = "right",
 ) -> Prediction:
     """Predicts the hand of one frame.
+
+    Models know right hands; a left one is shown to them in a mirror, and what they say is mirrored back.
 
     Args:
         model: from `export.models.open_model`.
@@ -94,13 +97,18 @@ def predict_frame(
         camera: that made the frame.
         center_mm: where the hand is, camera space; None finds it.
         frame: what messages call the frame.
+        hand: "right" or "left".
 
     Raises:
         InputError: where the frame shows no hand, or nothing at the given centre.
     """
-    depth = tf.constant(depth_mm[None], tf.float32)
-    intrinsics = tf.constant(camera.intrinsics[None])
+    left = hand == "left"
+    seen_mm, seen_by = (mirror.mirror_depth(depth_mm), mirror.mirror_camera(camera)) if left else (depth_mm, camera)
+    depth = tf.constant(seen_mm[None], tf.float32)
+    intrinsics = tf.constant(seen_by.intrinsics[None])
     center = None if center_mm is None else tf.constant([center_mm], tf.float32)
+    if center is not None and left:
+        center = mirror.mirror_points(center)
     if center is not None and not _any_reading(depth, intrinsics, center, model):
         raise InputError(f"{frame}: nothing was measured around the given center {center_mm} mm; leave --center out")
     outputs = {name: value.numpy()[0] for name, value in model.predict(depth, intrinsics, center).items()}
@@ -109,6 +117,9 @@ def predict_frame(
             f"{frame}: no hand was found; it must be what is nearest to the camera, and --camera and --depth-unit "
             "must be right; or give --center x,y,z"
         )
+    if left:
+        points = {name: mirror.mirror_points(outputs[name]) for name in ("joints_mm", "center_mm")}
+        outputs = {**outputs, **points, "joints_uvd": mirror.mirror_uvd(outputs["joints_uvd"], camera.width)}
     return Prediction(outputs["joints_mm"], outputs["joints_uvd"], outputs["center_mm"], model.info.skeleton)
 
 
@@ -134,6 +145,7 @@ def _build_parser() -> argparse.ArgumentParser:
         "--camera", default="nyu", metavar=f"{names}|fx,fy,cx,cy", help="what made the frame, in pixels (default: nyu)"
     )
     parser.add_argument("--depth-unit", type=float, metavar="MM", help="mm that one count stands for (default: 1)")
+    parser.add_argument("--hand", choices=mirror.HANDS, default="right", help="which hand it shows (default: right)")
     parser.add_argument("--center", metavar="x,y,z", help="the hand's center in mm, camera space (default: found)")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the joints")
     parser.add_argument("--overlay", type=pathlib.Path, metavar="FILE.png", help="draw the joints over the depth")

@@ -85,6 +85,11 @@ def overlay(
     return canvas.picture()
 
 
+def crop_picture(image: np.ndarray, smallest_side: int = 96) -> Image.Image:
+    """One normalised crop [S, S], +1 = background, enlarged by a whole number to at least `smallest_side` pixels."""
+    return _strip(np.asarray(image, np.float32)[None], smallest_side)
+
+
 def contact_sheet(images: Sequence[Image.Image], titles: Sequence[str], columns: int) -> Image.Image:
     """Images side by side, each under its title, in rows of `columns`. ValueError where there are none."""
     if not images or len(images) != len(titles) or columns < 1:

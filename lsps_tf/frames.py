@@ -1,4 +1,4 @@
-"""Depth frames in files: 16-bit PNG, the NYU dataset's encoding and NumPy arrays, to float32 depth in mm."""
+"""Depth frames in files: 16-bit PNG and TIFF, the NYU dataset's encoding and NumPy arrays, to float32 depth in mm."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from lsps_tf.files import atomic_path
 # No depth camera for hands reads farther, or nearer, than this in the median: the unit is wrong then.
 _FARTHEST_MEDIAN_MM = 20_000.0
 _NEAREST_MEDIAN_MM = 30.0
-_FORMATS = "a 16-bit grayscale PNG, an 8-bit RGB PNG in the NYU encoding, or a .npy file"
+_FORMATS = "a 16-bit grayscale PNG or TIFF, an 8-bit RGB PNG in the NYU encoding, or a .npy file"
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _NPY_SIGNATURE = b"\x93NUMPY"
+_TIFF_SIGNATURES = (b"II*\x00", b"MM\x00*")
 _MAX_COUNT = 65535
 # 16-bit grayscale; which of the names depends on the release of Pillow.
 _MODES_16 = ("I;16", "I;16B", "I")
@@ -24,8 +25,9 @@ _MODES_16 = ("I;16", "I;16B", "I")
 def read_depth(path: str | pathlib.Path, depth_unit_mm: float | None = None) -> np.ndarray:
     """Reads one depth frame.
 
-    The content decides on the format, not the name: 16-bit grayscale PNG (counts), 8-bit RGB PNG in the encoding of
-    the NYU hand pose dataset (mm = 256 * green + blue, Tompson et al., 2014), or `.npy` with numbers of any type.
+    The content decides on the format, not the name: 16-bit grayscale PNG or TIFF (counts), 32-bit float TIFF, 8-bit
+    RGB PNG in the encoding of the NYU hand pose dataset (mm = 256 * green + blue, Tompson et al., 2014), or `.npy` with
+    numbers of any type.
 
     Args:
         path: the file.
@@ -38,16 +40,23 @@ def read_depth(path: str | pathlib.Path, depth_unit_mm: float | None = None) -> 
         InputError: where the file is missing, truncated, of another format, no 2-D frame, holds NaN, infinite or
             negative values or no reading at all, or where its depths tell that the unit is wrong.
     """
-    path = pathlib.Path(path)
     unit_mm = _checked_unit(1.0 if depth_unit_mm is None else depth_unit_mm)
+    return _checked_depth(path, read_counts(path), unit_mm)
+
+
+def read_counts(path: str | pathlib.Path) -> np.ndarray:
+    """What a file holds as it stands there, [H, W] (of a `.npy`: of any shape), without a look at the values.
+
+    Raises:
+        InputError: where the file is missing, truncated or of another format.
+    """
+    path = pathlib.Path(path)
     signature = _read_signature(path)
     if signature.startswith(_NPY_SIGNATURE):
-        counts = _read_npy(path)
-    elif signature == _PNG_SIGNATURE:
-        counts = _read_png(path)
-    else:
-        raise InputError(f"{path}: this is no depth frame that can be read{_looks_like(signature)}; give {_FORMATS}")
-    return _checked_depth(path, counts, unit_mm)
+        return _read_npy(path)
+    if signature == _PNG_SIGNATURE or signature.startswith(_TIFF_SIGNATURES):
+        return _read_image(path, "PNG" if signature == _PNG_SIGNATURE else "TIFF")
+    raise InputError(f"{path}: this is no depth frame that can be read{_looks_like(signature)}; give {_FORMATS}")
 
 
 def read_nyu_png(path: str | pathlib.Path) -> np.ndarray:
@@ -58,7 +67,7 @@ def read_nyu_png(path: str | pathlib.Path) -> np.ndarray:
     Raises:
         InputError: where the file is missing, truncated or no 8-bit RGB PNG.
     """
-    mode, array = _decode_png(pathlib.Path(path))
+    mode, array = _decode(pathlib.Path(path))
     if mode != "RGB":
         raise InputError(f"{path}: not in the NYU encoding, an 8-bit RGB PNG (its mode is {mode}); copy it again")
     return _join_bytes(array)
@@ -70,7 +79,7 @@ def read_png16(path: str | pathlib.Path) -> np.ndarray:
     Raises:
         InputError: where the file is missing, truncated or no 16-bit grayscale PNG.
     """
-    mode, array = _decode_png(pathlib.Path(path))
+    mode, array = _decode(pathlib.Path(path))
     if mode not in _MODES_16:
         raise InputError(f"{path}: no 16-bit grayscale PNG (its mode is {mode}); copy it again")
     return array.astype(np.uint16)
@@ -138,26 +147,26 @@ def _read_npy(path: pathlib.Path) -> np.ndarray:
     return array
 
 
-def _read_png(path: pathlib.Path) -> np.ndarray:
-    mode, array = _decode_png(path)
+def _read_image(path: pathlib.Path, kind: str) -> np.ndarray:
+    mode, array = _decode(path, kind)
     if mode == "RGB" and not array[..., 0].any():
         return _join_bytes(array)
-    if mode in _MODES_16:
+    if mode in _MODES_16 or (mode == "F" and kind == "TIFF"):
         return array
     kinds = {"L": "8-bit grayscale", "RGB": "color, its red is not 0 as the NYU encoding's is", "RGBA": "color"}
-    raise InputError(f"{path}: this PNG is a picture ({kinds.get(mode, 'mode ' + mode)}), no depth; give {_FORMATS}")
+    raise InputError(f"{path}: this {kind} is a picture ({kinds.get(mode, 'mode ' + mode)}), no depth; give {_FORMATS}")
 
 
-def _decode_png(path: pathlib.Path) -> tuple[str, np.ndarray]:
-    """Pillow's mode of a PNG, and its pixels."""
+def _decode(path: pathlib.Path, kind: str = "PNG") -> tuple[str, np.ndarray]:
+    """Pillow's mode of a PNG or TIFF, and its pixels."""
     try:
         with Image.open(path) as image:
             image.load()
             return image.mode, np.asarray(image)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give a depth frame") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: the PNG is truncated or damaged; record or copy it again") from error
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: the {kind} is truncated or damaged; record or copy it again") from error
 
 
 def _join_bytes(array: np.ndarray) -> np.ndarray:
@@ -168,11 +177,7 @@ def _join_bytes(array: np.ndarray) -> np.ndarray:
 def _checked_depth(path: pathlib.Path, counts: np.ndarray, unit_mm: float) -> np.ndarray:
     if counts.ndim != 2 or 0 in counts.shape:
         raise InputError(f"{path}: a frame has two axes (height, width), not the shape {counts.shape}; save one frame")
-    depth_mm = counts.astype(np.float64) * unit_mm
-    if not np.isfinite(depth_mm).all():
-        raise InputError(f"{path}: holds NaN or infinite depths; set pixels without a reading to 0")
-    if depth_mm.min() < 0:
-        raise InputError(f"{path}: holds negative depths; set pixels without a reading to 0")
+    depth_mm = counts_to_mm(counts, unit_mm, path)
     readings_mm = depth_mm[depth_mm > 0]
     if not readings_mm.size:
         raise InputError(f"{path}: every pixel is 0, so the frame has no reading; record it again")
@@ -182,4 +187,14 @@ def _checked_depth(path: pathlib.Path, counts: np.ndarray, unit_mm: float) -> np
             f"{path}: the median depth would be {median_mm:.3g} mm at {unit_mm:g} mm per count, which no hand camera "
             f"reads; give --depth-unit, the mm of one count (1000 where the file holds meters)"
         )
+    return depth_mm
+
+
+def counts_to_mm(counts: np.ndarray, unit_mm: float, name: str | pathlib.Path) -> np.ndarray:
+    """Counts of any type to float32 mm, 0 = no reading; InputError, naming `name`, for NaN, infinity and negatives."""
+    depth_mm = counts.astype(np.float64) * unit_mm
+    if not np.isfinite(depth_mm).all():
+        raise InputError(f"{name}: holds NaN or infinite depths; set pixels without a reading to 0")
+    if depth_mm.size and depth_mm.min() < 0:
+        raise InputError(f"{name}: holds negative depths; set pixels without a reading to 0")
     return depth_mm.astype(np.float32)

@@ -1,7 +1,9 @@
-"""Finding the hand in depth frames: the nearest blob, then its centre of mass with the forearm cut off.
+"""Finding the hand in depth frames: the nearest blob, its centre of mass without the forearm, and a look at it.
 
-Graph-compatible TensorFlow: it runs in the data pipeline's simulator, in the predictor and inside exported models. The
-same refinement centres the training crops, so that a network meets at work what it was trained on.
+On a single frame several starts are refined, and a small network (`hand_judge`) says which of them is a hand, if any
+is; in a sequence the last frame's centre is the start, as long as the network agrees. Graph-compatible TensorFlow: it
+runs in the data pipeline's simulator, in the predictor and inside exported models. The same refinement centres the
+training crops, so that a network meets at work what it was trained on.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import math
 
 import tensorflow as tf
 
-from lsps_tf import crop
+from lsps_tf import crop, hand_judge
 
 NEAREST_MM = 100.0
 FARTHEST_MM = 3000.0
@@ -21,50 +23,99 @@ REACH_MM = 140.0
 # The wrist lies about this far from the centre of mass of the hand.
 WRIST_MM = 60.0
 ITERATIONS = 8
+# Frames are searched at about this width in pixels.
+SEARCH_WIDTH, PALM_SEARCH_WIDTH = 160, 320
 
 _SLAB_MM = 20.0
 _SLABS = int((FARTHEST_MM - NEAREST_MM) / _SLAB_MM)
 _BLOB_SLABS = 5
 _CELL_MM = 40.0
 _CELLS = 64
-_SEARCH_WIDTH = 160
 _ARM_MM = 350.0
-_NO_HAND = -1e6
+# Beyond this logit the network is sure, and the nearer of two hands wins: so much nearer is worth a logit of 1.
+_SURE, _NEARER_MM = 4.0, 200.0
+_TRACKING_ITERATIONS = 3
+_NOWHERE_MM = (0.0, 0.0, 1000.0)
 
 
 def find_hand(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Finds the hand that is nearest to the camera.
+    """Finds the hand that is nearest to the camera, in each frame by itself.
 
     The nearest blob gives a first guess, which may lie on the forearm or on something as near as the hand. From it and
-    from the blob's extremes the centre is refined; the one that looks most like the end of an arm wins: much of it
-    within a hand's reach, little that leaves it, and not cut off by the frame's border.
+    from the ends of what belongs to it the centre is refined. The network looks at each result; the nearest hand among
+    them is refined once more from where the network sees its middle, and looked at again.
 
     Args:
         depth_mm: [B, H, W] frames, 0 = no reading.
         intrinsics: [B, 4] fx, fy, cx, cy in pixels.
 
     Returns:
-        center_mm [B, 3], camera space, the centre that crops are made around; presence [B], bool: whether anything of
-        a hand's size was within NEAREST_MM and FARTHEST_MM. Where it is False the centre has no meaning.
+        center_mm [B, 3], camera space, the centre that crops are made around; presence [B], bool: whether there is a
+        hand between NEAREST_MM and FARTHEST_MM. Where it is False the centre has no meaning.
     """
-    depth_mm, intrinsics = _thinned(depth_mm, intrinsics)
+    depth_mm, intrinsics = thinned(depth_mm, intrinsics)
     points_mm = _flat_points(depth_mm, intrinsics)
-    area_mm2 = points_mm[..., 2] ** 2 / (intrinsics[:, 0] * intrinsics[:, 1])[:, None]
-    in_range = (points_mm[..., 2] >= NEAREST_MM) & (points_mm[..., 2] < FARTHEST_MM)
-    area_mm2 = tf.where(in_range, area_mm2, 0.0)
-    slab, present = _nearest_slab(points_mm[..., 2], area_mm2)
-    behind_mm = points_mm[..., 2] - (NEAREST_MM + _SLAB_MM * tf.cast(slab, tf.float32))[:, None]
-    in_blob = (behind_mm >= 0.0) & (behind_mm < _BLOB_SLABS * _SLAB_MM)
-    start_mm = _densest_cell(points_mm, tf.where(in_blob, area_mm2 * tf.exp(-behind_mm / _SLAB_MM), 0.0))
+    start_mm, present = _nearest_blob(points_mm, intrinsics)
     starts_mm = _with_extremes(points_mm, start_mm)
     count = starts_mm.shape[1]
-    repeated = [tf.repeat(part, count, axis=0) for part in (points_mm, area_mm2, _on_border(depth_mm))]
-    centers_mm = _refine(repeated[0], tf.reshape(starts_mm, [-1, 3]), ITERATIONS)
-    scores = tf.reshape(_end_of_arm(*repeated, centers_mm), [-1, count])
-    best = tf.argmax(scores, axis=1)
-    center_mm = tf.gather(tf.reshape(centers_mm, [-1, count, 3]), best, batch_dims=1)
-    present = present & (tf.gather(scores, best, batch_dims=1) > _NO_HAND)
-    return tf.where(present[:, None], center_mm, [0.0, 0.0, 1000.0]), present
+    centers_mm = _refine(tf.repeat(points_mm, count, axis=0), tf.reshape(starts_mm, [-1, 3]), ITERATIONS)
+    repeated = [tf.repeat(part, count, axis=0) for part in (depth_mm, intrinsics)]
+    presence, middles_mm = hand_judge.judge_presence(*repeated, centers_mm)
+    scores = tf.minimum(presence, _SURE) - centers_mm[:, 2] / _NEARER_MM
+    best = tf.argmax(tf.reshape(scores, [-1, count]), axis=1)
+    start_mm = tf.gather(tf.reshape(middles_mm, [-1, count, 3]), best, batch_dims=1)
+    center_mm = _refine(points_mm, start_mm, ITERATIONS)
+    present &= hand_judge.judge_presence(depth_mm, intrinsics, center_mm)[0] > 0.0
+    return tf.where(present[:, None], center_mm, _NOWHERE_MM), present
+
+
+def track_hand(
+    depth_mm: tf.Tensor, intrinsics: tf.Tensor, previous_mm: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Finds the hand of a sequence's next frame from where it was: cheaper than `find_hand`, and the same hand.
+
+    Args:
+        depth_mm: [B, H, W], a frame of each of B sequences.
+        intrinsics: [B, 4].
+        previous_mm: [B, 3] the hand's centre in the frame before; NaN where it is not known.
+
+    Returns:
+        center_mm [B, 3] and presence [B] as of `find_hand`, which all frames fall back on where one hand is lost; and
+        tracked [B], bool: whether the centre came from the previous one.
+    """
+    known = tf.reduce_all(tf.math.is_finite(previous_mm), axis=1)
+    start_mm = tf.where(known[:, None], previous_mm, _NOWHERE_MM)
+    thinned_mm, thinned_intrinsics = thinned(depth_mm, intrinsics)
+    points_mm = _flat_points(thinned_mm, thinned_intrinsics)
+    start_mm = _refine(points_mm, start_mm, _TRACKING_ITERATIONS)
+    # The refinement ends on the arm where the hand has moved far; the network's view of the middle brings it back.
+    _, start_mm = hand_judge.judge_presence(thinned_mm, thinned_intrinsics, start_mm)
+    tracked_mm = _refine(points_mm, start_mm, ITERATIONS)
+    tracked = known & (hand_judge.judge_presence(thinned_mm, thinned_intrinsics, tracked_mm)[0] > 0.0)
+    center_mm, present = tf.cond(
+        tf.reduce_all(tracked),
+        lambda: (tracked_mm, tracked),
+        lambda: find_hand(depth_mm, intrinsics),
+    )
+    return tf.where(tracked[:, None], tracked_mm, center_mm), present | tracked, tracked
+
+
+def find_palm(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Where the palm of a found hand is, and which hand it looks like.
+
+    A centre of mass is that of what the camera sees, half fingers as a rule, and lies 50 mm from the palm's centre.
+
+    Args:
+        depth_mm: [B, H, W] frames.
+        intrinsics: [B, 4].
+        center_mm: [B, 3] of `find_hand` or `track_hand`.
+
+    Returns:
+        palm_mm [B, 3] camera space, the palm's centre (NYU's joint "palm"), and right [B], a logit above 0 where it
+        looks like a right hand. A single frame often does not tell the side; the mean over a sequence does.
+    """
+    right, palm_mm = hand_judge.judge_palm(*thinned(depth_mm, intrinsics, PALM_SEARCH_WIDTH), center_mm)
+    return palm_mm, right
 
 
 def refine_center(
@@ -87,17 +138,10 @@ def refine_center(
     return _refine(_flat_points(depth_mm, intrinsics), start_mm, iterations)
 
 
-def _thinned(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Every n-th pixel of large frames, and the intrinsics that go with them."""
-    stride = tf.maximum(1, tf.shape(depth_mm)[2] // _SEARCH_WIDTH)
+def thinned(depth_mm: tf.Tensor, intrinsics: tf.Tensor, width: int = SEARCH_WIDTH) -> tuple[tf.Tensor, tf.Tensor]:
+    """Every n-th pixel of frames that are at least twice `width` pixels wide, and the intrinsics that go with them."""
+    stride = tf.maximum(1, tf.shape(depth_mm)[2] // width)
     return depth_mm[:, ::stride, ::stride], intrinsics / tf.cast(stride, tf.float32)
-
-
-def _on_border(depth_mm: tf.Tensor) -> tf.Tensor:
-    """1 for the pixels along the frame's border, [B, H * W]."""
-    inner = tf.zeros_like(depth_mm[:, 2:-2, 2:-2])
-    border = tf.pad(inner, [[0, 0], [2, 2], [2, 2]], constant_values=1.0)
-    return tf.reshape(border, [tf.shape(depth_mm)[0], -1])
 
 
 def _with_extremes(points_mm: tf.Tensor, start_mm: tf.Tensor) -> tf.Tensor:
@@ -112,20 +156,6 @@ def _with_extremes(points_mm: tf.Tensor, start_mm: tf.Tensor) -> tf.Tensor:
     length_mm = tf.maximum(tf.norm(ends_mm, axis=-1, keepdims=True), 1e-3)
     inside_mm = ends_mm * tf.maximum(1.0 - WRIST_MM / length_mm, 0.0)
     return start_mm[:, None, :] + tf.concat([tf.zeros_like(inside_mm[:, :1]), inside_mm], axis=1)
-
-
-def _end_of_arm(points_mm: tf.Tensor, area_mm2: tf.Tensor, border: tf.Tensor, center_mm: tf.Tensor) -> tf.Tensor:
-    """How much the surface around a centre looks like a hand at the end of an arm; _NO_HAND where too little is there.
-
-    A hand's surface leaves the sphere of its reach at the wrist alone, a forearm at two places, a body everywhere.
-    """
-    distance_mm = _distance(points_mm, center_mm)
-    near = tf.where(distance_mm < REACH_MM, area_mm2, 0.0)
-    surface_mm2 = tf.reduce_sum(near, axis=1)
-    leaving_mm2 = tf.reduce_sum(tf.where(_in_shell(distance_mm), area_mm2, 0.0), axis=1)
-    cut_mm2 = tf.reduce_sum(near * border, axis=1)
-    score = -(leaving_mm2 + 10.0 * cut_mm2) / tf.maximum(surface_mm2, 1.0) - 0.001 * center_mm[:, 2]
-    return tf.where(surface_mm2 >= SMALLEST_HAND_MM2, score, _NO_HAND)
 
 
 def _in_shell(distance_mm: tf.Tensor) -> tf.Tensor:
@@ -159,6 +189,17 @@ def _refine(points_mm: tf.Tensor, start_mm: tf.Tensor, iterations: int) -> tf.Te
         mean_mm = tf.reduce_sum(points_mm * weight, axis=1) / tf.maximum(count, 1.0)
         center_mm = tf.where(count > 0.0, mean_mm, center_mm)
     return center_mm
+
+
+def _nearest_blob(points_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """A point [B, 3] on what is nearest, and whether there is anything of a hand's surface, [B]."""
+    z = points_mm[..., 2]
+    area_mm2 = z**2 / (intrinsics[:, 0] * intrinsics[:, 1])[:, None]
+    area_mm2 = tf.where((z >= NEAREST_MM) & (z < FARTHEST_MM), area_mm2, 0.0)
+    slab, present = _nearest_slab(z, area_mm2)
+    behind_mm = z - (NEAREST_MM + _SLAB_MM * tf.cast(slab, tf.float32))[:, None]
+    in_blob = (behind_mm >= 0.0) & (behind_mm < _BLOB_SLABS * _SLAB_MM)
+    return _densest_cell(points_mm, tf.where(in_blob, area_mm2 * tf.exp(-behind_mm / _SLAB_MM), 0.0)), present
 
 
 def _nearest_slab(depth_mm: tf.Tensor, area_mm2: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

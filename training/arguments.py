@@ -20,7 +20,7 @@ def build_parser() -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    parser.add_argument("--dataset", metavar="sim|nyu|icvl|PATH.h5", help="what to train on")
+    parser.add_argument("--dataset", metavar="sim|nyu|icvl|frames|PATH.h5", help="what to train on")
     parser.add_argument("--preset", choices=sorted(PRESETS), help="sizes and schedule to start from (default: compact)")
     parser.add_argument("--method", choices=METHODS, help="default: lsps")
     parser.add_argument(
@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sim-test-frames", type=int, metavar="N", help="simulated frames each to validate and test on"
     )
-    _add_recorded(parser.add_argument_group("recorded datasets (nyu, icvl)"))
+    _add_recorded(parser.add_argument_group("recorded datasets (nyu, icvl, frames)"))
     settings = parser.add_argument_group("settings (their defaults are the preset's)")
     for name, field in setting_fields().items():
         settings.add_argument(_option(name), type=_reader(field), metavar="X", help=field.metadata["help"])
@@ -56,6 +56,7 @@ def _add_recorded(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--synthetic", choices=("nyu", "sim"), help="frames with labels: NYU's renderings where they are, or simulated"
     )
+    group.add_argument("--hand", choices=("right", "left", "auto"), help="of frames: in place of what camera.toml says")
     group.add_argument("--rotated", action="store_true", help="ICVL: the rotated training sequences, too")
     group.add_argument("--centers", metavar="FILE", help="published centres of the test frames to start from")
     group.add_argument("--store-dir", metavar="DIR", help="where the store is made (default: the dataset's folder)")

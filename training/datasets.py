@@ -14,7 +14,7 @@ from lsps_tf.datasets.simulated import Simulation, ensure_store
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.run_folder import RunSettings
-from training import public_datasets
+from training import own_dataset, public_datasets
 from training.source import Dataset, Given, Source, show_progress
 
 DEFAULT_FRAMES = {
@@ -89,4 +89,5 @@ DATASETS = {
     "sim": Dataset(_resolve_simulated, _make_simulated),
     "nyu": Dataset(public_datasets.resolve_nyu, public_datasets.make_nyu),
     "icvl": Dataset(public_datasets.resolve_icvl, public_datasets.make_icvl),
+    "frames": Dataset(own_dataset.resolve_frames, own_dataset.make_frames),
 }

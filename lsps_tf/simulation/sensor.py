@@ -7,13 +7,17 @@ from typing import Union
 import tensorflow as tf
 
 from lsps_tf.errors import InputError
-from lsps_tf.simulation import structured_light, time_of_flight
+from lsps_tf.simulation import active_stereo, structured_light, time_of_flight
+from lsps_tf.simulation.active_stereo import ActiveStereo
 from lsps_tf.simulation.structured_light import StructuredLight
 from lsps_tf.simulation.time_of_flight import TimeOfFlight
 
-Sensor = Union[StructuredLight, TimeOfFlight]
+Sensor = Union[StructuredLight, TimeOfFlight, ActiveStereo]
 
 SENSORS: dict[str, Sensor] = {"structured-light": StructuredLight(), "time-of-flight": TimeOfFlight()}
+# Kept out of SENSORS, and so out of training: a camera that the simulator is not to know.
+HELD_OUT_SENSOR = ActiveStereo()
+_MODELS = {StructuredLight: structured_light, TimeOfFlight: time_of_flight, ActiveStereo: active_stereo}
 
 
 def get_sensor(name: str) -> Sensor:
@@ -59,5 +63,4 @@ def apply_sensor(
     settings = get_sensor(sensor) if isinstance(sensor, str) else sensor
     depth_mm = tf.convert_to_tensor(depth_mm, tf.float32)
     pixel_size = tf.broadcast_to(tf.cast(pixel_size, tf.float32), tf.shape(depth_mm)[:1])
-    model = structured_light if isinstance(settings, StructuredLight) else time_of_flight
-    return model.simulate(settings, depth_mm, pixel_size, tf.cast(seed, tf.int32))
+    return _MODELS[type(settings)].simulate(settings, depth_mm, pixel_size, tf.cast(seed, tf.int32))

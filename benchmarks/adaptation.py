@@ -1,0 +1,151 @@
+"""What adapting to one's own camera brings: error before and after, on a simulated camera that no training knows.
+
+    python benchmarks/adaptation.py --output runs/adaptation --json adaptation.json
+
+Writes a recording as a user would make one: 2,000 unlabelled frames of a sensor with effects of its own (block-matching
+stereo: `lsps_tf.simulation.active_stereo`), its own resolution and field of view, alone, before walls and of persons,
+and 512 frames of other subjects with labels that serve as the test. Then runs `training/run.py --dataset frames` twice:
+with the simulator's clean frames alone (before), and with the unlabelled frames besides (after). What is done is kept:
+start it again to go on. Options that are not its own go to both trainings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import tensorflow as tf
+from tabulate import tabulate
+from tqdm import tqdm
+
+from export.command import run_command
+from lsps_tf.datasets.simulated import SUBJECTS
+from lsps_tf.files import atomic_path, write_json
+from lsps_tf.frames import write_depth_png16
+from lsps_tf.run_folder import load_run, settings_path
+from lsps_tf.simulation import scenes, shape
+from lsps_tf.simulation.sensor import HELD_OUT_SENSOR
+from lsps_tf.skeleton import NYU
+from training.evaluation import predict_store, summarize, write_evaluation
+from training.session import run_session
+
+BATCH = 16
+UNIT_MM = 0.1
+FARTHEST_MM = 6000.0
+_SCENES = ("bare", "wall", "person")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--output", type=Path, required=True, help="folder of the recording and the runs")
+    parser.add_argument("--frames", type=int, default=2000, help="unlabelled frames (default: 2000)")
+    parser.add_argument("--test-frames", type=int, default=512, help="labelled frames to test on (default: 512)")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    arguments, training = parser.parse_known_args()
+    camera = arguments.output / "camera"
+    record(camera, arguments.frames, arguments.test_frames)
+    common = ["--dataset", "frames", "--data-root", str(camera), "--store-dir", str(arguments.output), *training]
+    after, before = arguments.output / "after", arguments.output / "before"
+    # The pose stage is the same, and trained once.
+    poses = ["--method", "synthetic-only", "--pretrained", str(after), "--pretrained-stage", "pose"]
+    for run_dir, options in ((after, []), (before, poses)):
+        status = _train(run_dir, [*common, *options])
+        if status:
+            return status
+    figures = {run_dir.name: _evaluate(run_dir) for run_dir in (before, after)}
+    keys = ("mean_error_mm", "within_40_mm_percent", "auc", "frames")
+    report = {name: {key: found[key] for key in keys} for name, found in figures.items()}
+    report["unlabelled_frames"] = arguments.frames
+    print(tabulate([[name, *report[name].values()] for name in figures], ("", *keys), floatfmt=".2f"))
+    for path in (arguments.output / "summary.json", arguments.json):
+        if path is not None:
+            write_json(path, report)
+    return 0
+
+
+def record(folder: Path, count: int, test_count: int) -> None:
+    """Writes the recording: frames, `camera.toml`, and `joints.csv` with the test frames' labels."""
+    camera = HELD_OUT_SENSOR.camera
+    lines = []
+    for name, split, wanted in (("unlabelled", "real/train", count), ("test", "real/test", test_count)):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number in tqdm(range(-(-wanted // BATCH)), desc=name, unit="batch"):
+            paths = [folder / name / f"{n:05d}.png" for n in range(number * BATCH, min((number + 1) * BATCH, wanted))]
+            joints = _labels_path(folder, number) if name == "test" else None
+            if all(path.exists() for path in paths) and (joints is None or joints.exists()):
+                lines += [] if joints is None else _label_lines(paths, np.load(joints))
+                continue
+            depth_mm, joints_mm = _sense(split, number)
+            for path, frame_mm in zip(paths, depth_mm):
+                write_depth_png16(path, np.where(frame_mm < FARTHEST_MM, frame_mm, 0.0), UNIT_MM)
+            if joints is not None:
+                with atomic_path(joints) as partial, partial.open("wb") as file:
+                    np.save(file, joints_mm)
+                lines += _label_lines(paths, joints_mm)
+    columns = [f"{joint}_{axis}" for joint in NYU.joint_names for axis in "xyz"]
+    with atomic_path(folder / "joints.csv") as partial, partial.open("w", newline="") as file:
+        csv.writer(file).writerows([["frame", "split", *columns], *lines])
+    numbers = "".join(f"{name} = {getattr(camera, name)}\n" for name in ("fx", "fy", "cx", "cy", "width", "height"))
+    (folder / "camera.toml").write_text(f'{numbers}depth_unit_mm = {UNIT_MM}\nhand = "right"\nfar_mm = 1500\n')
+
+
+def _labels_path(folder: Path, number: int) -> Path:
+    # Beside the recording: inside it an array would count as a video.
+    return folder.parent / "labels" / f"{number:05d}.npy"
+
+
+def _label_lines(paths: list[Path], joints_mm: np.ndarray) -> list[list[str]]:
+    return [
+        [f"test/{path.name}", "test", *(f"{value:.4f}" for value in joints.ravel())]
+        for path, joints in zip(paths, joints_mm)
+    ]
+
+
+def _sense(split: str, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """A batch of frames and their joints; `number` and the split fix it."""
+    kind = _SCENES[number % len(_SCENES)]
+    depth_mm, joints_mm = _sense_function(split, kind)(tf.constant([list(SUBJECTS).index(split) + 8000, number]))
+    return depth_mm.numpy(), joints_mm.numpy()
+
+
+_FUNCTIONS: dict = {}
+
+
+def _sense_function(split: str, kind: str):
+    if (split, kind) not in _FUNCTIONS:
+        subjects = shape.subject_shape(np.array(SUBJECTS[split]))
+
+        @tf.function
+        def sense(seed: tf.Tensor):
+            hands_seed, scene_seed, noise_seed = tf.unstack(tf.random.split(seed, 3))
+            hands = scenes.draw_hands(HELD_OUT_SENSOR, subjects, BATCH, hands_seed)
+            return scenes.sense_scene(HELD_OUT_SENSOR, kind, hands, scene_seed, noise_seed)
+
+        _FUNCTIONS[split, kind] = sense
+    return _FUNCTIONS[split, kind]
+
+
+def _train(run_dir: Path, options: list[str]) -> int:
+    print(f"\n== {run_dir.name}")
+    if settings_path(run_dir).exists():
+        return run_session(["--run-dir", str(run_dir), "--resume"])
+    return run_session([*options, "--run-dir", str(run_dir)])
+
+
+def _evaluate(run_dir: Path) -> dict:
+    run = load_run(run_dir)
+    predictions = predict_store(run)
+    figures = summarize(predictions, run.skeleton)
+    write_evaluation(run, "test", predictions, figures, run_dir / "evaluation")
+    return figures
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,203 @@
+"""How well the hand is found, on simulated whole frames of both sensors.
+
+    python benchmarks/hand_finding.py --json hand_finding.json
+
+Frames of test subjects: alone with the forearm, before a wall, of a person, over a table; and scenes without a hand.
+Reported are the frames in which a hand is found, in which the palm's centre (NYU's joint "palm") is within 15 mm of the
+estimates of it, and in which the crop's centre is within 15 mm of where it is when the search starts at the true hand.
+With --run-dir also what finding costs in joint error. --sequences measures tracking, and telling left from right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import tensorflow as tf
+from scipy import ndimage
+from scipy.spatial.transform import Rotation, Slerp
+from tabulate import tabulate
+
+from lsps_tf import crop, hand_finding
+from lsps_tf.datasets.simulated import SUBJECTS
+from lsps_tf.files import write_json
+from lsps_tf.predictor import predictor_of_run
+from lsps_tf.run_folder import load_run
+from lsps_tf.simulation import scenes, sensor, shape
+
+BATCH = 16
+PALM = 34
+NEAR_MM = 15.0
+# From the surface that the camera sees to the palm's centre.
+PALM_DEPTH_MM = 15.0
+KEY_SECONDS, FRAMES_PER_SECOND = 0.6, 30
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=256, help="per sensor and scene (default: 256)")
+    parser.add_argument("--sensors", nargs="+", default=list(sensor.SENSORS), choices=list(sensor.SENSORS))
+    parser.add_argument("--sequences", type=int, default=8, help="per sensor, of 2 seconds each (default: 8)")
+    parser.add_argument("--run-dir", type=Path, help="a finished run, for the effect on the joint error")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    arguments = parser.parse_args()
+    predict = _build_predict(arguments.run_dir) if arguments.run_dir else None
+    subjects = shape.subject_shape(np.array(SUBJECTS["real/test"]))
+    report = {"frames": arguments.frames, "subjects": list(SUBJECTS["real/test"]), "sensors": {}}
+    for name in arguments.sensors:
+        found = {kind: measure_scene(name, kind, subjects, arguments.frames, predict) for kind in scenes.HAND_SCENES}
+        found["all"] = {key: float(np.mean([row[key] for row in found.values()])) for key in found["bare"]}
+        empty = {kind: false_alarms(name, kind, max(BATCH, arguments.frames // 4)) for kind in scenes.EMPTY_SCENES}
+        report["sensors"][name] = {"scenes": found, "false_alarms_percent": empty}
+        print(f"\n{name}\n{_table(found)}\n\nfalse alarms: " + ", ".join(f"{k} {v:.1f} %" for k, v in empty.items()))
+        if arguments.sequences:
+            report["sensors"][name]["sequences"] = measure_sequences(name, subjects, arguments.sequences)
+            print("sequences: " + ", ".join(f"{k} {v:.1f}" for k, v in report["sensors"][name]["sequences"].items()))
+    if arguments.json:
+        write_json(arguments.json, report)
+
+
+def measure_scene(name: str, kind: str, subjects: shape.HandShape, count: int, predict) -> dict[str, float]:
+    """Figures of `count` frames of a scene, percent and mm."""
+    rows: dict[str, list] = {}
+    settings = sensor.SENSORS[name]
+    for depth_mm, joints_mm in _frames(settings, kind, subjects, count):
+        intrinsics = np.repeat(settings.camera.intrinsics[None], len(depth_mm), axis=0)
+        found, present, palm_mm, perfect = (value.numpy() for value in _find(depth_mm, intrinsics, joints_mm))
+        middle_mm, true_palm_mm = joints_mm.mean(axis=1), joints_mm[:, PALM]
+        thickest_mm = np.stack([thickest_point(*each) for each in zip(depth_mm, intrinsics, found)])
+        rows.setdefault("found_percent", []).extend(100.0 * present)
+        for key, estimate_mm, true_mm in (
+            ("palm_within_15_mm_percent", palm_mm, true_palm_mm),
+            ("mass_to_palm_within_15_mm_percent", found, true_palm_mm),
+            ("thickest_to_palm_within_15_mm_percent", thickest_mm, true_palm_mm),
+            ("center_within_15_mm_percent", found, perfect),
+            ("center_within_60_mm_of_middle_percent", found, middle_mm),
+        ):
+            near = np.linalg.norm(estimate_mm - true_mm, axis=1) < (60.0 if "_60_" in key else NEAR_MM)
+            rows.setdefault(key, []).extend(100.0 * (near & present))
+        distance_mm = np.where(present, np.linalg.norm(palm_mm - true_palm_mm, axis=1), np.nan)
+        rows.setdefault("palm_error_mm", []).extend(distance_mm)
+        if predict is not None:
+            for key, center_mm in (("found", found), ("perfect", perfect)):
+                error_mm = np.linalg.norm(predict(depth_mm, intrinsics, center_mm) - joints_mm, axis=-1).mean(axis=1)
+                rows.setdefault(f"joint_error_{key}_mm", []).extend(np.where(present, error_mm, np.nan))
+    return {key: float(np.nanmean(values)) for key, values in rows.items()}
+
+
+def false_alarms(name: str, kind: str, count: int) -> float:
+    """Percent of frames without a hand in which one is found."""
+    settings, found = sensor.SENSORS[name], []
+    sense = tf.function(lambda seed: scenes.sense_empty(settings, kind, BATCH, seed))
+    find = tf.function(hand_finding.find_hand)
+    intrinsics = np.repeat(settings.camera.intrinsics[None], BATCH, axis=0)
+    for number in range(-(-count // BATCH)):
+        found.extend(find(sense(tf.constant([4000, number])), intrinsics)[1].numpy())
+    return 100.0 * float(np.mean(found))
+
+
+def measure_sequences(name: str, subjects: shape.HandShape, count: int) -> dict[str, float]:
+    """Single frames against tracking on moving hands of a person, and whether the side is told, percent."""
+    settings, rows, sides = sensor.SENSORS[name], {}, []
+    intrinsics = tf.constant(settings.camera.intrinsics[None])
+    for number in range(count):
+        right, previous = [], tf.constant([[np.nan] * 3], tf.float32)
+        for depth_mm, joints_mm in _moving(settings, subjects, number):
+            depth_mm = depth_mm[None]
+            single_mm, alone = (value.numpy()[0] for value in _find_alone(depth_mm, intrinsics))
+            center, present, tracked = _track(depth_mm, intrinsics, previous)
+            previous = center if present[0] else previous * np.nan
+            middle_mm = joints_mm.mean(axis=0)
+            for key, ok, center_mm in (("single", alone, single_mm), ("tracked", bool(present[0]), center.numpy()[0])):
+                near = ok and np.linalg.norm(center_mm - middle_mm) < 60.0
+                rows.setdefault(f"{key}_within_60_mm_percent", []).append(100.0 * near)
+            rows.setdefault("from_the_frame_before_percent", []).append(100.0 * bool(tracked[0]))
+            if present[0]:
+                right.append(float(hand_finding.find_palm(depth_mm, intrinsics, center)[1][0]))
+        sides.append(np.mean(right))
+    figures = {key: float(np.mean(values)) for key, values in rows.items()}
+    figures["side_told_percent"] = 100.0 * float(np.mean(np.abs(sides) > 0.25))
+    figures["side_wrong_percent"] = 100.0 * float(np.mean(np.array(sides) < -0.25))
+    return figures
+
+
+def thickest_point(depth_mm: np.ndarray, intrinsics: np.ndarray, center_mm: np.ndarray, size: int = 96) -> np.ndarray:
+    """The middle of the largest circle inside the hand's silhouette, moved from the surface into the palm."""
+    arguments = (depth_mm[None], intrinsics[None], center_mm[None], 300.0, size)
+    cropped_mm = crop.crop_frame(*(tf.constant(value, tf.float32) for value in arguments[:4]), size).numpy()[0]
+    inside = np.abs(cropped_mm - center_mm[2]) < 100.0
+    if not inside.any():
+        return center_mm
+    row, column = np.unravel_index(ndimage.distance_transform_edt(inside).argmax(), inside.shape)
+    fx, fy, cx, cy = crop.crop_intrinsics(tf.constant(center_mm[None], tf.float32), 300.0, size).numpy()[0]
+    z = cropped_mm[row, column]
+    point_mm = np.array([(column - cx) * z / fx, (row - cy) * z / fy, z])
+    return point_mm * (1.0 + PALM_DEPTH_MM / np.linalg.norm(point_mm))
+
+
+def _frames(settings, kind: str, subjects: shape.HandShape, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    @tf.function
+    def sense(seed: tf.Tensor):
+        hands_seed, scene_seed, noise_seed = tf.unstack(tf.random.split(seed, 3))
+        hands = scenes.draw_hands(settings, subjects, BATCH, hands_seed)
+        return scenes.sense_scene(settings, kind, hands, scene_seed, noise_seed)
+
+    for number in range(-(-count // BATCH)):
+        depth_mm, joints_mm = sense(tf.constant([3000 + scenes.HAND_SCENES.index(kind), number]))
+        yield depth_mm.numpy(), joints_mm.numpy()
+
+
+def _moving(settings, subjects: shape.HandShape, number: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Two seconds of a person's hand that moves from one random pose and place to the next; every other one mirrored
+    twice, so that the left hand's path is measured, too."""
+    keys = 5
+    one = tf.nest.map_structure(lambda part: part[number % len(SUBJECTS["real/test"])][None], subjects)
+    hands = scenes.draw_hands(settings, one, keys, tf.constant([5000, number]))
+    turn = Slerp(np.arange(keys), Rotation.from_matrix(hands.rotation.numpy()))
+    per_key = int(KEY_SECONDS * FRAMES_PER_SECOND)
+    for step in range((keys - 1) * per_key):
+        first, part = divmod(step / per_key, 1.0)
+        part = part * part * (3.0 - 2.0 * part)
+        mix = [(1.0 - part) * value[int(first)] + part * value[int(first) + 1] for value in (hands[0], hands[2])]
+        rotation = turn(first + part).as_matrix()[None].astype(np.float32)
+        posed = scenes.Hands(mix[0][None], tf.constant(rotation), mix[1][None], one)
+        depth_mm, joints_mm = scenes.sense_scene(
+            settings, "person", posed, tf.constant([6000, number]), tf.constant([7000 + number, step])
+        )
+        yield depth_mm[0].numpy(), joints_mm[0].numpy()
+
+
+@tf.function
+def _find(depth_mm, intrinsics, joints_mm):
+    """The found centre, presence, the palm's centre, and the centre from a start at the true hand."""
+    center_mm, present = hand_finding.find_hand(depth_mm, intrinsics)
+    palm_mm, _ = hand_finding.find_palm(depth_mm, intrinsics, center_mm)
+    thinned = hand_finding.thinned(depth_mm, intrinsics)
+    return center_mm, present, palm_mm, hand_finding.refine_center(*thinned, tf.reduce_mean(joints_mm, axis=1))
+
+
+_find_alone = tf.function(hand_finding.find_hand)
+_track = tf.function(hand_finding.track_hand)
+
+
+def _build_predict(run_dir: Path):
+    predictor = predictor_of_run(load_run(run_dir))
+    call = tf.function(lambda depth, intrinsics, center: predictor(depth, intrinsics, center)["joints_mm"])
+    return lambda *inputs: call(*(tf.constant(value, tf.float32) for value in inputs)).numpy()
+
+
+def _table(found: dict[str, dict[str, float]]) -> str:
+    keys = list(found["bare"])
+    rows = [[key.replace("_", " "), *(found[kind][key] for kind in found)] for key in keys]
+    return tabulate(rows, ("", *found), floatfmt=".1f")
+
+
+if __name__ == "__main__":
+    main()

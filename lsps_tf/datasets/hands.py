@@ -1,0 +1,237 @@
+"""Where the hand is in every frame of a recording, found before anything is cropped: centre and side, or why not.
+
+Sequences are tracked, so the frames are taken in order. What is found is kept in blocks beside the store until that is
+made, so a stop costs the block in progress.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from lsps_tf import hand_finding
+from lsps_tf.camera import Camera
+from lsps_tf.datasets.recording import CAMERA_FILE, CameraFile, FrameName, FrameReader, to_mm
+from lsps_tf.errors import InputError
+from lsps_tf.files import atomic_path
+
+BLOCK = 256
+# Why a frame gives no crop.
+USED, BROKEN, NO_HAND, CUT_OFF = range(4)
+REASONS = ("", "cannot be read", "no hand in view", "hand cut off by the frame's border")
+# Less of the hand's surroundings than this inside the frame, from its centre, and fingers or palm are missing.
+_BORDER_MM = 40.0
+_SAMPLES = 12
+# What cameras and programs store depth in, mm per count.
+_UNITS_MM = (1.0, 1000.0, 0.1, 0.125, 0.25, 0.5, 0.2, 10.0, 100.0, 0.05, 0.01, 0.001)
+_FARTHEST_MM, _NEAREST_MM = 5000.0, 80.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Hands:
+    """What was found in N frames, in the recording's order.
+
+    Attributes:
+        center_mm: float32 [N, 3] camera space, NaN where no crop can be made.
+        kind: uint8 [N], index into REASONS.
+        detail: str [N], more on what cannot be read.
+        tracked: bool [N], whether the centre came from the frame before.
+        right: float32 [N], above 0 where the hand looks like a right one; NaN where there is none.
+    """
+
+    center_mm: np.ndarray
+    kind: np.ndarray
+    detail: np.ndarray
+    tracked: np.ndarray
+    right: np.ndarray
+
+
+def find_hands(
+    sequences: dict[str, list[FrameName]],
+    camera_file: CameraFile,
+    camera: Camera,
+    folder: pathlib.Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Hands:
+    """Finds the hand in every frame, or goes on where a stop left it.
+
+    Args:
+        sequences: of `recording.list_sequences`.
+        camera_file: of the recording.
+        camera: that took the frames; frames of another size cannot be used.
+        folder: where the blocks are kept; of this recording alone.
+        progress: called with the frames done and all frames.
+    """
+    frames = [(name, number) for number, names in enumerate(sequences.values()) for name in names]
+    find = _build_find(camera)
+    blocks: list[Hands] = []
+    with FrameReader() as reader:
+        for start in range(0, len(frames), BLOCK):
+            path = folder / f"{start // BLOCK:06d}.npz"
+            block = _read_block(path)
+            if block is None:
+                block = _find_block(frames, start, blocks, reader, camera_file, camera, find)
+                with atomic_path(path) as partial, partial.open("wb") as file:
+                    np.savez(file, **dataclasses.asdict(block))
+            blocks.append(block)
+            progress(min(start + BLOCK, len(frames)), len(frames))
+    fields = [field.name for field in dataclasses.fields(Hands)]
+    return Hands(*(np.concatenate([getattr(block, name) for block in blocks]) for name in fields))
+
+
+def frame_size(sequences: dict[str, list[FrameName]], camera_file: CameraFile) -> tuple[int, int]:
+    """Width and height of the recording's frames: those of the camera's file, else those that most sampled frames have.
+
+    Raises:
+        InputError: where no sampled frame can be read, or none has the size that the camera's file says.
+    """
+    sizes, error = [], None
+    with FrameReader() as reader:
+        for frame in _sample(sequences):
+            try:
+                sizes.append(reader.read(frame).shape[::-1])
+            except InputError as reason:
+                error = reason
+    if not sizes:
+        raise error
+    common = max(sizes, key=sizes.count)
+    asked = (camera_file.width or common[0], camera_file.height or common[1])
+    if asked not in sizes:
+        raise InputError(
+            f"{CAMERA_FILE}: width and height are {asked[0]} x {asked[1]} pixels, the frames' {common[0]} x {common[1]}"
+            "; write the frames' size, and the intrinsics that belong to it"
+        )
+    return asked
+
+
+def check_unit(sequences: dict[str, list[FrameName]], camera_file: CameraFile, camera: Camera) -> None:
+    """Raises InputError where depth_unit_mm cannot be right, and says which unit shows a hand.
+
+    Samples of the recording are looked at; as a hand has a hand's size in the right unit alone, the units that cameras
+    use are tried where the given one shows none.
+    """
+    counts, find = [], _build_find(camera)
+    with FrameReader() as reader:
+        for frame in _sample(sequences):
+            try:
+                counts.append(reader.read(frame))
+            except InputError:
+                continue
+    counts = [frame for frame in counts if frame.shape == (camera.height, camera.width) and np.any(frame > 0)]
+    if not counts:
+        return
+    shown = {camera_file.depth_unit_mm: _share_with_hand(counts, camera_file.depth_unit_mm, find)}
+    nearest = float(np.median([np.percentile(frame[frame > 0], 2.0) for frame in counts]))
+    nearest_mm = nearest * camera_file.depth_unit_mm
+    if shown[camera_file.depth_unit_mm] > 0.0:
+        return
+    shown.update({unit: _share_with_hand(counts, unit, find) for unit in _UNITS_MM if unit not in shown})
+    best = max(shown, key=lambda unit: shown[unit])
+    where = f"{nearest_mm / 1000:.3g} m" if nearest_mm >= 1000.0 else f"{nearest_mm:.3g} mm"
+    if shown[best] >= 0.25:
+        raise InputError(
+            f"{CAMERA_FILE}: with depth_unit_mm = {camera_file.depth_unit_mm:g} what is nearest lies {where} away and "
+            f"no hand is found; with depth_unit_mm = {best:g} hands are, {nearest * best:.0f} mm away: write that"
+        )
+    if not _NEAREST_MM <= nearest_mm <= _FARTHEST_MM:
+        raise InputError(
+            f"{CAMERA_FILE}: with depth_unit_mm = {camera_file.depth_unit_mm:g} what is nearest lies {where} away, "
+            "where no hand can be measured; write the mm that one count stands for (1000 where the files hold metres)"
+        )
+
+
+def _share_with_hand(counts: list[np.ndarray], unit_mm: float, find: Callable) -> float:
+    nowhere = np.full(3, np.nan, np.float32)
+    found = [find((frame * unit_mm).astype(np.float32), nowhere)[1] for frame in counts]
+    return float(np.mean(found))
+
+
+def _sample(sequences: dict[str, list[FrameName]]) -> list[FrameName]:
+    frames = [name for names in sequences.values() for name in names]
+    return [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, _SAMPLES).astype(int))]
+
+
+def _find_block(
+    frames: list[tuple[FrameName, int]],
+    start: int,
+    blocks: list[Hands],
+    reader: FrameReader,
+    camera_file: CameraFile,
+    camera: Camera,
+    find: Callable,
+) -> Hands:
+    nowhere = np.full(3, np.nan, np.float32)
+    previous_mm = nowhere
+    if start and frames[start - 1][1] == frames[start][1]:
+        previous_mm = blocks[-1].center_mm[-1]
+    found = []
+    for position in range(start, min(start + BLOCK, len(frames))):
+        frame, sequence = frames[position]
+        if position and frames[position - 1][1] != sequence:
+            previous_mm = nowhere
+        center_mm, kind, detail, tracked, right = nowhere, USED, "", False, np.nan
+        try:
+            depth_mm = _read(reader, frame, camera_file, camera)
+            center_mm, present, tracked, right = find(depth_mm, previous_mm)
+            if not present:
+                center_mm, kind, right = nowhere, NO_HAND, np.nan
+            elif _cut_off(center_mm, camera):
+                center_mm, kind, right = nowhere, CUT_OFF, np.nan
+        except InputError as error:
+            kind, detail = BROKEN, str(error)
+        previous_mm = center_mm
+        found.append((center_mm, kind, detail, tracked, right))
+    center_mm, kind, detail, tracked, right = zip(*found)
+    return Hands(
+        np.array(center_mm, np.float32),
+        np.array(kind, np.uint8),
+        np.array(detail, np.str_),
+        np.array(tracked, bool),
+        np.array(right, np.float32),
+    )
+
+
+def _read(reader: FrameReader, frame: FrameName, camera_file: CameraFile, camera: Camera) -> np.ndarray:
+    counts = reader.read(frame)
+    if counts.shape != (camera.height, camera.width):
+        height, width = counts.shape
+        raise InputError(f"{frame.name}: its size is {width} x {height} pixels, not {camera.width} x {camera.height}")
+    return to_mm(counts, camera_file, frame.name)
+
+
+def _read_block(path: pathlib.Path) -> Hands | None:
+    if not path.is_file():
+        return None
+    with np.load(path) as file:
+        return Hands(**{name: file[name] for name in file.files})
+
+
+def _cut_off(center_mm: np.ndarray, camera: Camera) -> bool:
+    x, y, z = center_mm
+    u, v = camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy
+    reach_u, reach_v = camera.fx * _BORDER_MM / z, camera.fy * _BORDER_MM / z
+    return bool(min(u - reach_u, camera.width - u - reach_u) < 0 or min(v - reach_v, camera.height - v - reach_v) < 0)
+
+
+def _build_find(camera: Camera) -> Callable:
+    """A function of one frame [H, W] and the previous centre: centre, presence, tracked, and the right hand's logit."""
+    intrinsics = tf.constant(camera.intrinsics[None])
+    frame = tf.TensorSpec([camera.height, camera.width], tf.float32)
+
+    @tf.function(input_signature=[frame, tf.TensorSpec([3], tf.float32)])
+    def find(depth_mm: tf.Tensor, previous_mm: tf.Tensor):
+        center_mm, present, tracked = hand_finding.track_hand(depth_mm[None], intrinsics, previous_mm[None])
+        _, right = hand_finding.find_palm(depth_mm[None], intrinsics, center_mm)
+        return center_mm[0], present[0], tracked[0], right[0]
+
+    def run(depth_mm: np.ndarray, previous_mm: np.ndarray) -> tuple[np.ndarray, bool, bool, float]:
+        # On the CPU, so that a store does not depend on where it was made.
+        with tf.device("CPU"):
+            center_mm, present, tracked, right = (value.numpy() for value in find(depth_mm, previous_mm))
+        return center_mm, bool(present), bool(tracked), float(right)
+
+    return run
