@@ -1,0 +1,173 @@
+"""The posterior stage and the regressions: P and the discriminators' layers move, all else is frozen."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from lsps_tf import losses
+from lsps_tf.config import LossWeights
+from lsps_tf.networks import DOMAINS
+from training.posterior_stage import POSTERIOR, REGRESSION, PosteriorStage, RegressionStage
+from training.stage import noise_seeds
+
+PAPER = LossWeights()
+
+D_S, D_R = {"D", "D_s"}, {"D", "D_r"}
+TERMS = {
+    "eq7_posterior_synthetic_regression": D_S | {"P"},
+    "eq7_posterior_real_regression": D_R | {"P"},
+    "eq8_features_synthetic_matching": D_S | D_R,
+    "eq8_features_real_matching": D_S | D_R,
+}
+
+
+def compiled(networks, weights=PAPER, optimizer=keras.optimizers.legacy.SGD, rate=0.01, domain=None):
+    stage = RegressionStage(networks, weights, domain) if domain else PosteriorStage(networks, weights)
+    stage.compile(optimizer(rate))
+    return stage
+
+
+def test_terms_reach_the_discriminators_layers_and_p_alone(networks, batch, reached_by):
+    stage = compiled(networks)
+    with tf.GradientTape(persistent=True) as tape:
+        terms = stage.posterior_losses(stage.forward(batch, stage.frozen_forward(batch)))
+    assert set(TERMS) <= set(terms)
+    for name, expected in TERMS.items():
+        assert reached_by(tape, terms[name]) == expected, name
+
+
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [
+        ({"lambda_7": 1.0}, D_S | {"P"}),
+        ({"lambda_8_posterior": 1.0}, D_S | D_R),
+        ({"lambda_2": 1.0, "lambda_4": 1.0, "lambda_6": 1.0, "lambda_8_depth": 1.0}, set()),
+    ],
+)
+def test_a_step_moves_what_its_weighted_terms_train(networks, unlabelled, moved_by, only, weights, expected):
+    stage = compiled(networks, only(**weights), rate=1.0)
+    assert moved_by(lambda: stage.train_step(unlabelled)) == expected
+
+
+def test_labels_let_equation_7_reach_the_real_layers(networks, batch, moved_by, only):
+    stage = compiled(networks, only(lambda_7=1.0))
+    assert moved_by(lambda: stage.train_step(batch)) == D_S | D_R | {"P"}
+
+
+@pytest.mark.parametrize(("domain", "expected"), [("synthetic", D_S | {"P"}), ("real", D_R | {"P"})])
+def test_a_regression_moves_its_domains_layers_alone(networks, batch, moved_by, domain, expected):
+    stage = compiled(networks, domain=domain)
+    seen = {"synthetic": "synthetic", "real": "labelled"}[domain]
+    only_its_frames = {seen: batch[seen], "seed": batch["seed"]}
+    assert moved_by(lambda: stage.train_step(only_its_frames)) == expected
+
+
+def test_shared_layers_get_both_domains_gradients(networks, batch):
+    stage = compiled(networks)
+    with tf.GradientTape(persistent=True) as tape:
+        terms = stage.posterior_losses(stage.forward(batch, stage.frozen_forward(batch)))
+    variables = unique(networks.discriminators["real"].shared, networks.posterior)
+    regressions = [terms[f"eq7_posterior_{domain}_regression"] for domain in DOMAINS]
+    synthetic, real = (tape.gradient(term, variables) for term in regressions)
+    for s, r, both in zip(synthetic, real, tape.gradient(regressions, variables)):
+        assert np.any(s) and np.any(r)
+        np.testing.assert_allclose(both, s + r, rtol=1e-3, atol=1e-5 * np.abs(both).max())
+
+
+def test_semi_supervised_terms_appear_with_labels_only(networks, batch, unlabelled):
+    stage = compiled(networks)
+    with_labels, without = set(stage.train_step(batch)), set(stage.train_step(unlabelled))
+    assert with_labels - without == {"eq7_posterior_real_regression"} and without < with_labels
+
+
+def test_lambda_8_of_zero_leaves_the_frozen_networks_out(networks, unlabelled, monkeypatch):
+    used = []
+    encode = networks.encode
+    monkeypatch.setattr(networks, "encode", lambda *arguments: used.append(1) or encode(*arguments))
+    terms = compiled(networks, LossWeights(lambda_8_posterior=0.0)).train_step(unlabelled)
+    assert not [name for name in terms if "matching" in name] and not used
+    assert "eq8_features_real_matching" in compiled(networks).train_step(unlabelled) and used
+
+
+def test_a_step_equals_one_written_by_hand(networks, batch):
+    """Equations 7 and 8, every network called on its own."""
+    weights, rate = LossWeights(lambda_7=10.0, lambda_8_posterior=3.0), 0.01
+    stage = compiled(networks, weights, rate=rate)
+    latents = sampled_latents(networks, batch)
+    features = {domain: networks.discriminators[domain].features for domain in DOMAINS}
+    with tf.GradientTape() as tape:
+        total = 0.0
+        for domain, frames in (("synthetic", batch["synthetic"]), ("real", batch["labelled"])):
+            distance = networks.posterior(features[domain](frames["image"])) - latents["pose"][domain]
+            total += weights.lambda_7 * tf.reduce_mean(tf.reduce_sum(distance**2, axis=-1))
+        for source in DOMAINS:
+            made = {domain: networks.generators[domain](latents["depth"][source]) for domain in DOMAINS}
+            difference = features["synthetic"](made["synthetic"]) - features["real"](made["real"])
+            total += weights.lambda_8_posterior * tf.reduce_mean(tf.abs(difference))
+    slopes = tape.gradient(total, stage.posterior_variables)
+    before = [variable.numpy() for variable in stage.posterior_variables]
+    logs = stage.train_step(batch)
+    np.testing.assert_allclose(logs[POSTERIOR], total, rtol=1e-4)
+    for variable, value, slope in zip(stage.posterior_variables, before, slopes):
+        tolerance = rate * 2e-3 * float(tf.reduce_max(tf.abs(slope))) + 1e-6
+        np.testing.assert_allclose(variable, value - rate * slope, rtol=0, atol=tolerance, err_msg=variable.name)
+
+
+def sampled_latents(networks, batch):
+    seeds = noise_seeds(batch["seed"], [f"{kind}_{domain}" for kind in ("pose", "latent") for domain in DOMAINS])
+    pose, depth = {}, {}
+    for domain, name in (("synthetic", "synthetic"), ("real", "labelled")):
+        mean, stddev = networks.pose_encoder(tf.reshape(batch[name]["joints"], (2, -1)))
+        pose[domain] = losses.pose_posterior(mean, stddev).sample(seed=seeds[f"pose_{domain}"])
+        mean = networks.encoders[domain](batch[domain]["image"])
+        depth[domain] = mean + tf.random.stateless_normal(mean.shape, seeds[f"latent_{domain}"])
+    return {"pose": pose, "depth": depth}
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_regressions_step_equals_one_written_by_hand(networks, batch, domain):
+    rate = 0.01
+    stage = compiled(networks, LossWeights(lambda_7=10.0), rate=rate, domain=domain)
+    frames = batch[{"synthetic": "synthetic", "real": "labelled"}[domain]]
+    mean, stddev = networks.pose_encoder(tf.reshape(frames["joints"], (2, -1)))
+    seed = noise_seeds(batch["seed"], ["pose"])["pose"]
+    target = losses.pose_posterior(mean, stddev).sample(seed=seed)
+    with tf.GradientTape() as tape:
+        distance = networks.posterior(networks.discriminators[domain].features(frames["image"])) - target
+        total = 10.0 * tf.reduce_mean(tf.reduce_sum(distance**2, axis=-1))
+    slopes = tape.gradient(total, stage.posterior_variables)
+    before = [variable.numpy() for variable in stage.posterior_variables]
+    np.testing.assert_allclose(stage.train_step(batch)[REGRESSION], total, rtol=1e-4)
+    for variable, value, slope in zip(stage.posterior_variables, before, slopes):
+        tolerance = rate * 2e-3 * float(tf.reduce_max(tf.abs(slope))) + 1e-6
+        np.testing.assert_allclose(variable, value - rate * slope, rtol=0, atol=tolerance, err_msg=variable.name)
+
+
+@pytest.mark.parametrize("domain", [None, *DOMAINS])
+def test_steps_are_functions_of_the_seed(start, batch, domain):
+    def weights_after(seed):
+        stage = compiled(start(), optimizer=keras.optimizers.legacy.Adam, domain=domain)
+        for step in range(2):
+            stage.train_step({**batch, "seed": tf.constant([seed, step], tf.int32)})
+        return np.concatenate([variable.numpy().ravel() for variable in stage.posterior_variables])
+
+    first = weights_after(1)
+    np.testing.assert_array_equal(first, weights_after(1))
+    assert not np.array_equal(first, weights_after(2))
+
+
+def test_a_regression_learns_its_frames(start, batch):
+    """The same two frames again and again: the error must fall to a fraction."""
+    networks = start()
+    stage = compiled(networks, optimizer=keras.optimizers.legacy.Adam, rate=3e-3, domain="real")
+    step = tf.function(lambda: stage.train_step(batch))
+    first = float(step()[REGRESSION])
+    for _ in range(100):
+        stage.reset_metrics()
+        last = float(step()[REGRESSION])
+    assert last < 0.1 * first
+
+
+def unique(*modules):
+    return list({v.ref(): v for module in modules for v in module.trainable_variables}.values())
