@@ -40,6 +40,9 @@ def exit_status(main: Callable[[], int]) -> int:
         # The reader of a pipe went away; Python would complain once more while it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except PermissionError as error:
+        print(f"error: {error.filename}: {error.strerror}; check who owns it, or choose another", file=sys.stderr)
+        return USAGE_ERROR
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise

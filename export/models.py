@@ -88,7 +88,7 @@ def _open_saved_model(path: pathlib.Path) -> OpenModel:
     try:
         loaded = tf.saved_model.load(str(path))
         signatures = {name: loaded.signatures[name] for name in (FROM_FRAME, FROM_CENTER, FROM_CROP)}
-    except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
+    except (OSError, LookupError, ValueError, tf.errors.OpError) as error:
         raise InputError(f"{path}: the SavedModel is damaged ({_first_line(error)}); export the run again") from error
 
     def predict(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor | None) -> Outputs:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pathlib
 import tempfile
 
@@ -69,7 +71,11 @@ def export_saved_model(run: Run, directory: str | pathlib.Path) -> pathlib.Path:
         info_path = pathlib.Path(scratch) / ASSET_NAME
         info_path.write_text(ModelInfo.of_run(run).to_json(), encoding="utf-8")
         servable = _Servable(run, predictor_of_run(run), info_path)
-        tf.saved_model.save(servable, str(partial), signatures=servable.signatures_by_name)
+        try:
+            tf.saved_model.save(servable, str(partial), signatures=servable.signatures_by_name)
+        except tf.errors.ResourceExhaustedError as error:
+            # TensorFlow's own name for a full disk.
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
     return path
 
 

@@ -212,7 +212,9 @@ def _hand_range_mm(depth_mm: np.ndarray, joints_uv: np.ndarray) -> tuple[float, 
     readings = depth_mm[depth_mm > 0]
     if not readings.size:
         return 0.0, 1.0
-    pixels = np.rint(joints_uv[np.isfinite(joints_uv).all(axis=1), :2]).astype(np.int64)
+    finite = joints_uv[np.isfinite(joints_uv).all(axis=1), :2]
+    # The clip comes before the cast because a huge float is no valid integer.
+    pixels = np.clip(np.rint(finite), -1, max(depth_mm.shape)).astype(np.int64)
     inside = pixels[((pixels >= 0) & (pixels < depth_mm.shape[::-1])).all(axis=1)]
     at_joints = depth_mm[inside[:, 1], inside[:, 0]]
     if at_joints.any():

@@ -102,11 +102,11 @@ def _evaluate(run_dir: pathlib.Path) -> dict:
 
 
 def _export_and_predict(run_dir: pathlib.Path, model_dir: pathlib.Path, overlay: pathlib.Path) -> None:
+    from export.exporting import export_command
     from export.prediction import predict_command
-    from export.run import export_run
 
     print("\n== Export, and a prediction on a sensor frame")
-    export_run(run_dir, model_dir)
+    export_command(["--run-dir", str(run_dir), "--output", str(model_dir)])
     model = str(model_dir / "lsps.tflite")
     predict_command(["--model", model, str(EXAMPLE_FRAME), "--camera", "nyu", "--overlay", str(overlay)])
 

@@ -1,0 +1,114 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from export.exporting import LARGEST_DIFFERENCE, compare_exports, export_command, sample_crops, size_in_bytes
+from export.models import open_model
+from export.saved_model import deployed_variables
+from lsps_tf import run_folder
+from lsps_tf.run_folder import load_run
+
+
+@pytest.fixture(scope="module")
+def run(run_dir):
+    return load_run(run_dir)
+
+
+def images(run, count=5):
+    """Crops of hands, noise and an empty one: the models must agree on all."""
+    size = run.config.data.image_size
+    noise = tf.random.stateless_uniform([count, size, size, 1], [3, 4], -1.0, 1.0)
+    return tf.concat([sample_crops(size, run.config.data.cube_mm, count), noise, tf.ones([1, size, size, 1])], axis=0)
+
+
+@pytest.mark.parametrize("name", ["lsps", "lsps/1", "lsps.tflite", ""])
+def test_exports_agree_with_keras_in_normalized_joints(run, model_dir, name):
+    model = open_model(model_dir / name)
+    expected = run.networks.predict_joints(images(run), run.domain).numpy()
+    # The networks are drawn at random, so that their joints differ from crop to crop; a constant would agree too.
+    assert expected.std(axis=0).mean() > 0.01
+    difference = np.abs(model.joints_of_crop(images(run)).numpy() - expected)
+    assert difference.max() <= LARGEST_DIFFERENCE == 1e-4 and difference.mean() <= 1e-5
+    assert (model.info.skeleton.name, model.info.image_size, model.info.cube_mm) == ("nyu", 32, 250.0)
+
+
+def test_the_report_holds_what_was_written_in_place_of_what_was_there(command, run_dir, tmp_path):
+    output, report = tmp_path / "new" / "models", tmp_path / "report.json"
+    (output / "lsps" / "1" / "old").mkdir(parents=True)
+    status, out, err = command(export_command, "--run-dir", run_dir, "--output", output, "--json", report)
+    assert (status, err) == (0, "")
+    values = json.loads(report.read_text())
+    assert values["run_dir"] == str(run_dir) and [model["kind"] for model in values["models"]][:1] == ["SavedModel"]
+    for model in values["models"]:
+        assert model["path"] in out and 0 <= model["mean_difference"] <= model["max_difference"] <= 1e-4
+        assert model["bytes"] > 10_000
+    assert (output / "lsps" / "1" / "saved_model.pb").is_file() and (output / "lsps.tflite").is_file()
+    assert not (output / "lsps" / "1" / "old").exists()
+    assert values["models"][0]["bytes"] == size_in_bytes(output / "lsps" / "1")
+
+
+def test_the_saved_model_holds_the_deployed_networks_alone(run, model_dir):
+    listed = tf.train.list_variables(str(model_dir / "lsps" / "1" / "variables" / "variables"))
+    stored = [shape for name, shape in listed if name.endswith("VARIABLE_VALUE")]
+    deployed = [tuple(variable.shape) for variable in deployed_variables(run)]
+    assert sorted(map(tuple, stored)) == sorted(deployed) and len(deployed) < len(run.networks.variables) / 2
+
+
+def test_a_model_that_computes_wrongly_is_not_passed(run, model_dir):
+    """The comparison must see a change of the weights that moves joints by a millimetre."""
+    (report,) = compare_exports(run, [model_dir / "lsps.tflite"])
+    assert report["max_difference"] <= LARGEST_DIFFERENCE
+    bias = run.networks.pose_decoder.output_layer.bias
+    before = bias.numpy()
+    try:
+        bias.assign_add(np.full(bias.shape, 1.0 / 125.0, np.float32))
+        (report,) = compare_exports(run, [model_dir / "lsps.tflite"])
+    finally:
+        bias.assign(before)
+    assert report["max_difference"] > 50 * LARGEST_DIFFERENCE
+
+
+def expect_one_line(result, message):
+    status, out, err = result
+    assert (status, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1, (status, out, err)
+    assert message in err, err
+
+
+def test_runs_that_cannot_be_exported_are_named(command, run_dir, tmp_path):
+    output = tmp_path / "out"
+    command_of = lambda folder: command(export_command, "--run-dir", folder, "--output", output)  # noqa: E731
+    expect_one_line(command_of(tmp_path / "none"), "none: this is no run folder")
+    unfinished = shutil.copytree(run_dir, tmp_path / "unfinished")
+    (unfinished / "weights" / "posterior.h5").unlink()
+    expect_one_line(command_of(unfinished), "unfinished: the run is not finished; go on with:")
+    cut = shutil.copytree(run_dir, tmp_path / "cut")
+    weights = run_folder.weights_path(cut, "posterior")
+    weights.write_bytes(weights.read_bytes()[:-200])
+    expect_one_line(command_of(cut), "the weights are damaged")
+    other = shutil.copytree(run_dir, tmp_path / "other")
+    path = run_folder.settings_path(other)
+    path.write_text(path.read_text().replace('"pose_hidden": 30', '"pose_hidden": 31'))
+    expect_one_line(command_of(other), "another preset")
+    assert not output.exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(command, run_dir, tmp_path):
+    (tmp_path / "file").write_text("precious")
+    for output in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        status, _, err = command(export_command, "--run-dir", run_dir, "--output", output)
+        assert status == 2 and err.count("\n") == 1 and "file" in err
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_a_full_disk_is_one_line_and_leaves_no_half_model(command, run_dir, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise tf.errors.ResourceExhaustedError(None, None, "x; No space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", full)
+    output = tmp_path / "out"
+    status, _, err = command(export_command, "--run-dir", run_dir, "--output", output)
+    assert status == 2 and "lsps/1: the disk is full" in err and err.count("\n") == 1
+    assert not [path for path in output.rglob("*") if path.is_file()]

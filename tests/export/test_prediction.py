@@ -1,0 +1,194 @@
+"""The command predict.py: every kind of model, frame and camera, and every mistake."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from export.prediction import predict_command
+from lsps_tf.camera import NYU, mm_to_uvd
+from lsps_tf.predictor import predictor_of_run
+from lsps_tf.run_folder import load_run
+from lsps_tf.skeleton import SKELETONS
+
+REAL = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
+
+
+@pytest.fixture(scope="module")
+def expected(run_dir, frame_mm):
+    outputs = predictor_of_run(load_run(run_dir))(frame_mm[None], NYU.intrinsics[None])
+    return {name: value.numpy()[0] for name, value in outputs.items()}
+
+
+def predict(command, model, frame, *options):
+    """Runs the command; gives what it wrote as JSON."""
+    output = frame.with_name("out.json")
+    status, out, err = command(predict_command, "--model", model, frame, "--json", output, *options)
+    assert (status, err) == (0, ""), err
+    assert f"{frame}: a hand around" in out and f"Joints: {output}" in out
+    return json.loads(output.read_text())
+
+
+def assert_same(values, expected, atol=0.02):
+    for name in ("joints_mm", "joints_uvd", "center_mm"):
+        np.testing.assert_allclose(values[name], expected[name], atol=atol)
+
+
+@pytest.mark.parametrize("kind", ["run", "lsps", "lsps/1", "lsps.tflite"])
+def test_every_kind_of_model_predicts_what_the_networks_do(command, run_dir, model_dir, frame, expected, kind):
+    values = predict(command, run_dir if kind == "run" else model_dir / kind, frame)
+    assert_same(values, expected)
+    assert values["frame"] == str(frame) and values["skeleton"] == "nyu"
+    assert values["joint_names"] == list(SKELETONS["nyu"].joint_names)
+    uvd = mm_to_uvd(np.array(values["joints_mm"]), NYU.intrinsics.astype(np.float64))
+    np.testing.assert_allclose(values["joints_uvd"], uvd, atol=0.01)
+
+
+def test_every_frame_format_gives_the_same_joints(command, model_dir, frame, frame_mm, expected):
+    counts = frame_mm.astype(np.uint16)
+    folder = frame.parent
+    nyu = np.stack([np.zeros_like(counts), counts >> 8, counts & 255], axis=-1).astype(np.uint8)
+    Image.fromarray(nyu).save(folder / "nyu.png")
+    Image.fromarray(counts * 5).save(folder / "fifths.png")
+    np.save(folder / "whole.npy", counts)
+    np.save(folder / "meters.npy", frame_mm.astype(np.float64) / 1000)
+    for name, options in {
+        "nyu.png": [],
+        "fifths.png": ["--depth-unit", "0.2"],
+        "whole.npy": ["--depth-unit=1"],
+        "meters.npy": ["--depth-unit", "1000"],
+    }.items():
+        assert_same(predict(command, model_dir / "lsps.tflite", folder / name, *options), expected)
+
+
+def test_every_form_of_camera_gives_the_same_joints(command, model_dir, frame, expected):
+    for text in ("nyu", "NYU", "588.036865,587.075073,320,240"):
+        assert_same(predict(command, model_dir / "lsps.tflite", frame, "--camera", text), expected)
+    # Twice the focal length: everything is half as wide.
+    other = predict(command, model_dir / "lsps.tflite", frame, "--camera", "1176,1174,320,240")
+    assert abs(other["center_mm"][0]) < 0.7 * abs(expected["center_mm"][0])
+
+
+def test_a_frame_of_each_named_camera_is_taken(command, model_dir, frame, frame_mm):
+    predict(command, model_dir / "lsps.tflite", frame, "--camera", "sr305")
+    half = frame.with_name("half.png")
+    Image.fromarray(frame_mm[::2, ::2].astype(np.uint16)).save(half)
+    predict(command, model_dir / "lsps.tflite", half, "--camera", "icvl")
+
+
+def test_a_given_center_is_used(command, run_dir, model_dir, frame, frame_mm):
+    center_mm = np.array([[210.0, -60.0, 765.0]], np.float32)
+    outputs = predictor_of_run(load_run(run_dir))(frame_mm[None], NYU.intrinsics[None], center_mm)
+    expected = {name: value.numpy()[0] for name, value in outputs.items()}
+    for model in ("lsps", "lsps.tflite"):
+        assert_same(predict(command, model_dir / model, frame, "--center", "210,-60,765"), expected)
+
+
+def test_an_overlay_is_a_picture_of_the_hand_and_a_table_is_printed(command, model_dir, frame):
+    overlay = frame.with_name("overlay.png")
+    status, out, err = command(predict_command, "--model", model_dir / "lsps.tflite", frame, "--overlay", overlay)
+    assert (status, err) == (0, "") and "thumb_tip" in out and f"Overlay: {overlay}" in out
+    with Image.open(overlay) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    assert min(pixels.shape[:2]) >= 200 and (np.ptp(pixels, axis=-1) > 30).mean() > 0.005
+
+
+def test_a_frame_of_another_skeleton_s_run_has_its_joints(command, frame, tmp_path):
+    from conftest import write_run
+
+    values = predict(command, write_run(tmp_path / "icvl", skeleton="icvl"), frame)
+    assert values["skeleton"] == "icvl" and np.shape(values["joints_mm"]) == (16, 3)
+    assert np.isfinite(values["joints_mm"]).all()
+
+
+def frames_of_no_use(folder, frame_mm):
+    """By name a frame that must be refused, and what is said of it."""
+    counts = frame_mm.astype(np.uint16)
+    far = np.where(counts > 0, np.minimum(counts * 6 + 3000, 9000), 0).astype(np.uint16)
+    Image.fromarray(far).save(folder / "far.png")
+    speckle = np.zeros_like(counts)
+    speckle[np.random.default_rng(0).integers(0, 480, 40), np.random.default_rng(1).integers(0, 640, 40)] = 600
+    Image.fromarray(speckle).save(folder / "speckle.png")
+    Image.fromarray(counts[180:280, 440:540]).save(folder / "window.png")
+    Image.fromarray((frame_mm / 10).clip(0, 255).astype(np.uint8)).save(folder / "gray.png")
+    np.save(folder / "meters.npy", frame_mm / 1000)
+    content = (folder / "frame.png").read_bytes()
+    (folder / "cut.png").write_bytes(content[: len(content) // 3])
+    return {
+        "missing.png": "there is no such file",
+        "cut.png": "the PNG is truncated or damaged",
+        "gray.png": "8-bit grayscale",
+        "meters.npy": "--depth-unit",
+        "speckle.png": "no hand was found",
+        "far.png": "no hand was found",
+        "window.png": "the frame is 100x100 pixels but --camera nyu makes 640x480",
+    }
+
+
+def test_frames_of_no_use_are_named_and_nothing_is_written(command, model_dir, frame, frame_mm):
+    folder = frame.parent
+    for name, message in frames_of_no_use(folder, frame_mm).items():
+        before = sorted(folder.iterdir())
+        output = ["--json", folder / "out.json", "--overlay", folder / "out.png"]
+        status, out, err = command(predict_command, "--model", model_dir / "lsps.tflite", folder / name, *output)
+        assert (status, out) == (2, "") and err.count("\n") == 1, (name, status, out, err)
+        assert err.startswith(f"error: {folder / name}: ") and message in err, err
+        assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--camera", "kinect"], "--camera: there is no 'kinect'"),
+        (["--camera", "0,0,320,240"], "must be more than 0"),
+        (["--camera", "1,2,3"], "has 3 numbers"),
+        (["--camera", "icvl"], "--camera icvl makes 320x240"),
+        (["--depth-unit", "0"], "--depth-unit: 0 is no unit"),
+        (["--depth-unit", "nan"], "--depth-unit: nan is no unit"),
+        (["--depth-unit", "much"], "invalid float value: 'much'"),
+        (["--center", "0,0"], "--center: '0,0' has 2 numbers"),
+        (["--center", "-300,0,600"], "nothing was measured around the given center"),
+        (["--overlay", "out.jpg"], "the overlay is a PNG"),
+        (["--overlays", "out.png"], "unrecognized arguments: --overlays"),
+        (["--json"], "expected one argument"),
+    ],
+)
+def test_wrong_options_are_named(command, model_dir, frame, options, message):
+    status, out, err = command(predict_command, "--model", model_dir / "lsps.tflite", frame, *options)
+    assert (status, out) == (2, "") and err.count("\n") == 1 and message in err, err
+
+
+def test_outputs_that_cannot_be_written_are_named_and_folders_survive(command, model_dir, frame, tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "folder.png" / "a").write_text("precious")
+    for option in ("--json", "--overlay"):
+        for name in ("folder.png", "frame.png/out.png"):
+            status, _, err = command(
+                predict_command, "--model", model_dir / "lsps.tflite", frame, option, tmp_path / name
+            )
+            assert status == 2 and err.count("\n") == 1 and "error: " in err
+    assert (tmp_path / "folder.png" / "a").read_text() == "precious"
+
+
+def test_a_model_that_is_none_is_named_before_anything_is_written(command, run_dir, frame, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for model, message in {
+        tmp_path / "none": "there is no such model",
+        tmp_path / "empty": "this is no model",
+        frame: "this is no TFLite model",
+    }.items():
+        status, out, err = command(predict_command, "--model", model, frame, "--json", tmp_path / "out.json")
+        assert (status, out) == (2, "") and err.count("\n") == 1 and f"{model}: {message}" in err
+    assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"no {REAL}")
+def test_frames_of_real_cameras_end_with_joints(command, model_dir, tmp_path):
+    model = ["--model", model_dir / "lsps.tflite", "--json", tmp_path / "out.json"]
+    for path in sorted((REAL / "sr305").glob("*.png")):
+        assert command(predict_command, *model, path, "--camera", "sr305", "--depth-unit", "0.125")[0] == 0
+        values = json.loads((tmp_path / "out.json").read_text())
+        assert np.isfinite(values["joints_mm"]).all() and 300 < values["center_mm"][2] < 800
+    assert command(predict_command, *model, REAL / "nyu" / "test_depth_1_0000001.png", "--camera", "nyu")[0] == 0

@@ -1,0 +1,135 @@
+import json
+
+import numpy as np
+import pytest
+
+from lsps_tf import run_folder
+from lsps_tf.config import PRESETS
+from lsps_tf.errors import InputError
+from lsps_tf.networks import build_networks
+from lsps_tf.run_folder import STAGES, RunSettings, load_run, read_settings, write_settings
+
+TINY = PRESETS["tiny"]
+
+
+def settings(method="lsps", **changes):
+    values = {
+        "config": TINY.replace(seed=7, decay="halving"),
+        "method": method,
+        "skeleton": "nyu",
+        "dataset": "sim",
+        "store": "data/sim/a.h5",
+        "sensor": "structured-light",
+        "labels": 0.25,
+        "stages": STAGES[method],
+    }
+    return RunSettings(**{**values, **changes})
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return build_networks(TINY.network, TINY.data.image_size, seed=1)
+
+
+@pytest.fixture(scope="module")
+def weights(networks, tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "posterior.h5"
+    run_folder.save_weights(networks, path)
+    return path
+
+
+def finished_run(folder, weights, method="lsps"):
+    write_settings(folder, settings(method))
+    path = run_folder.weights_path(folder, STAGES[method][-1])
+    path.parent.mkdir()
+    path.write_bytes(weights.read_bytes())
+    return folder
+
+
+@pytest.mark.parametrize("method", run_folder.METHODS)
+def test_settings_come_back_as_they_were_written(tmp_path, method):
+    write_settings(tmp_path / "run", settings(method))
+    assert read_settings(tmp_path / "run") == settings(method)
+
+
+def test_only_a_run_without_real_frames_predicts_with_the_synthetic_trunk():
+    domains = {method: settings(method).domain for method in run_folder.METHODS}
+    assert domains == {"lsps": "real", "real": "real", "synthetic-only": "synthetic"}
+
+
+def test_a_loaded_run_has_the_weights_that_were_saved(tmp_path, networks, weights):
+    run = load_run(finished_run(tmp_path / "run", weights))
+    saved, loaded = (n.trainable_variables for n in (networks, run.networks))
+    assert len(saved) == len(loaded) > 20
+    for one, other in zip(saved, loaded):
+        np.testing.assert_array_equal(one, other)
+    assert run.skeleton.name == "nyu" and run.config == settings().config
+    shared = run.networks.discriminators
+    assert shared["real"].shared is shared["synthetic"].shared
+
+
+def test_a_prefix_loads_those_networks_alone(networks, weights):
+    other = build_networks(TINY.network, TINY.data.image_size, seed=2)
+    before = [variable.numpy() for variable in other.mapping.variables]
+    run_folder.load_weights(other, weights, prefix="pose_")
+    for one, two in zip(networks.pose_decoder.variables, other.pose_decoder.variables):
+        np.testing.assert_array_equal(one, two)
+    for one, two in zip(before, other.mapping.variables):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_weights_of_another_preset_are_refused_and_change_nothing(weights):
+    larger = build_networks(
+        TINY.replace(pose_hidden=31, discriminator_widths=(4, 6, 8, 9)).network, TINY.data.image_size, seed=2
+    )
+    before = [variable.numpy() for variable in larger.trainable_variables]
+    with pytest.raises(InputError, match=r"posterior\.h5: .* has shape .* another preset or skeleton"):
+        run_folder.load_weights(larger, weights)
+    for one, two in zip(before, larger.trainable_variables):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"empty: this is no run folder \(it has no settings\.json\)"):
+        load_run(tmp_path / "empty")
+
+
+def test_an_unfinished_run_says_how_to_go_on(tmp_path):
+    write_settings(tmp_path / "run", settings())
+    with pytest.raises(InputError, match=r"run: the run is not finished; go on with: .* --resume"):
+        load_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text[: len(text) // 2], "the settings are damaged"),
+        (lambda text: "[]", "the settings are damaged"),
+        (lambda text: text.replace('"version": 1', '"version": 9'), "made by version 9 of lsps-run, this program"),
+        (lambda text: text.replace('"pose_latent"', '"pose_latents"'), "unknown setting 'pose_latents'"),
+        (lambda text: text.replace('"method"', '"methods"'), "the settings are damaged"),
+    ],
+)
+def test_damaged_settings_are_refused(tmp_path, change, message):
+    write_settings(tmp_path, settings())
+    path = run_folder.settings_path(tmp_path)
+    path.write_text(change(path.read_text()))
+    with pytest.raises(InputError) as caught:
+        read_settings(tmp_path)
+    assert message in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_settings_are_plain_json_with_a_version(tmp_path):
+    write_settings(tmp_path, settings())
+    values = json.loads(run_folder.settings_path(tmp_path).read_text())
+    assert (values["format"], values["version"], values["config"]["preset"]) == ("lsps-run", 1, "tiny")
+
+
+def test_damaged_weights_are_refused(tmp_path, networks, weights):
+    for cut in (0, 100, -100):
+        path = tmp_path / "posterior.h5"
+        path.write_bytes(weights.read_bytes()[:cut])
+        with pytest.raises(InputError, match=r"posterior\.h5: the weights are damaged"):
+            run_folder.load_weights(networks, path)
+    with pytest.raises(InputError, match=r"none\.h5: there are no such weights"):
+        run_folder.load_weights(networks, tmp_path / "none.h5")
