@@ -15,6 +15,7 @@ from tabulate import tabulate
 
 from export.arguments import Parser, parse_camera, parse_center
 from export.models import OpenModel, open_model
+from export.remote import open_remote
 from lsps_tf import crop, draw, mirror
 from lsps_tf.camera import CAMERAS, Camera
 from lsps_tf.errors import InputError
@@ -61,11 +62,12 @@ def predict_command(arguments: list[str]) -> int:
         raise InputError(f"{options.overlay}: the overlay is a PNG; give a name that ends in .png")
     depth_mm = read_depth(options.frame, options.depth_unit)
     camera = parse_camera(options.camera, options.frame, *depth_mm.shape)
-    model = open_model(options.model)
+    model = open_model(options.model) if options.url is None else open_remote(options.url, options.depth_unit)
     center_mm = None if options.center is None else parse_center(options.center, camera, model.info.cube_mm)
     prediction = predict_frame(model, depth_mm, camera, center_mm, options.frame, options.hand)
     x, y, z = prediction.center_mm
-    print(f"{options.frame}: a hand around ({x:.0f}, {y:.0f}, {z:.0f}) mm, by the {model.kind} {options.model}")
+    source = options.model or options.url
+    print(f"{options.frame}: a hand around ({x:.0f}, {y:.0f}, {z:.0f}) mm, by the {model.kind} {source}")
     if options.json is None:
         print(_table(prediction))
     else:
@@ -136,9 +138,9 @@ def draw_prediction(depth_mm: np.ndarray, prediction: Prediction, camera: Camera
 
 def _build_parser() -> argparse.ArgumentParser:
     parser = Parser("predict.py", "Predicts the joints of the hand in a depth frame.")
-    parser.add_argument(
-        "--model", type=pathlib.Path, required=True, metavar="PATH", help="SavedModel folder, .tflite or run folder"
-    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", type=pathlib.Path, metavar="PATH", help="SavedModel folder, .tflite or run folder")
+    source.add_argument("--url", metavar="URL", help="a server: http://HOST:PORT[/v1/models/NAME]")
     parser.add_argument("frame", type=pathlib.Path, metavar="FRAME", help="16-bit PNG, NYU-encoded PNG, or .npy")
     names = "|".join(CAMERAS)
     parser.add_argument(

@@ -172,21 +172,23 @@ def _distance(points_mm: tf.Tensor, center_mm: tf.Tensor) -> tf.Tensor:
 
 
 def _refine(points_mm: tf.Tensor, start_mm: tf.Tensor, iterations: int) -> tf.Tensor:
-    measured = points_mm[..., 2] > 0.0
+    # Coordinates apart: sums and norms over a last axis of three take seven times as long.
+    coordinates = tf.unstack(points_mm, axis=-1)
+    measured = coordinates[2] > 0.0
     center_mm = start_mm
     for _ in range(iterations):
-        offset_mm = points_mm - center_mm[:, None, :]
-        distance_mm = tf.norm(offset_mm, axis=-1)
+        offsets_mm = [coordinate - center_mm[:, k, None] for k, coordinate in enumerate(coordinates)]
+        distance_mm = tf.sqrt(tf.add_n([offset_mm * offset_mm for offset_mm in offsets_mm]))
         near = tf.cast(measured & (distance_mm < REACH_MM), tf.float32)
         leaving = tf.cast(measured & _in_shell(distance_mm), tf.float32)
-        away = tf.reduce_sum(offset_mm * leaving[..., None], axis=1)
+        away = _weighted_sums(offsets_mm, leaving)
         away /= tf.maximum(tf.norm(away, axis=-1, keepdims=True), 1e-3)
         # Fingertips may reach the shell; an arm fills more of it than they do.
         arm = tf.reduce_sum(leaving, axis=1) > 0.08 * tf.reduce_sum(near, axis=1)
-        beyond_wrist = tf.reduce_sum(offset_mm * away[:, None, :], axis=-1) > WRIST_MM
-        weight = tf.where(arm[:, None] & beyond_wrist, 0.0, near)[..., None]
-        count = tf.reduce_sum(weight, axis=1)
-        mean_mm = tf.reduce_sum(points_mm * weight, axis=1) / tf.maximum(count, 1.0)
+        along_mm = tf.add_n([offset_mm * away[:, k, None] for k, offset_mm in enumerate(offsets_mm)])
+        weight = tf.where(arm[:, None] & (along_mm > WRIST_MM), 0.0, near)
+        count = tf.reduce_sum(weight, axis=1, keepdims=True)
+        mean_mm = _weighted_sums(coordinates, weight) / tf.maximum(count, 1.0)
         center_mm = tf.where(count > 0.0, mean_mm, center_mm)
     return center_mm
 
@@ -200,6 +202,11 @@ def _nearest_blob(points_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tenso
     behind_mm = z - (NEAREST_MM + _SLAB_MM * tf.cast(slab, tf.float32))[:, None]
     in_blob = (behind_mm >= 0.0) & (behind_mm < _BLOB_SLABS * _SLAB_MM)
     return _densest_cell(points_mm, tf.where(in_blob, area_mm2 * tf.exp(-behind_mm / _SLAB_MM), 0.0)), present
+
+
+def _weighted_sums(coordinates: list[tf.Tensor], weight: tf.Tensor) -> tf.Tensor:
+    """Sums [B, 3] of three coordinates, each [B, N], with weights [B, N]."""
+    return tf.stack([tf.reduce_sum(coordinate * weight, axis=1) for coordinate in coordinates], axis=-1)
 
 
 def _nearest_slab(depth_mm: tf.Tensor, area_mm2: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,0 +1,21 @@
+"""Serves exported models with TensorFlow Serving's REST contract: `python export/serve.py --model-dir DIR`."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from export.command import run_command  # noqa: E402
+
+
+def main() -> int:
+    from export.serving.command import serve_command
+
+    return serve_command(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    run_command(main)

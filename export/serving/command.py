@@ -1,0 +1,186 @@
+"""The command `export/serve.py`: models served over HTTP until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import errno
+import pathlib
+import signal
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from export.arguments import Parser
+from export.serving.app import Application
+from export.serving.batching import Batcher
+from export.serving.connection import connection_class
+from export.serving.metrics import METRICS_PATH, Metrics
+from export.serving.settings import MIB, Settings
+from export.serving.versions import Model, find_models
+from lsps_tf.errors import InputError
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def serve_command(arguments: list[str]) -> int:
+    """Runs `export/serve.py` with its arguments until SIGTERM or Ctrl-C, and gives the exit status."""
+    settings = _settings(arguments)
+
+    def leave_signals_to_uvicorn(*_: object) -> None:
+        # It stops cleanly on either signal and then raises it once more, for whoever else waits for it.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+
+    asyncio.run(serve(settings, lambda line: print(line, flush=True), leave_signals_to_uvicorn))
+    return 0
+
+
+async def serve(
+    settings: Settings,
+    say: Callable[[str], None],
+    started: Callable[[uvicorn.Server, int], None] = lambda server, port: None,
+) -> None:
+    """Loads the models, serves them, and returns when the server was told to stop and all it took is answered.
+
+    Args:
+        settings: address, limits and batching.
+        say: takes a line per change.
+        started: called with the server (set `should_exit` to stop it) and its port when it is about to listen.
+
+    Raises:
+        InputError: where there is no model, a version cannot be loaded, or the address cannot be used.
+    """
+    metrics = Metrics()
+    models = {name: Model(name, path, settings, metrics) for name, path in find_models(settings).items()}
+    with _listening(settings) as listener:
+        for model in models.values():
+            await model.start()
+        batcher = Batcher(settings, metrics)
+        watcher = asyncio.ensure_future(_watch(models, settings, say))
+        server = uvicorn.Server(_config(Application(models, batcher, settings, metrics), settings, metrics))
+        port = listener.getsockname()[1]
+        _say_addresses(models, settings, port, say)
+        started(server, port)
+        try:
+            await server.serve([listener])
+        finally:
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+            await batcher.close()
+    say("Stopped; every request that was taken is answered.")
+
+
+def _config(application: Application, settings: Settings, metrics: Metrics) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        http=connection_class(settings, metrics),
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        loop="asyncio",
+        access_log=False,
+        log_config=None,
+        log_level="error",
+        server_header=False,
+        timeout_keep_alive=settings.keep_alive_s,
+        # A request that was taken has its time limits; nothing takes longer than both together.
+        timeout_graceful_shutdown=int(settings.timeout_s + settings.receive_s) + 1,
+    )
+
+
+async def _watch(models: dict[str, Model], settings: Settings, say: Callable[[str], None]) -> None:
+    while True:
+        await asyncio.sleep(settings.poll_s)
+        for model in models.values():
+            try:
+                await model.update(say)
+            except Exception as error:
+                # The disk may be away for a while; what is loaded is served all the same.
+                say(f"{model.name}: {model.path} cannot be watched: {error}")
+
+
+@contextlib.contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=1024)
+    except (OSError, OverflowError) as error:
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        advice = "another program listens there; give another --port" if taken else f"cannot be used ({error})"
+        raise InputError(f"--host {settings.host} --port {settings.port}: {advice}") from error
+    with listener:
+        yield listener
+
+
+def _say_addresses(models: dict[str, Model], settings: Settings, port: int, say: Callable[[str], None]) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    for name, model in models.items():
+        for number in model.versions:
+            say(f"{name}: version {number} is served at http://{host}:{port}/v1/models/{name}/versions/{number}")
+        say(f"Predict: http://{host}:{port}/v1/models/{name}:predict")
+    say(f"Metrics: http://{host}:{port}{METRICS_PATH}")
+    if settings.host not in _LOOPBACK:
+        say(f"Anyone who reaches {settings.host} can use this server; it asks for no password.")
+
+
+# Option, setting, how many of the setting's unit one is, the smallest number, and what it is.
+_NUMBERS = (
+    ("--port", "port", 1, 0, "port to listen on; 0 takes a free one"),
+    ("--keep-versions", "keep_versions", 1, 1, "how many of the highest versions are served"),
+    ("--max-batch-size", "max_batch_size", 1, 1, "rows that run together, and the most rows of one request"),
+    ("--batch-timeout-micros", "batch_timeout_micros", 1, 0, "how long the first request of a batch waits for others"),
+    ("--batch-threads", "batch_threads", 1, 1, "batches that run at the same time"),
+    ("--max-queue", "max_queue", 1, 1, "requests that wait for their batch; more get a 429"),
+    ("--max-body-mib", "max_body_bytes", MIB, 1, "MiB of a request's body; larger ones get a 413"),
+    ("--max-pending-mib", "max_pending_bytes", MIB, 1, "MiB of all bodies that are being received; more get a 429"),
+    ("--max-frame-pixels", "max_frame_pixels", 1, 1, "width times height of an encoded frame; larger ones get a 400"),
+    ("--max-connections", "max_connections", 1, 1, "connections at the same time; more get a 503"),
+    ("--timeout-seconds", "timeout_s", 1, 0.001, "time in the queue and the model; then a 504"),
+    ("--receive-seconds", "receive_s", 1, 0.001, "time for sending a request's head, and its body; then a 408"),
+    ("--poll-seconds", "poll_s", 1, 0.01, "time between two looks at the model folders"),
+)
+
+
+def _settings(arguments: list[str]) -> Settings:
+    parser = Parser("serve.py", "Serves exported models with TensorFlow Serving's REST contract.")
+    defaults = {field.name: field.default for field in dataclasses.fields(Settings)}
+    parser.add_argument("--model-dir", type=pathlib.Path, required=True, metavar="DIR", help="what export/run.py wrote")
+    parser.add_argument("--name", default="", help="what the model is called (default: its folder's name)")
+    parser.add_argument("--host", default=defaults["host"], help="address to listen on (default: %(default)s)")
+    for option, name, scale, least, text in _NUMBERS:
+        default = defaults[name] // scale if scale > 1 else defaults[name]
+        kind = _at_least(type(default), least)
+        parser.add_argument(
+            option, dest=name, type=kind, default=default, metavar="N", help=f"{text} (default: {default})"
+        )
+    parser.add_argument(
+        "--label", action="append", default=[], metavar="LABEL=VERSION", help="a name for a version; may be repeated"
+    )
+    options = vars(parser.parse_args(arguments))
+    labels = dict(_label(text) for text in options.pop("label"))
+    scaled = {name: options[name] * scale for _, name, scale, _, _ in _NUMBERS}
+    return Settings(**{**options, **scaled}, labels=labels)
+
+
+def _at_least(kind: type, least: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value < 2**53:
+            raise argparse.ArgumentTypeError(f"'{text}' is no number of at least {least}")
+        return value
+
+    return number
+
+
+def _label(text: str) -> tuple[str, int]:
+    label, _, version = text.rpartition("=")
+    if not (label and version.isascii() and version.isdigit()):
+        raise InputError(f"--label: '{text}' is not LABEL=VERSION, such as stable=1")
+    return label, int(version)

@@ -1,0 +1,406 @@
+"""Every line of TensorFlow Serving's REST contract, asked of a running server.
+
+This project's own, or the real one (with the models of toy_models.py) where TF_SERVING_URL is set:
+
+    python tests/export/serving/toy_models.py /tmp/toys
+    tensorflow_model_server --rest_api_port=8501 --model_config_file=/tmp/toys/models.config \
+        --allow_version_labels_for_unavailable_models --monitoring_config_file=export/tf_serving/monitoring.config
+    TF_SERVING_URL=http://127.0.0.1:8501 python -m pytest tests/export/serving/test_contract.py
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+X = [1.0, 2.0, 3.0]
+# 2 x + version; version 2 is the highest.
+Y = [4.0, 6.0, 8.0]
+AVAILABLE = {"state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+
+
+# Paths
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v1/models/toy", Y),
+        ("/v1/models/toy/versions/1", [3.0, 5.0, 7.0]),
+        ("/v1/models/toy/versions/2", Y),
+        ("/v1/models/toy/labels/stable", [3.0, 5.0, 7.0]),
+        ("/V1/Models/toy/Versions/1", [3.0, 5.0, 7.0]),
+    ],
+)
+def test_predict_takes_the_highest_version_or_the_named_one(server, path, expected):
+    answer = server.predict({"instances": [X]}, path)
+    assert (answer.status, answer.body) == (200, {"predictions": [expected]})
+    assert answer.headers["content-type"] == "application/json"
+
+
+def test_path_outside_v1_is_not_found(server):
+    assert server.get("/v2/models/toy").status == 404
+    assert server.get("/").status == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/models/toy:predict"),
+        ("POST", "/v1/models/toy"),
+        ("GET", "/v1/models/toy/"),
+        ("GET", "/v1/models/toy/versions/one"),
+        ("GET", "/v1/modelstoy"),
+    ],
+)
+def test_malformed_path_is_a_bad_request(server, method, path):
+    answer = server.ask(method, path, {"instances": [X]} if method == "POST" else None)
+    assert answer.status == 400
+    assert answer.error == f"Malformed request: {method} {path}"
+
+
+def test_model_name_is_needed(server):
+    answer = server.get("/v1/models")
+    assert (answer.status, answer.error) == (400, "Missing model name in request.")
+
+
+# Body
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[1, 2", b"instances", b'{"instances": [1,]}'])
+def test_bad_json(server, body):
+    answer = server.predict(body)
+    assert answer.status == 400
+    assert answer.error.startswith("JSON Parse error: ")
+
+
+@pytest.mark.parametrize("body", [[X], "text", 3, None])
+def test_body_must_be_an_object(server, body):
+    answer = server.predict(json.dumps(body).encode())
+    assert answer.status == 400
+    assert answer.error.endswith("Is not object")
+
+
+def test_exactly_one_of_instances_and_inputs(server):
+    answer = server.predict({"instances": [X], "inputs": [X]})
+    assert answer.status == 400
+    assert "expecting only one of 'inputs' or 'instances' keys to exist" in answer.error
+    answer = server.predict({"signature_name": "serving_default"})
+    assert (answer.status, answer.error) == (400, "Missing 'inputs' or 'instances' key")
+
+
+def test_signature_name(server):
+    assert server.predict({"signature_name": "serving_default", "instances": [X]}).body == {"predictions": [Y]}
+    assert server.predict({"signature_name": "", "instances": [X]}).body == {"predictions": [Y]}
+    answer = server.predict({"signature_name": 100, "instances": [X]})
+    assert answer.status == 400
+    assert "'signature_name' key must be a string value." in answer.error
+    answer = server.predict({"signature_name": "none", "instances": [X]})
+    assert (answer.status, answer.error) == (400, 'Serving signature name: "none" not found in signature def')
+
+
+# Row format
+
+
+@pytest.mark.parametrize("rows", [1, 2, 8])
+def test_rows_of_a_single_input_may_be_bare_or_objects(server, rows):
+    x = np.arange(3.0 * rows).reshape(rows, 3)
+    expected = {"predictions": (2 * x + 2).tolist()}
+    assert server.predict({"instances": x.tolist()}).body == expected
+    assert server.predict({"instances": [{"x": row} for row in x.tolist()]}).body == expected
+
+
+def test_rows_of_several_inputs_are_objects(server):
+    rows = [{"a": [1.0, 2.0], "n": 3}, {"a": [0.5, 0.5], "n": -4}]
+    answer = server.predict({"signature_name": "two", "instances": rows})
+    expected = [{"total": 6.0, "n_next": 4}, {"total": -3.0, "n_next": -3}]
+    assert (answer.status, answer.body) == (200, {"predictions": expected})
+
+
+@pytest.mark.parametrize(
+    ("instances", "message"),
+    [
+        ("x", "to be an list/array"),
+        ({"x": X}, "to be an list/array"),
+        ([], "No values in 'instances' array"),
+        ([{"x": X}, X], "Expecting object but got list at item 1"),
+        ([X, {"x": X}], "Expecting value/list but got object at item 1"),
+        ([{"z": X}], "does not have named input: "),
+        ([X, [X, X]], "Failed to process element: 1"),
+        ([X, [1.0, 2.0]], "Failed to process element: 1"),
+        ([[1.0, [2.0], 3.0]], "Failed to process element: 0"),
+        ([[[1.0], 2.0, 3.0]], "Failed to process element: 0"),
+    ],
+)
+def test_rows_that_are_none(server, instances, message):
+    answer = server.predict({"instances": instances})
+    assert answer.status == 400
+    assert message in answer.error
+
+
+@pytest.mark.parametrize(
+    ("instances", "message"),
+    [
+        ([[1.0, 2.0]], "instances is a plain list, but expecting list of objects"),
+        ([{"a": [1.0, 2.0]}], "keys must be equal to: a,n"),
+        ([{"a": [1.0, 2.0], "n": 1, "m": 1}], "does not have named input: "),
+    ],
+)
+def test_keys_of_rows_equal_the_inputs(server, instances, message):
+    answer = server.predict({"signature_name": "two", "instances": instances})
+    assert answer.status == 400
+    assert message in answer.error
+
+
+def test_row_format_needs_a_common_batch_axis_in_the_outputs(server):
+    answer = server.predict({"signature_name": "scalar", "instances": [X]})
+    assert answer.status == 400
+    assert "no shape information" in answer.error
+    answer = server.predict({"signature_name": "uneven", "instances": [X]})
+    assert answer.status == 400
+    assert "inconsistent batch size" in answer.error
+
+
+# Columnar format
+
+
+def test_columnar_format(server):
+    assert server.predict({"inputs": [X, X]}).body == {"outputs": [Y, Y]}
+    assert server.predict({"inputs": {"x": [X, X]}}).body == {"outputs": [Y, Y]}
+    answer = server.predict({"signature_name": "two", "inputs": {"a": [[1, 2]], "n": [3]}})
+    assert answer.body == {"outputs": {"total": [6.0], "n_next": [4]}}
+
+
+def test_columnar_format_has_scalars_and_uneven_outputs(server):
+    assert server.predict({"signature_name": "scalar", "inputs": [X]}).body == {"outputs": 6.0}
+    answer = server.predict({"signature_name": "uneven", "inputs": [X]})
+    assert answer.body == {"outputs": {"a": [X], "b": [X, X]}}
+
+
+def test_columnar_missing_input_is_an_error_and_an_extra_one_is_ignored(server):
+    answer = server.predict({"signature_name": "two", "inputs": {"a": [[1.0, 2.0]]}})
+    assert (answer.status, answer.error) == (400, "Missing named input: n in 'inputs' object.")
+    inputs = {"a": [[1.0, 2.0]], "n": [3], "m": "whatever"}
+    assert server.predict({"signature_name": "two", "inputs": inputs}).status == 200
+    answer = server.predict({"signature_name": "two", "inputs": [[1.0, 2.0]]})
+    assert answer.status == 400
+    assert answer.error.startswith("inputs is a plain value/list, but expecting an object")
+
+
+@pytest.mark.parametrize("inputs", [[[1.0, 2.0]], [1.0], 1.0, [[X]]])
+def test_shape_must_be_the_signature_s(server, inputs):
+    assert server.predict({"inputs": inputs}).status == 400
+    assert server.predict({"inputs": inputs}).error
+
+
+def test_fixed_batch(server):
+    answer = server.predict({"signature_name": "fixed", "inputs": [X, X]})
+    assert answer.body == {"outputs": [[2.0, 3.0, 4.0]] * 2}
+    assert server.predict({"signature_name": "fixed", "inputs": [X]}).status == 400
+
+
+# Values
+
+
+def test_bytes(server):
+    raw = bytes(range(256))
+    rows = [
+        {"word": "Welt \u00e4\u20ac", "raw_bytes": _b64(raw)},
+        {"word": _b64(b"world"), "raw_bytes": "plain"},
+    ]
+    answer = server.predict({"signature_name": "text", "instances": rows})
+    assert answer.status == 200
+    first, second = answer.body["predictions"]
+    assert first == {"greeting": "hello Welt \u00e4\u20ac", "same_bytes": _b64(raw)}
+    assert second == {"greeting": "hello world", "same_bytes": _b64(b"plain")}
+
+
+@pytest.mark.parametrize("value", [{"b64": "*"}, {"b64": 3}, {"b64": "aa==", "c": 1}, {"c": "aa=="}, 3, None, True])
+def test_bytes_that_are_none(server, value):
+    answer = server.predict({"signature_name": "text", "inputs": {"word": ["a"], "raw_bytes": [value]}})
+    assert answer.status == 400
+    assert answer.error
+
+
+def test_types_come_back_as_they_were(server):
+    inputs = {"i8": [-128, 127], "u8": [0, 255], "i64": [2**63 - 1, -(2**63)], "flag": [True, False]}
+    inputs["wide"] = [0.1, 1e300]
+    answer = server.predict({"signature_name": "types", "inputs": inputs})
+    assert (answer.status, answer.body) == (200, {"outputs": inputs})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("i64", 1.0),
+        ("i8", 1.0),
+        ("i64", 2**63),
+        ("i64", "1"),
+        ("i64", True),
+        ("i64", None),
+        ("i64", {"b64": "aa=="}),
+        ("flag", 1),
+        ("flag", "true"),
+        ("wide", "0.1"),
+        ("wide", True),
+        ("wide", None),
+    ],
+)
+def test_wrong_types_are_refused(server, name, value):
+    inputs = {"i8": [1], "u8": [1], "i64": [1], "flag": [True], "wide": [1.0], name: [value]}
+    answer = server.predict({"signature_name": "types", "inputs": inputs})
+    assert answer.status == 400
+    assert "expected type" in answer.error
+
+
+def test_floats_take_whole_numbers_that_are_exact(server):
+    assert server.predict({"inputs": [[1, 2, 3]]}).body == {"outputs": [Y]}
+    assert server.predict({"inputs": [[2**24 - 1, 0, 0]]}).status == 200
+    for value in (2**24 + 1, 1e39):
+        answer = server.predict({"inputs": [[value, 0, 0]]})
+        assert answer.status == 400
+        assert "without loss of precision" in answer.error
+
+
+def test_nan_and_infinity_in_and_out(server):
+    answer = server.predict(b'{"inputs": [[NaN, Infinity, -Infinity]]}')
+    assert answer.status == 200
+    [[nan, above, below]] = answer.body["outputs"]
+    assert math.isnan(nan)
+    assert (above, below) == (math.inf, -math.inf)
+
+
+def test_floats_are_exact(server):
+    x = np.float32([[0.1, 1 / 3, 1.7e-38]])
+    [row] = server.predict({"inputs": x.tolist()}).body["outputs"]
+    assert np.float32(row).tolist() == (2 * x + np.float32(2))[0].tolist()
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("path", "request_text"),
+    [("/v1/models/none", "Latest(none)"), ("/v1/models/toy/versions/7", "Specific(toy, 7)")],
+)
+def test_unknown_servable(server, path, request_text):
+    answer = server.predict({"instances": [X]}, path)
+    assert (answer.status, answer.error) == (404, f"Servable not found for request: {request_text}")
+    answer = server.get(f"{path}/metadata")
+    assert (answer.status, answer.error) == (404, f"Servable not found for request: {request_text}")
+
+
+def test_status_of_unknown_models_and_versions(server):
+    answer = server.get("/v1/models/none")
+    assert (answer.status, answer.error) == (404, "Could not find any versions of model none")
+    answer = server.get("/v1/models/toy/versions/7")
+    assert (answer.status, answer.error) == (404, "Could not find version 7 of model toy")
+
+
+def test_unknown_label(server):
+    for answer in (
+        server.predict({"instances": [X]}, "/v1/models/toy/labels/none"),
+        server.get("/v1/models/toy/labels/none/metadata"),
+    ):
+        assert (answer.status, answer.error) == (400, "Unrecognized servable version label: none")
+
+
+def test_what_the_graph_refuses_is_a_bad_request(server):
+    good = {"signature_name": "positive", "instances": [[4.0, 9.0, 16.0]]}
+    assert server.predict(good).body == {"predictions": [[2.0, 3.0, 4.0]]}
+    answer = server.predict({"signature_name": "positive", "instances": [[4.0, -9.0, 16.0]]})
+    assert answer.status == 400
+    assert "x must be positive" in answer.error
+
+
+# Status, metadata and metrics
+
+
+def test_status(server):
+    answer = server.get("/v1/models/toy")
+    assert answer.status == 200
+    versions = sorted(answer.body["model_version_status"], key=lambda status: status["version"])
+    assert versions == [{"version": "1", **AVAILABLE}, {"version": "2", **AVAILABLE}]
+    for path in ("/v1/models/toy/versions/1", "/v1/models/toy/labels/stable"):
+        answer = server.get(path)
+        assert (answer.status, answer.body) == (200, {"model_version_status": [{"version": "1", **AVAILABLE}]})
+
+
+@pytest.mark.parametrize(("path", "version"), [("", "2"), ("/versions/1", "1"), ("/labels/stable", "1")])
+def test_metadata(server, path, version):
+    answer = server.get(f"/v1/models/toy{path}/metadata")
+    assert answer.status == 200
+    assert answer.body["model_spec"] == {"name": "toy", "signature_name": "", "version": version}
+    signatures = answer.body["metadata"]["signature_def"]["signature_def"]
+    two = signatures["two"]
+    assert two["method_name"] == "tensorflow/serving/predict"
+    assert two["inputs"]["a"]["dtype"] == "DT_FLOAT"
+    assert two["inputs"]["a"]["tensor_shape"] == {
+        "dim": [{"size": "-1", "name": ""}, {"size": "2", "name": ""}],
+        "unknown_rank": False,
+    }
+    assert two["inputs"]["n"]["dtype"] == "DT_INT32"
+    assert sorted(two["outputs"]) == ["n_next", "total"]
+    assert signatures["scalar"]["outputs"]["total"]["tensor_shape"] == {"dim": [], "unknown_rank": False}
+    assert {"serving_default", "text", "types", "fixed"} <= set(signatures)
+
+
+def test_metrics(server):
+    server.predict({"instances": [X]})
+    answer = server.get("/monitoring/prometheus/metrics")
+    assert answer.status == 200
+    assert b"request" in answer.body
+    assert b'"toy"' in answer.body
+
+
+# Frames, as this project's models take them
+
+
+def test_frames(server):
+    depth = np.random.default_rng(0).integers(400, 900, (24, 32)).astype(np.uint16)
+    rows = [_frame(depth, 0.5), _frame(depth, 1.0)]
+    answer = server.predict({"instances": rows}, "/v1/models/image")
+    assert answer.status == 200
+    for row, unit in zip(answer.body["predictions"], (0.5, 1.0)):
+        assert row["mean_mm"] == pytest.approx(depth.mean() * unit, rel=1e-5)
+        assert row["focal_px"] == 475.0
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda png: png[:-20], lambda png: png[:30], lambda png: b"no PNG", lambda png: b""]
+)
+def test_damaged_frames(server, damage):
+    depth = np.full((24, 32), 500, np.uint16)
+    row = _frame(depth, 1.0)
+    row["depth_png_bytes"] = _b64(damage(_png(depth)))
+    answer = server.predict({"instances": [row]}, "/v1/models/image")
+    assert answer.status == 400
+    assert answer.error
+
+
+def test_camera_of_nan(server):
+    row = _frame(np.full((24, 32), 500, np.uint16), 1.0)
+    row["intrinsics"] = [math.nan, 475.0, 16.0, 12.0]
+    answer = server.predict({"instances": [row]}, "/v1/models/image")
+    assert answer.status == 400
+    assert "intrinsics must be finite" in answer.error
+
+
+def _frame(depth: np.ndarray, unit_mm: float) -> dict:
+    return {"depth_png_bytes": _b64(_png(depth)), "intrinsics": [475.0, 475.0, 16.0, 12.0], "depth_unit_mm": unit_mm}
+
+
+def _png(depth: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(depth).save(file, format="PNG")
+    return file.getvalue()
+
+
+def _b64(content: bytes) -> dict[str, str]:
+    return {"b64": base64.b64encode(content).decode()}

@@ -1,0 +1,152 @@
+"""`export/predict.py --url`: a model behind a server is used like one on the disk."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from asker import running
+
+from export.client import Client
+from export.prediction import predict_command
+from export.remote import counts_of_depth, open_remote
+from export.serving.settings import Settings
+from lsps_tf.camera import NYU
+from lsps_tf.errors import InputError
+from lsps_tf.frames import write_depth_png16
+from lsps_tf.skeleton import NYU as NYU_SKELETON
+
+JOINTS = NYU_SKELETON.num_joints
+
+
+class _Hand(tf.Module):
+    """Joint j lies j mm behind the mean reading, on the camera's axis."""
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None], tf.string, "depth_png_bytes"),
+            tf.TensorSpec([None, 4], tf.float32, "intrinsics"),
+            tf.TensorSpec([None], tf.float32, "depth_unit_mm"),
+        ]
+    )
+    def hand(self, depth_png_bytes, intrinsics, depth_unit_mm):
+        counts = tf.map_fn(self._mean, depth_png_bytes, fn_output_signature=tf.float32)
+        center_mm = tf.stack([tf.zeros_like(counts), tf.zeros_like(counts), counts * depth_unit_mm], axis=-1)
+        behind_mm = tf.stack([tf.zeros(JOINTS), tf.zeros(JOINTS), tf.range(JOINTS, dtype=tf.float32)], axis=-1)
+        joints_mm = center_mm[:, None] + behind_mm
+        pixel = tf.broadcast_to(intrinsics[:, None, 2:], [tf.shape(counts)[0], JOINTS, 2])
+        return {
+            "joints_mm": joints_mm,
+            "joints_uvd": tf.concat([pixel, joints_mm[..., 2:]], axis=-1),
+            "center_mm": center_mm,
+            "presence": counts > 0,
+        }
+
+    @staticmethod
+    def _mean(content):
+        counts = tf.cast(tf.io.decode_png(content, channels=1, dtype=tf.uint16), tf.float32)
+        measured = tf.cast(counts > 0, tf.float32)
+        return tf.math.divide_no_nan(tf.reduce_sum(counts), tf.reduce_sum(measured))
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("models")
+    module = _Hand()
+    tf.saved_model.save(module, str(directory / "lsps" / "1"), {"serving_default": module.hand.get_concrete_function()})
+    with running(Settings(directory, port=0)) as (asker, _):
+        yield asker.url
+
+
+@pytest.fixture
+def frame(tmp_path):
+    depth_mm = np.zeros((480, 640))
+    depth_mm[200:280, 280:360] = 650.5
+    path = tmp_path / "frame.png"
+    write_depth_png16(path, depth_mm, 0.5)
+    return path
+
+
+def test_predict_command(url, frame, tmp_path, capsys):
+    output, overlay = tmp_path / "hand.json", tmp_path / "hand.png"
+    arguments = ["--url", url, str(frame), "--camera", "nyu", "--depth-unit", "0.5", "--json", str(output)]
+    assert predict_command([*arguments, "--overlay", str(overlay)]) == 0
+    assert f"by the server {url}" in capsys.readouterr().out
+    hand = json.loads(output.read_text())
+    assert hand["skeleton"] == "nyu"
+    assert hand["center_mm"] == [0.0, 0.0, 650.5]
+    assert hand["joints_mm"][7] == [0.0, 0.0, 657.5]
+    assert hand["joints_uvd"][7] == [NYU.cx, NYU.cy, 657.5]
+    assert overlay.stat().st_size > 0
+
+
+def test_several_frames_in_one_request(url):
+    model = open_remote(url)
+    depth_mm = np.stack([np.full((48, 64), 500.0), np.full((48, 64), 0.0)]).astype(np.float32)
+    depth_mm[1, 3, 4] = 812.25
+    outputs = model.predict(tf.constant(depth_mm), tf.constant(np.stack([NYU.intrinsics] * 2)), None)
+    np.testing.assert_allclose(outputs["center_mm"][:, 2], [500.0, 812.25], rtol=1e-6)
+    assert outputs["presence"].numpy().tolist() == [True, True]
+
+
+def test_either_a_model_or_a_server(frame):
+    with pytest.raises(InputError, match="--model"):
+        predict_command([str(frame)])
+    with pytest.raises(InputError, match="not allowed with"):
+        predict_command(["--model", "a", "--url", "b", str(frame)])
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("nowhere", "does not answer"),
+        ("http://127.0.0.1:9", "start one with: python export/serve.py"),
+        ("ftp://127.0.0.1", "--url: 'ftp://127.0.0.1' is no address of a server"),
+        ("URL/v1/models/none", "the server answers 404: Servable not found for request: Latest(none)"),
+    ],
+)
+def test_server_that_cannot_be_asked(url, frame, address, message):
+    with pytest.raises(InputError) as error:
+        predict_command(["--url", address.replace("URL", url), str(frame)])
+    assert message in str(error.value)
+
+
+def test_model_without_joints(server, real_server):
+    with pytest.raises(InputError, match="gives no joints of a known skeleton"):
+        open_remote(f"{server.url}/v1/models/toy")
+
+
+def test_server_s_error_is_one_line(url):
+    model = open_remote(url)
+    frame = tf.constant(np.full((1, 3000, 3000), 500.0, np.float32))
+    with pytest.raises(InputError, match="the server answers 400: Input depth_png_bytes, row 0: a frame of 3000x3000"):
+        model.predict(frame, tf.constant(NYU.intrinsics[None]), None)
+
+
+@pytest.mark.parametrize(
+    ("depth_mm", "unit_mm", "expected"),
+    [
+        ([[0.0, 500.0, 65535.0]], 1.0, 1.0),
+        ([[0.0, 500.125]], 0.125, 0.125),
+        ([[0.0, 500.3, 1234.5678]], 1.0, 1234.5678 / 65535),
+        ([[0.0, 9000.0]], 0.125, 9000.0 / 65535),
+    ],
+)
+def test_depth_as_counts(depth_mm, unit_mm, expected):
+    depth_mm = np.float32(depth_mm)
+    counts, sent_mm = counts_of_depth(depth_mm, unit_mm)
+    assert counts.dtype == np.uint16
+    assert sent_mm == pytest.approx(expected, rel=1e-6)
+    np.testing.assert_allclose(counts * sent_mm, depth_mm, atol=sent_mm / 2 * 1.001)
+    assert (counts == 0).tolist() == (depth_mm == 0).tolist()
+
+
+def test_client_sends_nan_for_a_center_that_is_to_be_found():
+    client = Client("http://127.0.0.1:9")
+    client._inputs = {"serving_default": {"inputs": {"center_mm": {}}}}
+    row = client.row(np.full((2, 2), 500), [1, 1, 0, 0])
+    assert np.isnan(row["center_mm"]).all()
+    client._inputs = {"serving_default": {"inputs": {}}}
+    assert "center_mm" not in client.row(np.full((2, 2), 500), [1, 1, 0, 0])
