@@ -19,7 +19,7 @@ from lsps_tf.datasets.store import MARGIN, Store, create_store, growing_store, o
 from lsps_tf.errors import InputError
 from lsps_tf.simulation import kinematics, pose_prior, renderer, sensor, shape, surface, view_prior
 
-VERSION = "sim-v1"
+VERSION = "sim-v2"
 BATCH = 64
 WINDOW_SIZE = 64
 WINDOW_EXTENT = 2.0

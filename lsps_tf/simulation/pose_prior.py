@@ -17,11 +17,11 @@ from lsps_tf.simulation.shape import HandShape, canonical_shape
 
 _ROUNDS = 40  # about two thirds of the draws are free of collisions: none is left to replace after so many
 _FAMILY_PROBABILITIES = {
-    "curl": 0.22,
-    "count": 0.28,
+    "curl": 0.18,
+    "count": 0.24,
     "hook": 0.06,
     "flat": 0.06,
-    "free": 0.16,
+    "free": 0.24,
     "pinch": 0.12,
     "spread": 0.10,
 }
@@ -31,14 +31,19 @@ _MCP_RANGE = np.radians([-22.0, 90.0]).astype(np.float32)
 _PIP_RANGE = np.radians([0.0, 100.0]).astype(np.float32)
 _DIP_OF_PIP = 2.0 / 3.0
 _NEIGHBOR_CORRELATION = 0.6
+_LEVEL_NOISE = 0.11
+_LOWEST_MCP_LEVEL = -0.07  # a finger stretched back further than the range of the gestures
 # How much of each finger's level comes from its neighbors, pinky to index.
 _ENSLAVING = np.array(
     [[0.80, 0.20, 0.00, 0.00], [0.13, 0.74, 0.13, 0.00], [0.00, 0.13, 0.81, 0.06], [0.00, 0.00, 0.05, 0.95]], np.float32
 )
 _SPREAD_DEGREES = (-11.0, -4.5, 0.0, 8.0)  # deviation of the MCP joints as the hand is spread by one unit
+_SWAY_DEGREES = 5.0  # all fingers lean to one side together
+_OWN_DEVIATION_DEGREES = 4.5
+_DIP_NOISE_DEGREES = 11.0
 # Low and high angles in degrees of a thumb that points away from the hand, and of one in front of the palm or the fist.
-_THUMB_OUT = ((-26.0, -18.0, -5.0, -10.0, -20.0), (-5.0, 18.0, 15.0, 10.0, 20.0))
-_THUMB_ACROSS = ((5.0, -15.0, 10.0, -10.0, 5.0), (26.0, 21.0, 50.0, 10.0, 75.0))
+_THUMB_OUT = ((-26.5, -21.0, -5.0, -10.0, -20.0), (-5.0, 16.0, 30.0, 10.0, 35.0))
+_THUMB_ACROSS = ((0.0, -10.0, 5.0, -10.0, 0.0), (26.5, 21.0, 50.0, 10.0, 75.0))
 # Angles at which the thumb's tip touches a finger's tip, found by minimizing their distance within the limits (degrees;
 # pinky to index: palm arch, the finger's four angles, the thumb's five).
 _PINCHES = np.radians(
@@ -93,7 +98,7 @@ def draw_angles(seed: tf.Tensor, n: int) -> tf.Tensor:
     fingers = _finger_angles(seeds[2], mcp_level, pip_level, family)
     thumb = _thumb_angles(seeds[3], 0.5 * tf.reduce_mean(mcp_level + pip_level, axis=1))
     noise = tf.random.stateless_normal([n, 3], seeds[4], alg="philox")
-    arch = 0.03 + 0.25 * tf.nn.relu(mcp_level[:, 0]) + 0.08 * tf.abs(noise[:, 0])
+    arch = 0.22 * tf.nn.relu(mcp_level[:, 0]) + 0.06 * tf.abs(noise[:, 0])
     wrist = tf.math.multiply([0.30, 0.14], noise[:, 1:])
     angles = tf.concat([wrist, arch[:, None], tf.reshape(fingers, [n, 16]), thumb], axis=1)
     angles = _with_pinches(seeds[5], angles, family[:, _FAMILIES.index("pinch")])
@@ -101,7 +106,7 @@ def draw_angles(seed: tf.Tensor, n: int) -> tf.Tensor:
 
 
 def _finger_levels(seed: tf.Tensor, n: int, family: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Levels of the MCP and PIP joints, (n, 4) both, in [0, 1]."""
+    """Levels of the MCP and PIP joints, (n, 4) both, in [0, 1]; an MCP's may be a little below."""
     seeds = tf.unstack(tf.random.split(seed, 6, alg="philox"))
     # Hands are more often open or closed than halfway: the arcsine law.
     shared = 0.5 - 0.5 * tf.cos(np.pi * tf.random.stateless_uniform([n, 2], seeds[0], alg="philox"))
@@ -120,12 +125,12 @@ def _finger_levels(seed: tf.Tensor, n: int, family: tf.Tensor) -> tuple[tf.Tenso
         "spread": ((0.08 + 0.16 * curl) * ones, 0.12 * other * ones),
     }
 
-    def levels(joint):
+    def levels(joint, lowest):
         mean = tf.add_n([family[:, i, None] * means[name][joint] for i, name in enumerate(_FAMILIES)])
-        noisy = mean + 0.09 * _neighbor_noise(seeds[4 + joint], n)
-        return tf.clip_by_value(noisy @ _ENSLAVING.T, 0.0, 1.0)
+        noisy = mean + _LEVEL_NOISE * _neighbor_noise(seeds[4 + joint], n)
+        return tf.clip_by_value(noisy @ _ENSLAVING.T, lowest, 1.0)
 
-    return levels(0), levels(1)
+    return levels(0, _LOWEST_MCP_LEVEL), levels(1, 0.0)
 
 
 def _categorical(seed: tf.Tensor, n: int, probabilities: tf.Tensor) -> tf.Tensor:
@@ -148,17 +153,18 @@ def _normal_to_uniform(normal: tf.Tensor) -> tf.Tensor:
 def _finger_angles(seed: tf.Tensor, mcp_level: tf.Tensor, pip_level: tf.Tensor, family: tf.Tensor) -> tf.Tensor:
     """(n, 4, 4): MCP flexion, MCP deviation, PIP and DIP flexion of pinky, ring, middle, index."""
     n = mcp_level.shape[0]
-    seeds = tf.unstack(tf.random.split(seed, 3, alg="philox"))
+    seeds = tf.unstack(tf.random.split(seed, 4, alg="philox"))
     mcp = _MCP_RANGE[0] + mcp_level * (_MCP_RANGE[1] - _MCP_RANGE[0])
     pip = _PIP_RANGE[0] + pip_level * (_PIP_RANGE[1] - _PIP_RANGE[0])
-    dip = _DIP_OF_PIP * pip + np.radians(6.0).astype(np.float32) * _neighbor_noise(seeds[0], n)
+    dip = _DIP_OF_PIP * pip + np.radians(_DIP_NOISE_DEGREES).astype(np.float32) * _neighbor_noise(seeds[0], n)
     spread = tf.random.stateless_normal([n, 1], seeds[1], alg="philox")
     is_spread = family[:, _FAMILIES.index("spread"), None]
     spread = (1.0 - is_spread) * tf.clip_by_value(0.9 * spread, -1.4, 2.0) + is_spread * (1.2 + 0.4 * tf.abs(spread))
-    own = np.radians(3.0).astype(np.float32) * tf.random.stateless_normal([n, 4], seeds[2], alg="philox")
+    own = _OWN_DEVIATION_DEGREES * _neighbor_noise(seeds[2], n)
+    sway = _SWAY_DEGREES * tf.random.stateless_normal([n, 1], seeds[3], alg="philox")
     # The collateral ligaments of a flexed MCP joint are tight.
-    free = 1.0 - 0.85 * tf.clip_by_value(mcp / _MCP_RANGE[1], 0.0, 1.0)
-    deviation = free * (spread * np.radians(_SPREAD_DEGREES).astype(np.float32) + own)
+    free = 1.0 - 0.7 * tf.clip_by_value(mcp / _MCP_RANGE[1], 0.0, 1.0)
+    deviation = free * (np.pi / 180.0) * (spread * tf.constant(_SPREAD_DEGREES) + own + sway)
     return tf.stack([mcp, deviation, pip, dip], axis=-1)
 
 
@@ -173,8 +179,8 @@ def _thumb_angles(seed: tf.Tensor, curl: tf.Tensor) -> tf.Tensor:
     highs = np.radians([np.degrees(anatomy.ANGLE_LIMITS[anatomy.THUMB_ANGLES, 1]), _THUMB_OUT[1], _THUMB_ACROSS[1]])
     low, high = (tf.gather(values.astype(np.float32), mode) for values in (lows, highs))
     place = tf.random.stateless_uniform([n, 5], seeds[1], alg="philox")
-    # One tendon bends both outer joints.
-    ip = 0.6 * place[:, 2] + 0.4 * place[:, 4]
+    # One tendon bends both outer joints, but the muscles of the thumb's ball bend the inner one alone.
+    ip = 0.25 * place[:, 2] + 0.75 * place[:, 4]
     place = tf.concat([place[:, :4], ip[:, None]], axis=1)
     return low + place * (high - low)
 

@@ -4,7 +4,8 @@ A cone-sphere is the convex hull of two spheres, a wedge that of three (Tkach et
 Modeling and Tracking", 2016). The surface is the outside of the union of all `CONES` and `WEDGES`; the edges of a wedge
 are part of its hull and are not listed again as cones. Radii are those of an average adult hand (finger breadths of 14
 to 20 mm, palm 25 mm thick, wrist 57 x 31 mm). The 36 joints stand at the places of NYU's labels, found by fitting this
-kinematic hand to the published labels of the test set, which repeat one hand in two sizes.
+kinematic hand to the published labels of the test set's first subject (frames 0 to 2439); docs/results.md says how far
+they are off on the second.
 """
 
 from __future__ import annotations
@@ -159,14 +160,32 @@ def primitives(forearm: bool) -> tuple[np.ndarray, np.ndarray]:
 
 
 # Per finger, for the outer and inner label of the distal, the middle and the proximal phalanx: the place along the bone
-# as a part of its length. The outermost, the tip, stands half a radius beyond the center of the tip's sphere.
-_JOINTS_ALONG = {
-    "pinky": (1.0, 0.50, 0.95, 0.42, 0.90, 0.42),
-    "ring": (1.0, 0.38, 0.58, 0.12, 0.70, 0.28),
-    "middle": (1.0, 0.32, 0.55, 0.10, 0.56, 0.10),
-    "index": (1.0, 0.46, 0.80, 0.20, 0.62, 0.02),
-    "thumb": (1.0, 0.37, 0.60, 0.10),
+# as a part of its length, then towards the thumb's side and towards the back of the hand in mm. The outermost, the tip,
+# stands half a radius beyond the center of the tip's sphere.
+_DIGIT_LABELS = {
+    "pinky": (
+        *((1.0, 0.9, 0.7), (0.59, -0.3, -0.3), (0.83, -0.5, -0.3)),
+        *((0.30, -0.3, -0.3), (0.87, 0.2, -0.5), (0.38, -1.5, -0.7)),
+    ),
+    "ring": (
+        *((1.0, 1.4, 0.1), (0.37, -0.1, 0.0), (0.58, -0.7, 0.0)),
+        *((0.15, -1.6, -1.1), (0.71, 0.8, 0.6), (0.31, 0.2, 0.4)),
+    ),
+    "middle": (
+        *((1.0, 0.8, 0.3), (0.33, -0.1, -0.4), (0.54, -0.5, 0.2)),
+        *((0.11, -1.1, -0.5), (0.56, 0.3, 0.9), (0.10, 1.2, -0.5)),
+    ),
+    "index": (
+        *((1.0, -0.1, 0.7), (0.52, -0.3, -0.5), (0.75, 0.1, -0.5)),
+        *((0.19, -0.1, 0.2), (0.62, 0.5, 0.6), (0.02, 1.0, 0.1)),
+    ),
+    "thumb": ((1.0, 0.2, 0.4), (0.36, -0.5, -1.3), (0.59, -0.7, 0.4), (0.10, -0.3, 0.5), (0.57, 2.3, 0.6)),
 }
+# From the thumb's inner label on, in the palm frame; all are fastened to the palm.
+_PALM_LABELS_MM = (
+    *((10.2, 22.2, -21.5), (-15.4, 42.8, -2.8), (14.7, 42.8, -2.3), (-0.3, -23.6, -0.6)),
+    *((-20.4, -15.7, -10.6), (0.0, 0.0, 0.0), (-0.4, 47.6, 0.7)),
+)
 
 
 def _digit_joints(finger: str) -> list[Attachment]:
@@ -175,22 +194,17 @@ def _digit_joints(finger: str) -> list[Attachment]:
         Attachment(
             skeleton.NYU.joint_names[6 * FINGERS.index(finger) + rank],
             anatomy.bone_body(finger, 2 - rank // 2),
-            (0.0, -tip_mm if rank == 0 else 0.0, 0.0),
+            (side_mm, -tip_mm if rank == 0 else 0.0, back_mm),
             along=along,
         )
-        for rank, along in enumerate(_JOINTS_ALONG[finger])
+        for rank, (along, side_mm, back_mm) in enumerate(_DIGIT_LABELS[finger])
     ]
 
 
 def _build_joints() -> tuple[Attachment, ...]:
     digits = [joint for finger in FINGERS for joint in _digit_joints(finger)]
-    palm = [(10.0, 22.0, -21.5), (-14.7, 42.8, -3.0), (14.7, 42.8, -3.0), (0.0, -23.2, 0.0), (-19.8, -15.5, -9.7)]
-    palm += [(0.0, 0.0, 0.0), (0.0, 47.6, 0.0)]
-    return (
-        *digits,
-        Attachment("thumb_metacarpal", anatomy.bone_body("thumb", 0), along=0.56),
-        *(Attachment(name, anatomy.PALM, place) for name, place in zip(skeleton.NYU.joint_names[29:], palm)),
-    )
+    names = skeleton.NYU.joint_names[len(digits) :]
+    return (*digits, *(Attachment(name, anatomy.PALM, place) for name, place in zip(names, _PALM_LABELS_MM)))
 
 
 JOINTS = _build_joints()

@@ -10,7 +10,7 @@ from lsps_tf.simulation.rotations import axis_rotation
 
 # Degrees: standard deviation at spread 1, mean, and the widest value at any spread. Fingers tilt towards a camera in
 # front of the hand more often than away from it.
-_ROLL, _PITCH, _YAW = (45.0, 5.0, 120.0), (30.0, 18.0, 70.0), (38.0, 12.0, 75.0)
+_ROLL, _PITCH, _YAW = (55.0, 5.0, 120.0), (28.0, 22.0, 78.0), (38.0, 12.0, 75.0)
 
 
 def sample_rotation(seed: tf.Tensor, n: int, spread: float = 1.0, palm_fraction: float = 0.7) -> tf.Tensor:
@@ -19,7 +19,7 @@ def sample_rotation(seed: tf.Tensor, n: int, spread: float = 1.0, palm_fraction:
     Args:
         seed: int32 (2,).
         n: number of hands.
-        spread: factor of the standard deviations of roll in the image (45 degrees), pitch (30) and yaw (38).
+        spread: factor of the standard deviations of roll in the image (55 degrees), pitch (28) and yaw (38).
         palm_fraction: part of the hands whose palm, not back, is turned to the camera.
 
     Returns:
