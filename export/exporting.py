@@ -10,9 +10,10 @@ import tensorflow as tf
 from tabulate import tabulate
 
 from export.arguments import Parser
+from export.calibration import calibration_images
 from export.models import OpenModel, open_model
-from export.saved_model import MODEL_NAME, export_saved_model
-from export.tflite import export_tflite
+from export.saved_model import export_saved_model
+from export.tflite import FLOAT32, INT8, VARIANTS, export_tflite
 from lsps_tf import crop
 from lsps_tf.errors import InputError
 from lsps_tf.files import write_json
@@ -29,17 +30,26 @@ def export_command(arguments: list[str]) -> int:
     parser = Parser("run.py", "Exports a finished run for TensorFlow Serving and for edge devices.")
     parser.add_argument("--run-dir", type=pathlib.Path, required=True, metavar="DIR", help="a finished run")
     parser.add_argument("--output", type=pathlib.Path, required=True, metavar="DIR", help="where the models go")
+    parser.add_argument(
+        "--variants", default=",".join(VARIANTS), metavar="A,B", help=f"TFLite files to write, of {', '.join(VARIANTS)}"
+    )
+    parser.add_argument(
+        "--calibrate", type=pathlib.Path, metavar="STORE.h5", help="sensor frames for int8 (default: the run's)"
+    )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write paths, sizes and differences")
     options = parser.parse_args(arguments)
     if options.output.exists() and not options.output.is_dir():
         raise InputError(f"{options.output}: this is a file; give a folder for --output")
+    variants = _parse_variants(options.variants)
     run = load_run(options.run_dir)
-    paths = [export_saved_model(run, options.output), export_tflite(run, options.output / f"{MODEL_NAME}.tflite")]
+    calibration = calibration_images(run, options.calibrate) if INT8 in variants else None
+    paths = [export_saved_model(run, options.output), *export_tflite(run, options.output, variants, calibration)]
     reports = compare_exports(run, paths)
     print(_table(reports))
     if options.json is not None:
         write_json(options.json, {"run_dir": str(options.run_dir), "models": reports})
-    wrong = [report["path"] for report in reports if not report["max_difference"] <= LARGEST_DIFFERENCE]
+    exact = [report for report in reports if report["numbers"] == FLOAT32]
+    wrong = [report["path"] for report in exact if not report["max_difference"] <= LARGEST_DIFFERENCE]
     if wrong:
         print(f"{' and '.join(wrong)}: differs from the Keras model by more than {LARGEST_DIFFERENCE:g}; do not use it")
         return 1
@@ -55,8 +65,8 @@ def compare_exports(run: Run, paths: list[pathlib.Path]) -> list[dict[str, Any]]
         paths: the exported models.
 
     Returns:
-        Per model its `path`, `kind`, size in `bytes`, and `max_difference` and `mean_difference` of the normalised
-        joints (half cubes).
+        Per model its `path`, `kind`, `numbers`, size in `bytes`, `max_difference` and `mean_difference` of the
+        normalised joints (half cubes), and `mean_mm`, how far joints are moved.
     """
     image = sample_crops(run.config.data.image_size, run.config.data.cube_mm, _SAMPLE_CROPS)
     expected = run.networks.predict_joints(image, run.domain).numpy()
@@ -83,10 +93,20 @@ def _compare(model: OpenModel, path: pathlib.Path, image: tf.Tensor, expected: n
     return {
         "path": str(path),
         "kind": model.kind,
+        "numbers": model.info.numbers,
         "bytes": size_in_bytes(path),
         "max_difference": float(difference.max()),
         "mean_difference": float(difference.mean()),
+        "mean_mm": float(np.linalg.norm(difference, axis=-1).mean() * model.info.cube_mm / 2),
     }
+
+
+def _parse_variants(text: str) -> tuple[str, ...]:
+    asked = [part.strip() for part in text.split(",") if part.strip()]
+    unknown = [part for part in asked if part not in VARIANTS]
+    if unknown:
+        raise InputError(f"--variants: there is no '{unknown[0]}'; choose from {', '.join(VARIANTS)}")
+    return tuple(variant for variant in VARIANTS if variant in asked)
 
 
 def size_in_bytes(path: pathlib.Path) -> int:
@@ -99,12 +119,12 @@ def _table(reports: list[dict[str, Any]]) -> str:
     rows = [
         [
             report["path"],
-            report["kind"],
+            report["numbers"],
             f"{report['bytes'] / 1e6:.2f} MB",
             f"{report['max_difference']:.1e}",
-            f"{report['mean_difference']:.1e}",
+            f"{report['mean_mm']:.3f} mm",
         ]
         for report in reports
     ]
-    headers = ["model", "kind", "size", "max difference", "mean difference"]
+    headers = ["model", "numbers", "size", "max difference", "joints move by"]
     return tabulate(rows, headers=headers, disable_numparse=True)

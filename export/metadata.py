@@ -1,7 +1,7 @@
 """What an exported model says about itself: a small JSON, in the SavedModel's assets and inside the TFLite file.
 
 It can be read without TensorFlow. `format`, `version`, then the skeleton's name, `joint_names`, `bones`, the crop's
-`image_size` (pixels), `cube_mm`, and in `units` what each tensor holds.
+`image_size` (pixels), `cube_mm`, the `numbers` of weights and activations, and in `units` what each tensor holds.
 """
 
 from __future__ import annotations
@@ -48,15 +48,17 @@ class ModelInfo:
         skeleton: the joints' layout.
         image_size: S, pixels of the crop's side.
         cube_mm: side of the crop's cube in mm.
+        numbers: what the weights and activations are: "float32", "float16", "dynamic" or "int8".
     """
 
     skeleton: Skeleton
     image_size: int
     cube_mm: float
+    numbers: str = "float32"
 
     @classmethod
-    def of_run(cls, run: Run) -> ModelInfo:
-        return cls(run.skeleton, run.config.data.image_size, run.config.data.cube_mm)
+    def of_run(cls, run: Run, numbers: str = "float32") -> ModelInfo:
+        return cls(run.skeleton, run.config.data.image_size, run.config.data.cube_mm, numbers)
 
     def to_json(self) -> str:
         values = {
@@ -67,6 +69,7 @@ class ModelInfo:
             "bones": self.skeleton.bones,
             "image_size": self.image_size,
             "cube_mm": self.cube_mm,
+            "numbers": self.numbers,
             "units": _UNITS,
         }
         return json.dumps(values, indent=2) + "\n"
@@ -81,7 +84,13 @@ class ModelInfo:
                     f"{path}: made by version {values['version']} of {values['format']}, this program reads version "
                     f"{VERSION} of {FORMAT}; export the run again"
                 )
-            return cls(SKELETONS[values["skeleton"]], int(values["image_size"]), float(values["cube_mm"]))
+            if values["skeleton"] not in SKELETONS:
+                raise InputError(
+                    f"{path}: the model's skeleton '{values['skeleton']}' is unknown here; this program knows "
+                    f"{' and '.join(SKELETONS)}"
+                )
+            sizes = int(values["image_size"]), float(values["cube_mm"])
+            return cls(SKELETONS[values["skeleton"]], *sizes, str(values["numbers"]))
         except InputError:
             raise
         except (ValueError, KeyError, TypeError) as error:

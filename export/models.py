@@ -8,12 +8,10 @@ from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
-from ai_edge_litert.interpreter import Interpreter
 
-from export.metadata import ASSET_NAME, ModelInfo, read_tflite_info
-from export.quiet import native_messages_off
+from export.metadata import ASSET_NAME, ModelInfo
 from export.saved_model import FROM_CENTER, FROM_CROP, FROM_FRAME, MODEL_NAME
-from export.tflite import SIGNATURE
+from export.tflite_network import TfliteNetwork
 from lsps_tf.errors import InputError
 from lsps_tf.predictor import Predictor, predictor_of_run
 from lsps_tf.run_folder import load_run, settings_path
@@ -102,25 +100,18 @@ def _open_saved_model(path: pathlib.Path) -> OpenModel:
 
 
 def _open_tflite(path: pathlib.Path) -> OpenModel:
-    info = read_tflite_info(path)
-    try:
-        with native_messages_off():
-            runner = Interpreter(model_path=str(path), num_threads=1).get_signature_runner(SIGNATURE)
-            # LiteRT prepares itself, and speaks, on the first call only.
-            runner(image=np.zeros((1, info.image_size, info.image_size, 1), np.float32))["joints_norm"]
-    except (ValueError, RuntimeError, KeyError) as error:
-        raise InputError(f"{path}: the TFLite model is damaged ({_first_line(error)}); export the run again") from error
+    network = TfliteNetwork(path)
+    info = network.info
 
     def run_crops(images: np.ndarray) -> np.ndarray:
-        return np.concatenate([runner(image=image[None])["joints_norm"] for image in images])
+        return np.stack([network(image) for image in images])
 
     def joints_of_crop(image: tf.Tensor) -> tf.Tensor:
         joints_norm = tf.numpy_function(run_crops, [image], tf.float32)
         return tf.ensure_shape(joints_norm, [image.shape[0], info.skeleton.num_joints, 3])
 
-    return OpenModel(
-        "TFLite", info, Predictor(joints_of_crop, info.image_size, info.cube_mm, info.skeleton), joints_of_crop
-    )
+    predictor = Predictor(joints_of_crop, info.image_size, info.cube_mm, info.skeleton)
+    return OpenModel("TFLite", info, predictor, joints_of_crop)
 
 
 def _first_line(error: Exception) -> str:

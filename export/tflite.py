@@ -1,19 +1,23 @@
-"""The TFLite model for edge devices: one crop to joints, in float32, of built-in operations only."""
+"""The TFLite models for edge devices: one crop to joints, of built-in operations only, in four kinds of numbers."""
 
 from __future__ import annotations
 
 import pathlib
 import tempfile
+from collections.abc import Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from export.metadata import ModelInfo, embed_info
 from export.quiet import native_messages_off
-from export.saved_model import deployed_variables
+from export.saved_model import MODEL_NAME, deployed_variables
 from lsps_tf.files import atomic_path
 from lsps_tf.run_folder import Run
 
 SIGNATURE = "serving_default"
+# In the order of their size. The first computes what the run does; the others are smaller or faster.
+FLOAT32, FLOAT16, DYNAMIC, INT8 = VARIANTS = ("float32", "float16", "dynamic", "int8")
 
 
 class _CropModel(tf.Module):
@@ -28,35 +32,66 @@ class _CropModel(tf.Module):
         self.concrete = self.predict.get_concrete_function(image)
 
 
-def export_tflite(run: Run, path: str | pathlib.Path) -> pathlib.Path:
-    """Writes the deployed network (the trunk's convolutions, P's head and G_y) as one TFLite file.
+def tflite_path(directory: str | pathlib.Path, variant: str) -> pathlib.Path:
+    """`lsps.tflite` for float32, `lsps-VARIANT.tflite` for the others."""
+    ending = "" if variant == FLOAT32 else f"-{variant}"
+    return pathlib.Path(directory) / f"{MODEL_NAME}{ending}.tflite"
 
-    Its signature `serving_default` takes `image` [1, S, S, 1] in [-1, 1] and gives `joints_norm` [1, J, 3] in half
+
+def export_tflite(
+    run: Run,
+    directory: str | pathlib.Path,
+    variants: tuple[str, ...] = (FLOAT32,),
+    calibration: np.ndarray | None = None,
+) -> list[pathlib.Path]:
+    """Writes the deployed network (the trunk's convolutions, P's head and G_y) as TFLite files.
+
+    The signature `serving_default` takes `image` [1, S, S, 1] in [-1, 1] and gives `joints_norm` [1, J, 3] in half
     cubes. The file's metadata entry "lsps" holds the description as JSON (`export.metadata.read_tflite_info`).
+        float32: the run's own numbers.
+        float16: weights of half the size, computed in float32 where the device has nothing better.
+        dynamic: 8-bit weights; activations are rounded to 8 bits as they come.
+        int8: weights, activations, input and output in 8 bits, for devices that have whole numbers alone.
 
     Args:
         run: a loaded run.
-        path: the file to write.
+        directory: where the files come to lie.
+        variants: which of VARIANTS.
+        calibration: [N, S, S, 1] crops of the sensor in [-1, 1], which fix the ranges of int8's activations.
 
     Returns:
-        The path.
+        The files, in the order of `variants`.
 
     Raises:
-        InputError: where the disk is full or the file cannot be written.
+        InputError: where the disk is full or a file cannot be written.
     """
-    path = pathlib.Path(path)
-    content = embed_info(_convert(run), ModelInfo.of_run(run))
-    with atomic_path(path) as partial:
-        partial.write_bytes(content)
-    return path
-
-
-def _convert(run: Run) -> bytes:
-    # By way of a SavedModel, because only then the file keeps the names of input and output.
-    model = _CropModel(run)
+    model, paths = _CropModel(run), []
     with tempfile.TemporaryDirectory() as scratch:
+        # By way of a SavedModel, because only then the files keep the names of input and output.
         tf.saved_model.save(model, scratch, signatures={SIGNATURE: model.concrete})
-        converter = tf.lite.TFLiteConverter.from_saved_model(scratch, signature_keys=[SIGNATURE])
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        with native_messages_off():
-            return converter.convert()
+        for variant in variants:
+            content = embed_info(_convert(scratch, variant, calibration), ModelInfo.of_run(run, variant))
+            paths.append(tflite_path(directory, variant))
+            with atomic_path(paths[-1]) as partial:
+                partial.write_bytes(content)
+    return paths
+
+
+def _convert(saved_model: str, variant: str, calibration: np.ndarray | None) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=[SIGNATURE])
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if variant != FLOAT32:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if variant == FLOAT16:
+        converter.target_spec.supported_types = [tf.float16]
+    if variant == INT8:
+        converter.representative_dataset = lambda: _one_by_one(calibration)
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+    with native_messages_off():
+        return converter.convert()
+
+
+def _one_by_one(images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    for image in images:
+        yield {"image": image[None]}

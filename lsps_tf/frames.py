@@ -5,10 +5,16 @@ from __future__ import annotations
 import pathlib
 
 import numpy as np
-from PIL import Image
 
+from lsps_tf import png
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path
+
+try:
+    from PIL import Image
+except ImportError:
+    # Edge devices have NumPy alone.
+    Image = None
 
 # No depth camera for hands reads farther, or nearer, than this in the median: the unit is wrong then.
 _FARTHEST_MEDIAN_MM = 20_000.0
@@ -159,13 +165,17 @@ def _read_image(path: pathlib.Path, kind: str) -> np.ndarray:
 
 def _decode(path: pathlib.Path, kind: str = "PNG") -> tuple[str, np.ndarray]:
     """Pillow's mode of a PNG or TIFF, and its pixels."""
+    if Image is None and kind == "TIFF":
+        raise InputError(f"{path}: a TIFF is read by Pillow, which is not installed; install it, or give a PNG or .npy")
     try:
+        if Image is None:
+            return png.decode_png(path.read_bytes())
         with Image.open(path) as image:
             image.load()
             return image.mode, np.asarray(image)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give a depth frame") from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, getattr(Image, "DecompressionBombError", OSError)) as error:
         raise InputError(f"{path}: the {kind} is truncated or damaged; record or copy it again") from error
 
 

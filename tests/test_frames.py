@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lsps_tf import frames
 from lsps_tf.errors import InputError
 from lsps_tf.frames import read_depth, write_depth_png16
 
@@ -24,7 +25,8 @@ def nyu_encoded(depth_mm):
     return np.stack([np.zeros_like(counts), counts >> 8, counts & 255], axis=-1).astype(np.uint8)
 
 
-def test_every_format_gives_the_same_depth(tmp_path):
+@pytest.mark.parametrize("pillow", [True, False])
+def test_every_format_gives_the_same_depth(tmp_path, monkeypatch, pillow):
     expected = frame()
     counts = expected.astype(np.uint16)
     Image.fromarray(counts).save(tmp_path / "mm.png")
@@ -32,6 +34,8 @@ def test_every_format_gives_the_same_depth(tmp_path):
     Image.fromarray(nyu_encoded(expected)).save(tmp_path / "nyu.png")
     np.save(tmp_path / "whole.npy", counts)
     np.save(tmp_path / "meters.npy", expected / 1000)
+    if not pillow:
+        monkeypatch.setattr(frames, "Image", None)
     for name, unit_mm in [("mm.png", None), ("eighths.png", 0.125), ("nyu.png", None), ("whole.npy", 1.0)]:
         depth_mm = read_depth(tmp_path / name, unit_mm)
         assert depth_mm.dtype == np.float32
@@ -115,7 +119,13 @@ def bad_frames(folder):
     }
 
 
-def test_bad_frames_are_named_in_one_line(tmp_path):
+@pytest.fixture(params=["with Pillow", "without Pillow"])
+def pillow(request, monkeypatch):
+    if request.param == "without Pillow":
+        monkeypatch.setattr(frames, "Image", None)
+
+
+def test_bad_frames_are_named_in_one_line(tmp_path, pillow):
     for name, message in bad_frames(tmp_path).items():
         with pytest.raises(InputError) as caught:
             read_depth(tmp_path / name)

@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from lsps_tf import run_folder
+from lsps_tf.camera import NYU
 from lsps_tf.config import PRESETS
+from lsps_tf.datasets.store import create_store, stored_size
 from lsps_tf.frames import read_depth
 from lsps_tf.networks import build_networks
 
@@ -18,11 +20,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "docs" / "example"
 
 
-def write_run(folder: pathlib.Path, skeleton: str = "nyu", method: str = "lsps") -> pathlib.Path:
+def write_run(
+    folder: pathlib.Path, store: str = "none.h5", skeleton: str = "nyu", method: str = "lsps"
+) -> pathlib.Path:
     """A run folder of preset tiny, biases included in what is drawn."""
     config = PRESETS["tiny"].replace(num_joints=36 if skeleton == "nyu" else 16)
     stages = run_folder.STAGES[method]
-    settings = run_folder.RunSettings(config, method, skeleton, "sim", "none.h5", "structured-light", stages=stages)
+    settings = run_folder.RunSettings(config, method, skeleton, "sim", store, "structured-light", stages=stages)
     networks = build_networks(config.network, config.data.image_size, seed=0)
     rng = np.random.default_rng(0)
     for variable in networks.trainable_variables:
@@ -32,9 +36,32 @@ def write_run(folder: pathlib.Path, skeleton: str = "nyu", method: str = "lsps")
     return folder
 
 
+def write_store(path: pathlib.Path, frames: int = 8) -> pathlib.Path:
+    """A store of clean simulated hands with labels that are theirs but for their order, in every split of "real"."""
+    from export.exporting import sample_crops
+
+    size, cube_mm, extent_mm = stored_size(32), 250.0, 375.0
+    with create_store(path, "nyu", NYU, size, {"made_by": "test"}) as store:
+        for number, part in enumerate(("train", "validation", "test")):
+            center_mm = np.tile(np.array([[20.0, -30.0, 650.0]], np.float32), (frames, 1))
+            image = sample_crops(size, extent_mm, frames, seed=number).numpy()[..., 0]
+            depth_mm = np.where(image < 1.0, center_mm[:, 2, None, None] + 0.5 * extent_mm * image, 0.0)
+            joints_mm = center_mm[:, None] + np.random.default_rng(number).normal(0, 40, (frames, 36, 3))
+            columns = {"cube_mm": np.full(frames, cube_mm), "extent_mm": np.full(frames, extent_mm)}
+            numbers = {"subject": np.zeros(frames), "frame": np.arange(frames)}
+            rows = {"depth_mm": depth_mm, "joints_mm": joints_mm, "center_mm": center_mm, **columns, **numbers}
+            store.append(f"real/{part}", rows)
+    return path
+
+
 @pytest.fixture(scope="session")
-def run_dir(tmp_path_factory):
-    return write_run(tmp_path_factory.mktemp("runs") / "tiny")
+def store_path(tmp_path_factory):
+    return write_store(tmp_path_factory.mktemp("stores") / "real.h5")
+
+
+@pytest.fixture(scope="session")
+def run_dir(tmp_path_factory, store_path):
+    return write_run(tmp_path_factory.mktemp("runs") / "tiny", str(store_path))
 
 
 @pytest.fixture(scope="session")

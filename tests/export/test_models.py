@@ -92,7 +92,7 @@ def change_description(model, old, new):
     ("old", "new", "message"),
     [
         ('"version": 1', '"version": 2', "made by version 2 of lsps-model, this program reads version 1"),
-        ('"skeleton": "nyu"', '"skeleton": "octopus"', "the model's description is damaged ('octopus')"),
+        ('"skeleton": "nyu"', '"skeleton": "octopus"', "the model's skeleton 'octopus' is unknown here"),
         ('"image_size": 32', '"image_size": "many"', "the model's description is damaged"),
     ],
 )
