@@ -19,6 +19,8 @@ UNLABELLED = "real/train"
 # Where the confidence is calibrated, in this order: on the sensor's frames if they have labels.
 LABELLED = ("real/validation", "synthetic/validation", "synthetic/train")
 COUNT, LABELLED_COUNT, PART = 256, 2048, 128
+# Where the store is gone and frames are simulated again, fewer have to do.
+SIMULATED_COUNT = 512
 
 
 class LabelledCrops(NamedTuple):
@@ -90,7 +92,9 @@ def labelled_crops(
     """
     path = _store_path(run, store)
     if path is None:
-        return _with_labels(run, _simulate(run, splits[0], count), splits[0]) if run.settings.sensor else None
+        if not run.settings.sensor:
+            return None
+        return _with_labels(run, _simulate(run, splits[0], min(count, SIMULATED_COUNT)), splits[0])
     with open_store(path) as opened:
         if opened.info.skeleton.name != run.skeleton.name:
             raise InputError(f"{path}: its skeleton is {opened.info.skeleton.name}, the run's is {run.skeleton.name}")
