@@ -109,7 +109,7 @@ def measure_sequences(name: str, subjects: shape.HandShape, count: int) -> dict[
     intrinsics = tf.constant(settings.camera.intrinsics[None])
     for number in range(count):
         right, previous = [], tf.constant([[np.nan] * 3], tf.float32)
-        for depth_mm, joints_mm in _moving(settings, subjects, number):
+        for depth_mm, joints_mm in moving_hand(settings, subjects, number):
             depth_mm = depth_mm[None]
             single_mm, alone = (value.numpy()[0] for value in _find_alone(depth_mm, intrinsics))
             center, present, tracked = _track(depth_mm, intrinsics, previous)
@@ -154,7 +154,7 @@ def _frames(settings, kind: str, subjects: shape.HandShape, count: int) -> Itera
         yield depth_mm.numpy(), joints_mm.numpy()
 
 
-def _moving(settings, subjects: shape.HandShape, number: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def moving_hand(settings, subjects: shape.HandShape, number: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Two seconds of a person's hand that moves from one random pose and place to the next; every other one mirrored
     twice, so that the left hand's path is measured, too."""
     keys = 5

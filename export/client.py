@@ -22,6 +22,8 @@ from typing import Any, Union
 import numpy as np
 
 DEFAULT_MODEL = "lsps"
+# Of this project's models: with neither, and with both, of the hand's centre and side.
+DEFAULT_SIGNATURE, HINTED_SIGNATURE = "serving_default", "serving_hinted"
 Frame = Union[bytes, np.ndarray]
 _PATH = re.compile(r"(?:/v1/models/(?P<model>[^/:]+)(?P<version>/versions/[0-9]+|/labels/[^/:]+)?)?/?", re.IGNORECASE)
 
@@ -86,7 +88,7 @@ class Client:
             intrinsics: fx, fy, cx, cy in pixels.
             depth_unit_mm: mm that one count stands for.
             center_mm: the hand's centre in camera space; None finds it.
-            inputs: further inputs of the model's signature, by name.
+            inputs: further inputs of the model's signature, by name; of this project's models hand, "right" or "left".
 
         Returns:
             The model's outputs without the batch axis; of this project's models `joints_mm` [J, 3] in camera space,
@@ -95,8 +97,9 @@ class Client:
         Raises:
             ServerError: where the server refuses the request or cannot be reached.
         """
-        [row] = self.predict_rows([self.row(frame, intrinsics, depth_unit_mm, center_mm, **inputs)])
-        return row
+        row = self.row(frame, intrinsics, depth_unit_mm, center_mm, **inputs)
+        [outputs] = self.predict_rows([row], self.signature_of(row))
+        return outputs
 
     def row(
         self,
@@ -114,20 +117,27 @@ class Client:
             "depth_unit_mm": float(depth_unit_mm),
             **inputs,
         }
+        if center_mm is not None:
+            row["center_mm"] = [float(number) for number in center_mm]
         # Signatures have no optional inputs: NaN is how a model that takes a centre is told to find it.
-        if center_mm is not None or "center_mm" in self.inputs():
-            row["center_mm"] = [math.nan] * 3 if center_mm is None else [float(number) for number in center_mm]
-        return row
+        missing = self.inputs(self.signature_of(row)).keys() - row.keys()
+        values = {"center_mm": [math.nan] * 3, "hand": "right"}
+        return {**row, **{name: value for name, value in values.items() if name in missing}}
+
+    def signature_of(self, row: dict[str, Any]) -> str:
+        """The signature that takes a row: the hinted one for a row with a centre or a side, where the model has it."""
+        hinted = ("center_mm" in row or "hand" in row) and self.inputs(HINTED_SIGNATURE)
+        return HINTED_SIGNATURE if hinted else DEFAULT_SIGNATURE
 
     def predict_rows(
-        self, rows: Sequence[dict[str, Any]], signature: str = "serving_default"
+        self, rows: Sequence[dict[str, Any]], signature: str = DEFAULT_SIGNATURE
     ) -> list[dict[str, np.ndarray]]:
         """Runs rows of any signature, which the server may run together; a dictionary of outputs per row."""
         body = {"signature_name": signature, "instances": list(rows)}
         predictions = self.request("POST", f"{self.path}:predict", body)["predictions"]
         return [{name: np.asarray(value) for name, value in _named(row).items()} for row in predictions]
 
-    def inputs(self, signature: str = "serving_default") -> dict[str, Any]:
+    def inputs(self, signature: str = DEFAULT_SIGNATURE) -> dict[str, Any]:
         """The inputs of a signature by name, as the metadata declares them; asked for once."""
         if self._inputs is None:
             self._inputs = self.metadata()["metadata"]["signature_def"]["signature_def"]

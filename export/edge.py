@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 from export import edge_sources  # noqa: E402
 from export.arguments import Parser, parse_camera  # noqa: E402
 from export.command import run_command  # noqa: E402
-from export.edge_predictor import EdgeHand, EdgePredictor  # noqa: E402
+from export.edge_predictor import HANDS, EdgeHand, EdgePredictor  # noqa: E402
 from export.edge_sources import Frame, LatestFrame  # noqa: E402
 from export.edge_tracking import HandTracker, OneEuroFilter  # noqa: E402
 from lsps_tf.camera import CAMERAS, Camera  # noqa: E402
@@ -36,7 +36,7 @@ def edge_command(arguments: list[str]) -> int:
     """Runs `export/edge.py` with its arguments and gives the exit status."""
     options = _build_parser().parse_args(arguments)
     _check(options)
-    predictor = EdgePredictor(options.model, options.threads)
+    predictor = EdgePredictor(options.model, options.threads, options.hand)
     write = _writer(options.json)
     if options.frame:
         return _predict_files(predictor, options, write)
@@ -61,6 +61,7 @@ def _build_parser() -> argparse.ArgumentParser:
     names = "|".join(CAMERAS)
     parser.add_argument("--camera", default="nyu", metavar=f"{names}|fx,fy,cx,cy", help="in pixels (default: nyu)")
     parser.add_argument("--depth-unit", type=float, metavar="MM", help="mm that one count stands for (default: 1)")
+    parser.add_argument("--hand", choices=HANDS, default="right", help="which hand it shows (default: right)")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="of the network (default: 1)")
     parser.add_argument("--limit", type=int, metavar="N", help="stop after N frames")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="add the lines to FILE (default: print them)")

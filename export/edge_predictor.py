@@ -1,6 +1,6 @@
 """Depth frames to joints on an edge device: find the hand, crop, predict, map back. NumPy and ai-edge-litert alone.
 
-The twin of `lsps_tf/predictor.py` with `lsps_tf/crop.py`, for one frame at a time; a test compares their joints.
+The twin of `lsps_tf/predictor.py`, for one frame at a time; a test compares their joints.
 """
 
 from __future__ import annotations
@@ -11,10 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from export.edge_hands import find_hand
+from export.edge_crop import crop_frame, normalize_depth
+from export.edge_hands import find_hand, track_hand
 from export.tflite_network import TfliteNetwork
 from lsps_tf.camera import Camera, mm_to_uvd
 from lsps_tf.skeleton import Skeleton
+
+HANDS = ("right", "left")
+_MIRROR = np.array([-1.0, 1.0, 1.0], np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,67 +43,68 @@ class EdgeHand:
 class EdgePredictor:
     """A TFLite file of this project with what stands before and after it; not to be shared between threads.
 
+    Models know right hands; a left one is shown to them in a mirror, and what they say is mirrored back.
+
     Attributes:
         skeleton: of the joints.
         cube_mm: side of the crop's cube.
         image_size: S, pixels of the crop's side.
+        hand: "right" or "left".
+        network: crops [S, S, 1] in [-1, 1] to joints [J, 3] in half cubes.
     """
 
-    def __init__(self, model: str | pathlib.Path, threads: int = 1):
+    def __init__(self, model: str | pathlib.Path, threads: int = 1, hand: str = "right"):
         """Opens a `.tflite` file; InputError where it is missing, damaged or not one of this project's."""
-        self._network = TfliteNetwork(model, threads)
-        info = self._network.info
+        self.network = TfliteNetwork(model, threads)
+        info = self.network.info
         self.skeleton: Skeleton = info.skeleton
         self.image_size, self.cube_mm = info.image_size, info.cube_mm
+        self.hand = hand
 
-    def __call__(self, depth_mm: np.ndarray, camera: Camera, center_mm: np.ndarray | None = None) -> EdgeHand | None:
-        """Predicts the joints of the nearest hand, or of the one around `center_mm`.
+    def __call__(
+        self,
+        depth_mm: np.ndarray,
+        camera: Camera,
+        center_mm: np.ndarray | None = None,
+        previous_mm: np.ndarray | None = None,
+    ) -> EdgeHand | None:
+        """Predicts the joints of the nearest hand, or of the one that is, or a frame ago was, at a place.
 
         Args:
             depth_mm: [H, W] mm of any type of number, 0 = no reading.
             camera: that made the frame.
-            center_mm: [3] camera space, or None to find the hand.
+            center_mm: [3] camera space, where the hand is; None finds it.
+            previous_mm: [3] where it was in the frame before; it is looked for there first.
 
         Returns:
             The hand, or None where there is none.
         """
+        if self.hand == "left":
+            places_mm = (None if place is None else np.asarray(place) * _MIRROR for place in (center_mm, previous_mm))
+            mirrored = dataclasses.replace(camera, cx=camera.width - 1 - camera.cx)
+            seen = self._predict(depth_mm[:, ::-1], mirrored, *places_mm)
+            found = None if seen is None else (seen[0] * _MIRROR, seen[1] * _MIRROR)
+        else:
+            found = self._predict(depth_mm, camera, center_mm, previous_mm)
+        if found is None:
+            return None
+        return EdgeHand(found[0], mm_to_uvd(found[0], camera.intrinsics), found[1])
+
+    def _predict(
+        self, depth_mm: np.ndarray, camera: Camera, center_mm: np.ndarray | None, previous_mm: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Joints [J, 3] and centre [3] of a right hand."""
+        intrinsics = camera.intrinsics
+        if center_mm is None and previous_mm is not None:
+            center_mm, _ = track_hand(depth_mm, intrinsics, previous_mm)
+        elif center_mm is None:
+            center_mm = find_hand(depth_mm, intrinsics)
         if center_mm is None:
-            center_mm = find_hand(depth_mm, camera.intrinsics)
-            if center_mm is None:
-                return None
+            return None
         center_mm = np.asarray(center_mm, np.float32)
-        cropped_mm = crop_frame(depth_mm, camera.intrinsics, center_mm, self.cube_mm, self.image_size)
-        joints_norm = self._network(normalize_depth(cropped_mm, center_mm, self.cube_mm))
-        joints_mm = joints_norm * np.float32(0.5 * self.cube_mm) + center_mm
-        return EdgeHand(joints_mm, mm_to_uvd(joints_mm, camera.intrinsics), center_mm)
-
-
-def crop_frame(
-    depth_mm: np.ndarray, intrinsics: np.ndarray, center_mm: np.ndarray, extent_mm: float, size: int
-) -> np.ndarray:
-    """`lsps_tf.crop.crop_frame` of one frame [H, W]: float32 [size, size] mm, 0 outside the frame."""
-    height, width = depth_mm.shape
-    x, y, z = (np.float32(value) for value in center_mm)
-    fx, fy, cx, cy = (np.float32(value) for value in intrinsics)
-    focal = np.float32(size) * z / np.float32(extent_mm)
-    pixels = np.arange(size, dtype=np.float32)
-    middle = np.float32(0.5 * (size - 1))
-    columns, column_inside = _nearest(fx * ((pixels - (middle - focal * x / z)) / focal) + cx, width)
-    rows, row_inside = _nearest(fy * ((pixels - (middle - focal * y / z)) / focal) + cy, height)
-    inside = row_inside[:, None] & column_inside
-    return np.where(inside, depth_mm[rows[:, None], columns], 0).astype(np.float32)
-
-
-def normalize_depth(cropped_mm: np.ndarray, center_mm: np.ndarray, cube_mm: float) -> np.ndarray:
-    """`lsps_tf.crop.normalize_depth` of one crop [S, S]: float32 [S, S, 1] in [-1, 1]."""
-    value = (cropped_mm - center_mm[2]) / np.float32(0.5 * cube_mm)
-    inside = (cropped_mm > 0.0) & (np.abs(value) <= 1.0)
-    return np.where(inside, value, np.float32(1.0))[..., None]
-
-
-def _nearest(position: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    nearest = np.clip(np.floor(position + np.float32(0.5)), -1.0, count).astype(np.int32)
-    return np.clip(nearest, 0, count - 1), (nearest >= 0) & (nearest < count)
+        cropped_mm = crop_frame(depth_mm, intrinsics, center_mm, self.cube_mm, self.image_size)
+        joints_norm = self.network(normalize_depth(cropped_mm, center_mm, self.cube_mm))
+        return joints_norm * np.float32(0.5 * self.cube_mm) + center_mm, center_mm
 
 
 def _rounded(values: np.ndarray) -> list:

@@ -12,7 +12,6 @@ import time
 
 import numpy as np
 
-from export.edge_hands import follow_hand
 from export.edge_predictor import EdgeHand, EdgePredictor
 from lsps_tf.camera import Camera, mm_to_uvd
 
@@ -22,6 +21,8 @@ BETA_HZ_PER_MM_S = 0.01
 SPEED_CUTOFF_HZ = 1.0
 # A pause this long starts a new sequence: the hand may be anywhere.
 LONGEST_PAUSE_S = 0.5
+# So does a jump: it is another hand, or the same one found again elsewhere.
+LONGEST_JUMP_MM = 150.0
 
 
 class OneEuroFilter:
@@ -98,15 +99,12 @@ class HandTracker:
         if not 0.0 < time_s - self._time_s <= LONGEST_PAUSE_S:
             self._forget()
         self._time_s = time_s
-        center_mm = None
-        if self._center_mm is not None:
-            center_mm = follow_hand(depth_mm, self._camera.intrinsics, self._center_mm)
-            if center_mm is None:
-                self._forget()
-        hand = self._predictor(depth_mm, self._camera, center_mm)
+        hand = self._predictor(depth_mm, self._camera, previous_mm=self._center_mm)
         if hand is None:
             self._forget()
             return None
+        if self._center_mm is not None and np.linalg.norm(hand.center_mm - self._center_mm) > LONGEST_JUMP_MM:
+            self._forget()
         self._center_mm = hand.center_mm
         return hand if self._filter is None else self._smoothed(hand, time_s)
 

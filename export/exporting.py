@@ -10,7 +10,7 @@ import tensorflow as tf
 from tabulate import tabulate
 
 from export.arguments import Parser
-from export.calibration import calibration_images
+from export.calibration import calibration_images, fit_confidence
 from export.models import OpenModel, open_model
 from export.saved_model import export_saved_model
 from export.tflite import FLOAT32, INT8, VARIANTS, export_tflite
@@ -34,7 +34,10 @@ def export_command(arguments: list[str]) -> int:
         "--variants", default=",".join(VARIANTS), metavar="A,B", help=f"TFLite files to write, of {', '.join(VARIANTS)}"
     )
     parser.add_argument(
-        "--calibrate", type=pathlib.Path, metavar="STORE.h5", help="sensor frames for int8 (default: the run's)"
+        "--calibrate",
+        type=pathlib.Path,
+        metavar="STORE.h5",
+        help="sensor frames for int8 and the confidence (default: the run's)",
     )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write paths, sizes and differences")
     options = parser.parse_args(arguments)
@@ -43,7 +46,13 @@ def export_command(arguments: list[str]) -> int:
     variants = _parse_variants(options.variants)
     run = load_run(options.run_dir)
     calibration = calibration_images(run, options.calibrate) if INT8 in variants else None
-    paths = [export_saved_model(run, options.output), *export_tflite(run, options.output, variants, calibration)]
+    confidence = fit_confidence(run, options.calibrate)
+    if confidence is None:
+        print("No confidence: there are no frames with labels to calibrate it on; --calibrate STORE.h5 gives some")
+    paths = [
+        export_saved_model(run, options.output, confidence),
+        *export_tflite(run, options.output, variants, calibration),
+    ]
     reports = compare_exports(run, paths)
     print(_table(reports))
     if options.json is not None:

@@ -1,7 +1,8 @@
 """What an exported model says about itself: a small JSON, in the SavedModel's assets and inside the TFLite file.
 
 It can be read without TensorFlow. `format`, `version`, then the skeleton's name, `joint_names`, `bones`, the crop's
-`image_size` (pixels), `cube_mm`, the `numbers` of weights and activations, and in `units` what each tensor holds.
+`image_size` (pixels), `cube_mm`, the `numbers` of weights and activations, in `units` what each tensor holds, and the
+`limits` of what it was made for.
 """
 
 from __future__ import annotations
@@ -30,13 +31,23 @@ TFLITE_IDENTIFIER = b"TFL3"
 
 _UNITS = {
     "image": "[B, S, S, 1] crop in [-1, 1]: (depth_mm - center z) / (cube_mm / 2), 1 = background or no reading",
+    "depth_png_bytes": "[B] PNG, 16-bit grayscale, or 8-bit RGB with counts of 256 * green + blue; 0 = no reading",
+    "depth_unit_mm": "[B] mm of one count",
     "depth_mm": "[B, H, W] mm along z, 0 = no reading",
     "intrinsics": "[B, 4] fx, fy, cx, cy in pixels, pixel centers at integers",
     "joints_norm": "[B, J, 3] (joints_mm - center_mm) / (cube_mm / 2)",
     "joints_mm": "[B, J, 3] camera space in mm: x right, y down, z forward",
     "joints_uvd": "[B, J, 3] u, v in pixels of the frame, depth in mm",
     "center_mm": "[B, 3] center of the hand's cube, camera space in mm",
-    "presence": "[B] whether a hand was found",
+    "hand": "[B] 'right' or 'left'",
+    "presence": "[B] whether a hand was found; where it was not, the others are NaN and the confidence 0",
+    "confidence": "[B, J] probability that the joint lies within 20 mm of its place",
+}
+_LIMITS = {
+    "hands": "one, the nearest; between 100 and 3000 mm from the camera",
+    "frame": "at least 32x32 pixels; made for 240 to 480 rows",
+    "counts": "16 bits; depth_unit_mm of 1 reaches 65 m, of 0.125 (Intel SR305) 8 m",
+    "camera": "a pinhole without distortion; undistort frames before",
 }
 
 
@@ -71,6 +82,7 @@ class ModelInfo:
             "cube_mm": self.cube_mm,
             "numbers": self.numbers,
             "units": _UNITS,
+            "limits": _LIMITS,
         }
         return json.dumps(values, indent=2) + "\n"
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from export.metadata import ASSET_NAME, ModelInfo
-from export.saved_model import FROM_CENTER, FROM_CROP, FROM_FRAME, MODEL_NAME
+from export.saved_model import FROM_CROP, FROM_DEPTH, FROM_DEPTH_HINTED, MODEL_NAME
 from export.tflite_network import TfliteNetwork
 from lsps_tf.errors import InputError
 from lsps_tf.predictor import Predictor, predictor_of_run
@@ -85,14 +85,16 @@ def _open_saved_model(path: pathlib.Path) -> OpenModel:
     info = ModelInfo.from_json(asset.read_bytes(), asset)
     try:
         loaded = tf.saved_model.load(str(path))
-        signatures = {name: loaded.signatures[name] for name in (FROM_FRAME, FROM_CENTER, FROM_CROP)}
+        signatures = {name: loaded.signatures[name] for name in (FROM_DEPTH, FROM_DEPTH_HINTED, FROM_CROP)}
     except (OSError, LookupError, ValueError, tf.errors.OpError) as error:
         raise InputError(f"{path}: the SavedModel is damaged ({_first_line(error)}); export the run again") from error
 
     def predict(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor | None) -> Outputs:
         if center_mm is None:
-            return signatures[FROM_FRAME](depth_mm=depth_mm, intrinsics=intrinsics)
-        return signatures[FROM_CENTER](depth_mm=depth_mm, intrinsics=intrinsics, center_mm=center_mm)
+            return signatures[FROM_DEPTH](depth_mm=depth_mm, intrinsics=intrinsics)
+        right = tf.fill(tf.shape(center_mm)[:1], "right")
+        hints = {"center_mm": center_mm, "hand": right}
+        return signatures[FROM_DEPTH_HINTED](depth_mm=depth_mm, intrinsics=intrinsics, **hints)
 
     # The signatures do not keep the loaded object alive, and with it would go the variables.
     predict.model = loaded

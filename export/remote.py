@@ -45,7 +45,7 @@ def open_remote(url: str, depth_unit_mm: float | None = None) -> OpenModel:
             center = None if center_mm is None else center_mm[row].numpy().tolist()
             rows.append(client.row(counts, intrinsics[row].numpy().tolist(), unit_mm, center))
         try:
-            predictions = client.predict_rows(rows)
+            predictions = client.predict_rows(rows, client.signature_of(rows[0]))
         except ServerError as error:
             _give_up(url, error)
         return {name: tf.constant(np.stack([row[name] for row in predictions])) for name in predictions[0]}
@@ -53,7 +53,7 @@ def open_remote(url: str, depth_unit_mm: float | None = None) -> OpenModel:
     def joints_of_crop(image: tf.Tensor) -> tf.Tensor:
         rows = [{"image": crop} for crop in image.numpy().tolist()]
         predictions = client.predict_rows(rows, "from_crop")
-        return tf.constant(np.stack([next(iter(row.values())) for row in predictions]), tf.float32)
+        return tf.constant(np.stack([row["joints_norm"] for row in predictions]), tf.float32)
 
     info = ModelInfo(skeleton, _IMAGE_SIZE, _CUBE_MM[skeleton.name])
     return OpenModel("server", info, predict, joints_of_crop)

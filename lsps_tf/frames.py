@@ -165,6 +165,8 @@ def _read_image(path: pathlib.Path, kind: str) -> np.ndarray:
 
 def _decode(path: pathlib.Path, kind: str = "PNG") -> tuple[str, np.ndarray]:
     """Pillow's mode of a PNG or TIFF, and its pixels."""
+    if Image is None and kind == "TIFF":
+        raise InputError(f"{path}: a TIFF is read by Pillow, which is not installed; install it, or give a PNG or .npy")
     try:
         if Image is None:
             return png.decode_png(path.read_bytes())

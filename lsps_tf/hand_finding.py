@@ -195,11 +195,6 @@ def _refine(points_mm: tf.Tensor, start_mm: tf.Tensor, iterations: int) -> tf.Te
     return center_mm
 
 
-def _weighted_sums(coordinates: list[tf.Tensor], weight: tf.Tensor) -> tf.Tensor:
-    """Sums [B, 3] of three coordinates, each [B, N], with weights [B, N]."""
-    return tf.stack([tf.reduce_sum(coordinate * weight, axis=1) for coordinate in coordinates], axis=-1)
-
-
 def _nearest_blob(points_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """A point [B, 3] on what is nearest, and whether there is anything of a hand's surface, [B]."""
     z = points_mm[..., 2]
@@ -209,6 +204,11 @@ def _nearest_blob(points_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tenso
     behind_mm = z - (NEAREST_MM + _SLAB_MM * tf.cast(slab, tf.float32))[:, None]
     in_blob = (behind_mm >= 0.0) & (behind_mm < _BLOB_SLABS * _SLAB_MM)
     return _densest_cell(points_mm, tf.where(in_blob, area_mm2 * tf.exp(-behind_mm / _SLAB_MM), 0.0)), present
+
+
+def _weighted_sums(coordinates: list[tf.Tensor], weight: tf.Tensor) -> tf.Tensor:
+    """Sums [B, 3] of three coordinates, each [B, N], with weights [B, N]."""
+    return tf.stack([tf.reduce_sum(coordinate * weight, axis=1) for coordinate in coordinates], axis=-1)
 
 
 def _nearest_slab(depth_mm: tf.Tensor, area_mm2: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

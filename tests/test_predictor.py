@@ -1,29 +1,18 @@
-"""The predictor around a network that is known, on frames whose hand is a ball."""
+"""The predictor around a network that is known, on simulated frames of hands."""
 
 import numpy as np
 import tensorflow as tf
 
-from lsps_tf import camera, crop
+from lsps_tf import camera, crop, mirror
 from lsps_tf.predictor import Predictor
 from lsps_tf.skeleton import ICVL
+from tests.scene_frames import CAMERA, hand_frames
 
-VIEW = camera.Camera(240.0, 242.0, 158.0, 121.0, 320, 240)
-CUBE_MM, SIZE, RADIUS_MM = 250.0, 32, 48.0
-CENTERS_MM = np.array([[40.0, -30.0, 600.0], [-60.0, 20.0, 450.0]])
+CUBE_MM, SIZE = 250.0, 32
+FRAMES = hand_frames("bare")[0][[0, 1]]
+MIDDLES_MM = hand_frames("bare")[1][[0, 1]].mean(axis=1)
+INTRINSICS = np.tile(CAMERA.intrinsics, (2, 1))
 JOINTS_NORM = np.linspace(-0.8, 0.7, ICVL.num_joints * 3, dtype=np.float32).reshape(1, -1, 3)
-
-
-def ball_frame(center_mm):
-    """Depth in mm of a ball at `center_mm`, and nothing behind it."""
-    u, v = np.meshgrid(np.arange(VIEW.width), np.arange(VIEW.height))
-    rays = np.stack([(u - VIEW.cx) / VIEW.fx, (v - VIEW.cy) / VIEW.fy, np.ones(u.shape)], axis=-1)
-    a, b = np.sum(rays**2, axis=-1), rays @ center_mm
-    root = b**2 - a * (center_mm @ center_mm - RADIUS_MM**2)
-    return np.where(root > 0, (b - np.sqrt(np.maximum(root, 0))) / a, 0.0).astype(np.float32)
-
-
-FRAMES = np.stack([ball_frame(center) for center in CENTERS_MM])
-INTRINSICS = np.tile(VIEW.intrinsics, (2, 1))
 
 
 def constant(image):
@@ -35,28 +24,37 @@ def mean_depth(image):
     return tf.reduce_mean(image, axis=(1, 2, 3))[:, None, None] * JOINTS_NORM
 
 
-def predict(network, *inputs):
-    predictor = Predictor(network, SIZE, CUBE_MM, ICVL)
-    return {name: value.numpy() for name, value in predictor(*map(tf.constant, inputs)).items()}
+def sure(image):
+    """The same with a confidence."""
+    return mean_depth(image), tf.fill([tf.shape(image)[0], ICVL.num_joints], 0.7)
+
+
+def predict(network, *inputs, **more):
+    predictor = Predictor(network, SIZE, CUBE_MM, ICVL, **more)
+    return {name: value.numpy() for name, value in predictor(*map(_tensor, inputs)).items()}
+
+
+def _tensor(value):
+    return None if value is None else tf.constant(value)
 
 
 def test_the_hand_is_found_and_joints_lie_around_it():
     outputs = predict(constant, FRAMES, INTRINSICS)
-    assert outputs["presence"].tolist() == [True, True]
-    # The camera sees the front of the ball.
-    assert np.linalg.norm(outputs["center_mm"] - CENTERS_MM, axis=1).max() < RADIUS_MM
+    assert outputs["presence"].tolist() == [True, True] and "confidence" not in outputs
+    # The camera sees the front of the hand.
+    assert np.linalg.norm(outputs["center_mm"] - MIDDLES_MM, axis=1).max() < 60.0
     expected = JOINTS_NORM * 0.5 * CUBE_MM + outputs["center_mm"][:, None]
     np.testing.assert_allclose(outputs["joints_mm"], expected, atol=1e-3)
 
 
 def test_joints_in_pixels_are_the_projection_of_those_in_mm():
     outputs = predict(constant, FRAMES, INTRINSICS)
-    expected = camera.mm_to_uvd(outputs["joints_mm"].astype(np.float64), VIEW.intrinsics.astype(np.float64))
+    expected = camera.mm_to_uvd(outputs["joints_mm"].astype(np.float64), CAMERA.intrinsics.astype(np.float64))
     np.testing.assert_allclose(outputs["joints_uvd"], expected, rtol=1e-5)
 
 
 def test_a_given_center_is_the_one_that_is_cropped():
-    centers_mm = np.add(CENTERS_MM, [5.0, -8.0, 12.0]).astype(np.float32)
+    centers_mm = np.add(MIDDLES_MM, [5.0, -8.0, 12.0]).astype(np.float32)
     outputs = predict(mean_depth, FRAMES, INTRINSICS, centers_mm)
     np.testing.assert_array_equal(outputs["center_mm"], centers_mm)
     image = crop.normalize_depth(
@@ -67,6 +65,20 @@ def test_a_given_center_is_the_one_that_is_cropped():
     assert 0.05 < np.mean(image.numpy() < 1.0) < 0.6
     expected = mean_depth(image).numpy() * 0.5 * CUBE_MM + centers_mm[:, None]
     np.testing.assert_allclose(outputs["joints_mm"], expected, atol=1e-3)
+
+
+def test_a_center_that_is_not_known_is_found():
+    found = predict(mean_depth, FRAMES, INTRINSICS)
+    given = np.add(MIDDLES_MM, [5.0, -8.0, 12.0]).astype(np.float32)
+    outputs = predict(mean_depth, FRAMES, INTRINSICS, np.stack([np.full(3, np.nan, np.float32), given[1]]))
+    np.testing.assert_allclose(outputs["joints_mm"][0], found["joints_mm"][0], atol=1e-3)
+    np.testing.assert_array_equal(outputs["center_mm"][1], given[1])
+    assert outputs["presence"].all()
+
+
+def test_nothing_at_a_given_center_is_no_hand():
+    centers_mm = np.array([MIDDLES_MM[0], [0.0, 0.0, 2500.0]], np.float32)
+    assert predict(mean_depth, FRAMES, INTRINSICS, centers_mm)["presence"].tolist() == [True, False]
 
 
 def test_a_batch_is_its_frames_one_by_one():
@@ -80,11 +92,28 @@ def test_a_batch_is_its_frames_one_by_one():
 def test_a_frame_without_a_hand_has_no_numbers_and_does_not_touch_its_neighbour():
     frames = FRAMES.copy()
     frames[0] = 0.0
-    outputs = predict(mean_depth, frames, INTRINSICS)
+    outputs = predict(mean_depth, frames, INTRINSICS, sure_joints_of_crop=sure)
     assert outputs["presence"].tolist() == [False, True]
     for name in ("joints_mm", "joints_uvd", "center_mm"):
         assert np.isnan(outputs[name][0]).all() and np.isfinite(outputs[name][1]).all()
+    assert (outputs["confidence"][0] == 0).all()
+    np.testing.assert_allclose(outputs["confidence"][1], 0.7)
     np.testing.assert_allclose(outputs["joints_mm"][1], predict(mean_depth, FRAMES, INTRINSICS)["joints_mm"][1])
+
+
+def test_left_hands_are_right_ones_in_a_mirror():
+    expected = predict(mean_depth, FRAMES, INTRINSICS)
+    seen_by = mirror.mirror_camera(CAMERA)
+    frames = np.stack([FRAMES[0], mirror.mirror_depth(FRAMES[1])])
+    intrinsics = np.stack([CAMERA.intrinsics, seen_by.intrinsics])
+    left = np.array([False, True])
+    for center_mm in (None, np.stack([expected["center_mm"][0], mirror.mirror_points(expected["center_mm"][1])])):
+        outputs = predict(mean_depth, frames, intrinsics, center_mm, left)
+        for name in ("joints_mm", "center_mm"):
+            np.testing.assert_allclose(outputs[name][0], expected[name][0], atol=1e-3)
+            np.testing.assert_allclose(outputs[name][1], mirror.mirror_points(expected[name][1]), atol=1e-3)
+        uvd = mirror.mirror_uvd(expected["joints_uvd"][1], CAMERA.width)
+        np.testing.assert_allclose(outputs["joints_uvd"][1], uvd, atol=1e-2)
 
 
 def test_it_is_one_graph_for_any_batch():

@@ -70,7 +70,10 @@ def model_dir(run_dir, tmp_path_factory):
     from export.exporting import export_command
 
     output = tmp_path_factory.mktemp("models")
-    assert export_command(["--run-dir", str(run_dir), "--output", str(output)]) == 0
+    # What lies there already is replaced as a whole.
+    (output / "lsps" / "1" / "old").mkdir(parents=True)
+    arguments = ["--run-dir", run_dir, "--output", output, "--json", output / "report.json"]
+    assert export_command([str(argument) for argument in arguments]) == 0
     return output
 
 

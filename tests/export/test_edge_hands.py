@@ -1,19 +1,23 @@
 """The hand finder in NumPy against the one in TensorFlow, on simulated and, where they are, real frames."""
 
+import functools
 import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import edge_hands
-from lsps_tf import camera, hand_finding
+from export import edge_hands, edge_judge
+from lsps_tf import camera, hand_finding, hand_judge
 from lsps_tf.frames import read_depth
+from lsps_tf.simulation import scenes
+from tests.scene_frames import CAMERA, empty_frames, hand_frames
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REAL = ROOT.parent / "shared" / "data" / "real"
 
 
+@functools.lru_cache(maxsize=1)
 def frames():
     """Depth and camera by name."""
     examples = ROOT / "docs" / "example"
@@ -28,6 +32,10 @@ def frames():
     }
     noise = np.random.default_rng(0).uniform(0.9, 1.1, (480, 640)).astype(np.float32)
     found["noisy"] = (found["structured light"][0] * noise, camera.NYU)
+    for kind in scenes.HAND_SCENES:
+        found.update({f"{kind} {n}": (depth_mm, CAMERA) for n, depth_mm in enumerate(hand_frames(kind)[0][:4])})
+    for kind in scenes.EMPTY_SCENES:
+        found.update({f"{kind} {n}": (depth_mm, CAMERA) for n, depth_mm in enumerate(empty_frames(kind)[:2])})
     for path in sorted((REAL / "sr305").glob("*.png")) if REAL.is_dir() else []:
         found[f"sr305 {path.stem}"] = (read_depth(path, 0.125), camera.SR305)
     if REAL.is_dir():
@@ -41,9 +49,14 @@ def _with_patch(depth_mm, half, value_mm):
     return depth_mm
 
 
-def expected_of(depth_mm, view):
-    center_mm, presence = hand_finding.find_hand(tf.constant(depth_mm[None]), tf.constant(view.intrinsics[None]))
-    return center_mm.numpy()[0] if presence.numpy()[0] else None
+@functools.lru_cache(maxsize=1)
+def expected():
+    """What TensorFlow finds in each frame: a centre, or None."""
+    results = {}
+    for name, (depth_mm, view) in frames().items():
+        center_mm, presence = hand_finding.find_hand(tf.constant(depth_mm[None]), tf.constant(view.intrinsics[None]))
+        results[name] = center_mm.numpy()[0] if presence.numpy()[0] else None
+    return results
 
 
 def assert_same(center_mm, expected_mm, name):
@@ -53,12 +66,32 @@ def assert_same(center_mm, expected_mm, name):
 
 
 def test_hands_are_found_where_tensorflow_finds_them():
-    found = 0
     for name, (depth_mm, view) in frames().items():
-        expected_mm = expected_of(depth_mm, view)
-        found += expected_mm is not None
-        assert_same(edge_hands.find_hand(depth_mm, view.intrinsics), expected_mm, name)
-    assert found >= 3
+        assert_same(edge_hands.find_hand(depth_mm, view.intrinsics), expected()[name], name)
+    found = sum(center_mm is not None for center_mm in expected().values())
+    assert 8 <= found <= len(frames()) - 4
+
+
+@pytest.mark.parametrize("moved_mm", [(0, 0, 0), (25, -20, 15), (-60, 40, 30), (300, 300, 300)])
+def test_hands_are_followed_as_by_tensorflow(moved_mm):
+    followed = 0
+    for name, (depth_mm, view) in frames().items():
+        if expected()[name] is None:
+            continue
+        previous_mm = np.add(expected()[name], moved_mm, dtype=np.float32)
+        inputs = [tf.constant(value[None]) for value in (depth_mm, view.intrinsics, previous_mm)]
+        expected_mm, presence, tracked = (value.numpy()[0] for value in hand_finding.track_hand(*inputs))
+        center_mm, was_tracked = edge_hands.track_hand(depth_mm, view.intrinsics, previous_mm)
+        assert was_tracked == tracked, name
+        assert_same(center_mm, expected_mm if presence else None, name)
+        followed += was_tracked
+    assert followed >= 8 or moved_mm[0] == 300
+
+
+def test_a_hand_that_left_is_no_more():
+    depth_mm, view = frames()["structured light"]
+    center_mm = edge_hands.find_hand(depth_mm, view.intrinsics)
+    assert edge_hands.track_hand(np.zeros_like(depth_mm), view.intrinsics, center_mm) == (None, False)
 
 
 def test_whole_numbers_are_taken_as_they_are():
@@ -70,33 +103,37 @@ def test_whole_numbers_are_taken_as_they_are():
 
 
 @pytest.mark.parametrize("shift_mm", [(0, 0, 0), (40, -30, 25), (-90, 60, 40), (300, 300, 300)])
-def test_refinement_is_that_of_tensorflow_whole_and_in_a_window(shift_mm):
+@pytest.mark.parametrize("iterations", [1, 8])
+def test_refinement_is_that_of_tensorflow(shift_mm, iterations):
     for name, (depth_mm, view) in frames().items():
-        expected_mm = expected_of(depth_mm, view)
-        # A wall is the same everywhere: rounding decides where the walk over it ends.
-        if expected_mm is None or name == "a wall":
+        if expected()[name] is None:
             continue
-        start_mm = np.add(expected_mm, shift_mm, dtype=np.float32)
-        thinned, intrinsics = hand_finding._thinned(tf.constant(depth_mm[None]), tf.constant(view.intrinsics[None]))
-        refined_mm = hand_finding.refine_center(thinned, intrinsics, tf.constant(start_mm[None])).numpy()[0]
-        np.testing.assert_allclose(
-            edge_hands.refine_center(depth_mm, view.intrinsics, start_mm), refined_mm, atol=0.02, err_msg=name
-        )
-        followed_mm = edge_hands.follow_hand(depth_mm, view.intrinsics, start_mm)
-        if followed_mm is not None and np.abs(followed_mm - start_mm).max() < 60:
-            np.testing.assert_allclose(followed_mm, refined_mm, atol=0.02, err_msg=name)
+        start_mm = np.add(expected()[name], shift_mm, dtype=np.float32)
+        inputs = [tf.constant(value[None]) for value in (depth_mm[::2, ::2], view.intrinsics / 2, start_mm)]
+        refined_mm = hand_finding.refine_center(*inputs, iterations).numpy()[0]
+        center_mm = edge_hands.refine_center(depth_mm[::2, ::2], view.intrinsics / 2, start_mm, iterations)
+        np.testing.assert_allclose(center_mm, refined_mm, atol=0.02, err_msg=name)
 
 
-def test_a_hand_that_left_is_not_followed():
-    depth_mm, view = frames()["structured light"]
-    center_mm = edge_hands.find_hand(depth_mm, view.intrinsics)
-    assert edge_hands.follow_hand(depth_mm, view.intrinsics, center_mm) is not None
-    assert edge_hands.follow_hand(np.zeros_like(depth_mm), view.intrinsics, center_mm) is None
-    assert edge_hands.follow_hand(depth_mm, view.intrinsics, center_mm - [0, 0, 400]) is None
+def test_the_judge_says_what_tensorflow_s_says():
+    for name in ("structured light", "a wall", "noisy"):
+        depth_mm, view = frames()[name]
+        centers_mm = np.array([[200.0, -60.0, 770.0], [0.0, 0.0, 1500.0], [-300.0, 250.0, 600.0]], np.float32)
+        repeated = [tf.constant(np.repeat(value[None], 3, axis=0)) for value in (depth_mm, view.intrinsics)]
+        said = edge_judge.judge_presence(depth_mm, view.intrinsics, centers_mm)
+        for value, wanted in zip(said, hand_judge.judge_presence(*repeated, tf.constant(centers_mm))):
+            np.testing.assert_allclose(value, wanted, rtol=1e-4, atol=1e-2)
 
 
 def test_the_numbers_of_both_finders_are_the_same():
-    names = ("NEAREST_MM", "FARTHEST_MM", "SMALLEST_HAND_MM2", "REACH_MM", "WRIST_MM", "ITERATIONS")
-    hidden = ("SLAB_MM", "SLABS", "BLOB_SLABS", "CELL_MM", "CELLS", "SEARCH_WIDTH", "ARM_MM")
-    for name, other in [*((n, n) for n in names), *((n, f"_{n}") for n in hidden)]:
+    same = ("NEAREST_MM", "FARTHEST_MM", "SMALLEST_HAND_MM2", "REACH_MM", "WRIST_MM", "ITERATIONS", "SEARCH_WIDTH")
+    hidden = ("SLAB_MM", "SLABS", "BLOB_SLABS", "CELL_MM", "CELLS", "ARM_MM", "SURE", "NEARER_MM")
+    for name, other in [*((n, n) for n in same), *((n, f"_{n}") for n in (*hidden, "TRACKING_ITERATIONS"))]:
         assert getattr(edge_hands, name) == getattr(hand_finding, other), name
+    look = hand_judge.PRESENCE
+    assert (edge_judge.CUBE_MM, edge_judge.OFFSET_MM, edge_judge.LEAK) == (
+        hand_judge.CUBE_MM,
+        hand_judge.OFFSET_MM,
+        hand_judge.LEAK,
+    )
+    assert look.image_size == edge_judge.IMAGE_SIZE and len(look.widths) == 3

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import edge_predictor
+from export.edge_crop import crop_frame, normalize_depth
 from export.edge_predictor import EdgePredictor
 from export.models import open_model
 from export.tflite_network import TfliteNetwork
-from lsps_tf import camera, crop
+from lsps_tf import camera, crop, mirror
 from lsps_tf.errors import InputError
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import load_run
@@ -22,10 +22,10 @@ def test_crops_are_those_of_tensorflow(frame_mm, size, center_mm):
     center_mm = np.array(center_mm, np.float32)
     tensors = [tf.constant(value[None]) for value in (frame_mm, camera.NYU.intrinsics, center_mm)]
     expected_mm = crop.crop_frame(*tensors, 250.0, size)
-    cropped_mm = edge_predictor.crop_frame(frame_mm, camera.NYU.intrinsics, center_mm, 250.0, size)
+    cropped_mm = crop_frame(frame_mm, camera.NYU.intrinsics, center_mm, 250.0, size)
     np.testing.assert_array_equal(cropped_mm, expected_mm[0])
     expected = crop.normalize_depth(expected_mm, tensors[2], 250.0)[0]
-    np.testing.assert_allclose(edge_predictor.normalize_depth(cropped_mm, center_mm, 250.0), expected, atol=1e-6)
+    np.testing.assert_allclose(normalize_depth(cropped_mm, center_mm, 250.0), expected, atol=1e-6)
 
 
 def test_joints_are_those_of_the_run(run_dir, model_dir, frame_mm):
@@ -49,6 +49,18 @@ def test_whole_numbers_give_the_same_joints(model_dir, frame_mm):
     predictor = EdgePredictor(model_dir / "lsps.tflite")
     from_floats, from_counts = (predictor(frame_mm.astype(kind), camera.NYU) for kind in (np.float32, np.uint16))
     np.testing.assert_array_equal(from_floats.joints_mm, from_counts.joints_mm)
+
+
+def test_a_left_hand_is_a_right_one_in_a_mirror(model_dir, frame_mm):
+    right, left = (EdgePredictor(model_dir / "lsps.tflite", hand=hand) for hand in ("right", "left"))
+    expected = right(frame_mm, camera.NYU)
+    seen_by = mirror.mirror_camera(camera.NYU)
+    mirrored = left(np.ascontiguousarray(frame_mm[:, ::-1]), seen_by)
+    for name in ("joints_mm", "center_mm"):
+        np.testing.assert_allclose(getattr(mirrored, name), mirror.mirror_points(getattr(expected, name)), atol=1e-3)
+    np.testing.assert_allclose(mirrored.joints_uvd, mirror.mirror_uvd(expected.joints_uvd, 640), atol=0.01)
+    at = left(frame_mm[:, ::-1], seen_by, center_mm=mirrored.center_mm)
+    np.testing.assert_allclose(at.joints_mm, mirrored.joints_mm, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

@@ -3,7 +3,6 @@ import math
 import numpy as np
 import pytest
 
-from export import edge_tracking
 from export.edge_predictor import EdgeHand
 from export.edge_tracking import HandTracker, OneEuroFilter
 from lsps_tf.camera import ICVL, mm_to_uvd
@@ -74,8 +73,8 @@ class Recorder:
     def __init__(self):
         self.asked = []
 
-    def __call__(self, depth_mm, camera, center_mm):
-        self.asked.append(None if center_mm is None else tuple(center_mm))
+    def __call__(self, depth_mm, camera, previous_mm):
+        self.asked.append(None if previous_mm is None else float(previous_mm[0]))
         if depth_mm[0, 0] == 0:
             return None
         center = np.array([depth_mm[0, 0], 0.0, 600.0], np.float32)
@@ -83,33 +82,23 @@ class Recorder:
         return EdgeHand(joints_mm, mm_to_uvd(joints_mm, camera.intrinsics), center)
 
 
-@pytest.fixture
-def following(monkeypatch):
-    """The tracker's follow_hand gives the last centre moved by 1 mm, or nothing where the frame says so."""
-
-    def follow(depth_mm, intrinsics, last_mm):
-        return None if depth_mm[0, 1] < 0 else last_mm + np.float32(1.0)
-
-    monkeypatch.setattr(edge_tracking, "follow_hand", follow)
+def frame(x):
+    return np.array([[x]], np.float32)
 
 
-def frame(x, flag=1):
-    return np.array([[x, flag]], np.float32)
-
-
-def test_a_hand_is_looked_for_where_it_was_and_anew_once_it_is_lost(following):
+def test_a_hand_is_looked_for_where_it_was_and_anew_once_it_is_lost():
     predictor = Recorder()
     tracker = HandTracker(predictor, ICVL)
-    for number, image in enumerate([frame(10), frame(20), frame(30, -1), frame(0), frame(40)]):
+    for number, image in enumerate([frame(10), frame(20), frame(30), frame(0), frame(40)]):
         hand = tracker.update(image, number / 30)
         assert (hand is None) == (image[0, 0] == 0)
-    assert predictor.asked == [None, (11, 1, 601), None, (31, 1, 601), None]
+    assert predictor.asked == [None, 10, 20, 30, None]
     tracker.update(frame(50), 4 / 30 + 0.6)
     tracker.update(frame(60), 0.1)
     assert predictor.asked[-2:] == [None, None]
 
 
-def test_joints_are_smoothed_and_projected_again(following):
+def test_joints_are_smoothed_and_projected_again():
     tracker = HandTracker(Recorder(), ICVL, OneEuroFilter())
     first, second = (tracker.update(frame(x), t) for x, t in [(10, 0.0), (30, 1 / 30)])
     np.testing.assert_array_equal(first.joints_mm[:, 0], 10)
@@ -118,11 +107,12 @@ def test_joints_are_smoothed_and_projected_again(following):
     assert second.center_mm[0] == 30
     tracker.update(frame(0), 2 / 30)
     assert tracker.update(frame(90), 3 / 30).joints_mm[0, 0] == 90
+    assert tracker.update(frame(290), 4 / 30).joints_mm[0, 0] == 290
 
 
-def test_the_clock_is_taken_where_no_time_is_given(following):
+def test_the_clock_is_taken_where_no_time_is_given():
     predictor = Recorder()
     tracker = HandTracker(predictor, ICVL)
     tracker.update(frame(10))
     tracker.update(frame(20))
-    assert predictor.asked == [None, (11, 1, 601)]
+    assert predictor.asked == [None, 10]

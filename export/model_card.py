@@ -1,0 +1,77 @@
+"""The model card that travels inside a SavedModel: what it is, what it was trained on, how good it is, its limits."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+from lsps_tf.confidence import Confidence
+from lsps_tf.run_folder import Run
+
+CARD_NAME = "MODEL_CARD.md"
+_METHODS = {
+    "lsps": "LSPS (latent space of simulated depth, sensor depth and pose)",
+    "synthetic-only": "regression on simulated frames alone",
+    "real": "regression on labelled sensor frames",
+}
+
+
+def write_card(run: Run, path: pathlib.Path, confidence: Confidence | None) -> None:
+    """Writes the card of a run as Markdown; figures come from the run's `evaluation/test.json` where it is there."""
+    path.write_text(card_text(run, confidence), encoding="utf-8")
+
+
+def card_text(run: Run, confidence: Confidence | None) -> str:
+    """The card of a run as Markdown."""
+    settings, skeleton, data = run.settings, run.skeleton, run.config.data
+    sensor = f", sensor model {settings.sensor}" if settings.sensor else ""
+    labels = f"{100 * settings.labels:g} % of the real labels" if settings.labels else "no real labels"
+    parts = [
+        "# Model card",
+        "3D joints of one hand from one depth image.",
+        "## Model",
+        f"- Method: {_METHODS[settings.method]}, preset {settings.config.preset}, seed {settings.config.training.seed}",
+        f"- Skeleton: {skeleton.name}, {skeleton.num_joints} joints ({len(skeleton.evaluated)} of them evaluated)",
+        f"- Input of the network: {data.image_size}x{data.image_size} pixels, a cube of {data.cube_mm:g} mm",
+        "## Training data",
+        f"- Data set: {pathlib.PurePath(settings.dataset).name}{sensor}; {labels}",
+        f"- Stages: {', '.join(settings.stages)}",
+        "## Figures",
+        *_figures(_evaluation(run)),
+        "## Confidence",
+        f"- {confidence.describe() if confidence is not None else 'Not calibrated: the model gives none.'}",
+        "## Limits",
+        "- Right hands; a left one is mirrored (input `hand`). One hand per frame, the nearest.",
+        "- Depth of other sensors than the one it was trained for costs accuracy; train on frames of your own camera.",
+        "- Hands that hold things, and two hands that touch, were not trained on.",
+        "- Not for identifying people, and not where a wrong pose can do harm.",
+    ]
+    return "\n".join(_spaced(parts)) + "\n"
+
+
+def _evaluation(run: Run) -> dict[str, Any] | None:
+    path = run.directory / "evaluation" / "test.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _figures(evaluation: dict[str, Any] | None) -> list[str]:
+    if evaluation is None:
+        return ["- Not evaluated yet: python training/evaluate.py --run-dir DIR, and export again."]
+    return [
+        f"- Mean joint error: {evaluation['mean_error_mm']:.2f} mm, on {evaluation['frames']} frames of test subjects",
+        f"- Frames with all joints within 40 mm: {evaluation['within_40_mm_percent']:.2f} %",
+    ]
+
+
+def _spaced(parts: list[str]) -> list[str]:
+    """An empty line before and after each heading."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and (part.startswith("#") or lines[-1].startswith("#")):
+            lines.append("")
+        lines.append(part)
+    return lines
