@@ -11,7 +11,7 @@ demo: install
 	$(PYTHON) training/demo.py --run-dir runs/demo --seed $(SEED)
 
 test: install
-	$(PYTHON) -m pytest -m "not slow" tests
+	$(PYTHON) -m pytest -m "not slow" -n 2 --dist loadfile tests
 
 lint: install
 	$(PYTHON) -m ruff check .
