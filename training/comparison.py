@@ -73,7 +73,7 @@ def _labels_of_store(path: str, layout: Skeleton) -> np.ndarray:
         if not np.array_equal(frames, np.arange(len(frames))):
             raise InputError(f"{path}: the store lacks frames of the test set; give the labels with --groundtruth")
         joints_mm = store.column("real/test", "joints_mm")[:, list(layout.evaluated)].astype(np.float64)
-        recorded_mm = evaluation.as_recorded(store, joints_mm)
+        recorded_mm = evaluation.as_recorded(store, joints_mm, store.column("real/test", "subject"))
         return camera.mm_to_uvd(recorded_mm, store.info.camera.intrinsics.astype(np.float64))
 
 
