@@ -80,6 +80,12 @@ class TrainingConfig:
     posterior_steps: int = _setting(50_000, "iterations of the posterior stage")
     posterior_batch: int = _setting(32, "images per step of the posterior stage")
     matching_batch: int = _setting(32, "of these, images of each domain that feature matching uses")
+    fit_rounds: int = _setting(
+        0, "rounds of training by fitting after the posterior stage (not in the paper; 0 leaves them out)"
+    )
+    fit_frames: int = _setting(8000, "unlabelled frames, at most, that a round fits")
+    fit_keep: float = _setting(0.75, "part of them that a round trains on: the best explained")
+    fit_steps: int = _setting(50_000, "iterations of each round's training")
     log_every: int = _setting(50, "steps between lines of metrics.jsonl")
     checkpoint_every: int = _setting(500, "steps between checkpoints")
     picture_every: int = _setting(500, "steps between picture grids of the depth stage")
@@ -89,9 +95,10 @@ class TrainingConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """All settings of a run. `preset` names what they started from."""
+    """All settings of a run. `preset` and `recipe` name what they started from."""
 
     preset: str = "compact"
+    recipe: str = "paper"
     data: DataConfig = DataConfig()
     network: NetworkConfig = NetworkConfig()
     weights: LossWeights = LossWeights()
@@ -116,7 +123,8 @@ class Config:
         groups = {group: values.get(group, {}) for group in GROUPS}
         flat = {name: value for named in groups.values() for name, value in named.items()}
         flat = {name: tuple(value) if isinstance(value, list) else value for name, value in flat.items()}
-        return dataclasses.replace(cls(), preset=values.get("preset", "compact")).replace(**flat)
+        named = {name: values.get(name, getattr(cls, name)) for name in ("preset", "recipe")}
+        return dataclasses.replace(cls(), **named).replace(**flat)
 
 
 GROUPS = {"data": DataConfig, "network": NetworkConfig, "weights": LossWeights, "training": TrainingConfig}
@@ -152,6 +160,8 @@ _TINY = Config(preset="tiny").replace(
     depth_steps=6,
     depth_batch=2,
     posterior_steps=6,
+    fit_frames=8,
+    fit_steps=4,
     posterior_batch=4,
     matching_batch=2,
 )
@@ -181,6 +191,7 @@ _COMPACT = Config(preset="compact").replace(
     depth_steps=6000,
     depth_batch=4,
     posterior_steps=6000,
+    fit_steps=4000,
     posterior_batch=32,
     matching_batch=8,
     intra_op_threads=1,
@@ -197,5 +208,8 @@ _PAPER = Config(preset="paper").replace(
     mapping_widths=(1024, 1024, 512),
     discriminator_widths=(64, 128, 256, 512, 1024),
 )
+
+# What a recipe changes of a preset: the paper's method, and what measurement adds to it (docs/method.md).
+RECIPES = {"paper": {}, "fitting": {"fit_rounds": 2}}
 
 PRESETS = {config.preset: config for config in (_TINY, _COMPACT, _PAPER)}

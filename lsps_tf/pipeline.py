@@ -33,12 +33,14 @@ class Stream:
         batch: frames per step.
         indices: the frames to draw from; None means all.
         images: whether depth is read, or poses alone.
+        joints_mm: [N, J, 3] camera space, in place of the N joints that the split has; None for those.
     """
 
     split: str
     batch: int
     indices: Sequence[int] | None = None
     images: bool = True
+    joints_mm: np.ndarray | None = None
 
 
 def build_pipeline(
@@ -106,8 +108,11 @@ class _Reader:
         frames = self._indices[shuffled_indices(int(step), self._stream.batch, len(self._indices), self._key)]
         if self._stream.images:
             rows = self._store.read(self._stream.split, frames)
-            return [rows["depth_mm"], *(rows[name] for name in _COLUMNS)]
-        return [self._store.column(self._stream.split, name)[frames] for name in _COLUMNS]
+        else:
+            rows = {name: self._store.column(self._stream.split, name)[frames] for name in _COLUMNS}
+        if self._stream.joints_mm is not None:
+            rows["joints_mm"] = self._stream.joints_mm[frames]
+        return [rows[name] for name in (("depth_mm",) if self._stream.images else ()) + _COLUMNS]
 
 
 class Preparation:

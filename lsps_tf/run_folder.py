@@ -26,12 +26,20 @@ from lsps_tf.networks import Networks, build_networks
 FORMAT = "lsps-run"
 VERSION = 1
 METHODS = ("lsps", "synthetic-only", "real")
-# The stages of each method, in order. The last one's weights are the result.
+# The stages of each method, in order; rounds of training by fitting follow those of "lsps". The last one's weights are
+# the result.
+FIT = "fit"
 STAGES = {
     "lsps": ("pose", "depth", "posterior"),
     "synthetic-only": ("pose", "regression"),
     "real": ("pose", "regression"),
 }
+
+
+def stages_of(method: str, config: Config) -> tuple[str, ...]:
+    """All stages of a method with these settings, in order."""
+    rounds = config.training.fit_rounds if method == "lsps" else 0
+    return STAGES[method] + tuple(f"{FIT}{number + 1}" for number in range(rounds))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +152,7 @@ def load_run(directory: str | pathlib.Path) -> Run:
     """
     directory = pathlib.Path(directory)
     settings = read_settings(directory)
-    path = weights_path(directory, STAGES[settings.method][-1])
+    path = weights_path(directory, stages_of(settings.method, settings.config)[-1])
     if not path.is_file():
         raise InputError(
             f"{directory}: the run is not finished; go on with: python training/run.py --run-dir {directory} --resume"

@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 from typing import Any, NoReturn
 
-from lsps_tf.config import PRESETS, Config, setting_fields
+from lsps_tf.config import PRESETS, RECIPES, Config, setting_fields
 from lsps_tf.errors import InputError
 from lsps_tf.run_folder import METHODS, STAGES
 
@@ -22,11 +22,16 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--dataset", metavar="sim|nyu|icvl|frames|PATH.h5", help="what to train on")
     parser.add_argument("--preset", choices=sorted(PRESETS), help="sizes and schedule to start from (default: compact)")
+    parser.add_argument(
+        "--recipe", choices=sorted(RECIPES), help="the paper's, or training by fitting besides (default: paper)"
+    )
     parser.add_argument("--method", choices=METHODS, help="default: lsps")
     parser.add_argument(
         "--labels", type=float, metavar="FRACTION", help="of the real labels (default: 0; of --method real: 1)"
     )
-    parser.add_argument("--stages", metavar="A,B", help=f"stages to train, of {', '.join(_all_stages())}")
+    parser.add_argument(
+        "--stages", metavar="A,B", help=f"stages to train, of {', '.join(_all_stages())}, fit1, fit2 ..."
+    )
     parser.add_argument("--run-dir", metavar="DIR", help="default: a new folder under runs/")
     parser.add_argument("--resume", action="store_true", help="go on where the run in --run-dir stopped")
     parser.add_argument(
@@ -76,13 +81,14 @@ def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:
 
 def resolve_config(given: dict[str, Any]) -> Config:
     """The preset with the given settings; InputError where a value is out of range."""
-    config = PRESETS[given.get("preset", "compact")]
+    recipe = given.get("recipe", "paper")
+    config = dataclasses.replace(PRESETS[given.get("preset", "compact")], recipe=recipe).replace(**RECIPES[recipe])
     config = config.replace(**{name: given[name] for name in setting_fields() if name in given})
     check_config(config)
     return config
 
 
-_AT_LEAST_ZERO = ("rotation_degrees", "translation_mm", "seed", "intra_op_threads", "inter_op_threads")
+_AT_LEAST_ZERO = ("rotation_degrees", "translation_mm", "seed", "intra_op_threads", "inter_op_threads", "fit_rounds")
 _CHOICES = {"decay": ("none", "cosine", "halving")}
 
 
@@ -102,6 +108,8 @@ def check_config(config: Config) -> None:
                 raise InputError(
                     f"{_option(field.name)} {value}: it must be {'at least' if zero_allowed else 'above'} 0"
                 )
+    if config.training.fit_keep > 1.0:
+        raise InputError(f"--fit-keep {config.training.fit_keep:g}: it is a part of the fitted frames, at most 1")
     if config.training.matching_batch > config.training.posterior_batch:
         raise InputError(
             f"--matching-batch {config.training.matching_batch}: it is a part of --posterior-batch "

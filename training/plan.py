@@ -6,13 +6,15 @@ import dataclasses
 
 from tensorflow import keras
 
-from lsps_tf.config import TrainingConfig
+from lsps_tf.config import Config, TrainingConfig
 from lsps_tf.datasets.store import Store
 from lsps_tf.errors import InputError
 from lsps_tf.networks import Networks
 from lsps_tf.pipeline import Preparation, Stream, labelled_indices
-from lsps_tf.run_folder import STAGES, RunSettings
+from lsps_tf.run_folder import FIT, STAGES, RunSettings, stages_of
+from lsps_tf.simulation.depth_fitting import DepthFit
 from training.depth_stage import DepthStage
+from training.fitting_stage import SPLIT, kept_labels
 from training.pose_stage import PoseStage
 from training.posterior_stage import PosteriorStage, RegressionStage
 from training.stage import Stage
@@ -39,13 +41,12 @@ class StagePlan:
     shown: str
 
 
-def resolve_stages(method: str, asked: str | None, pretrained_stage: str) -> tuple[str, ...]:
+def resolve_stages(method: str, config: Config, asked: str | None, pretrained_stage: str) -> tuple[str, ...]:
     """The stages to train: those asked for, or those of the method that the pre-trained weights do not cover."""
-    known = STAGES[method]
-    # The depth stage of a pre-trained run comes with its pose stage.
-    covered = {"pose", "depth"} if pretrained_stage else set()
-    if pretrained_stage == "pose":
-        covered = {"pose"}
+    known = stages_of(method, config)
+    # A stage of a pre-trained run comes with those before it.
+    order = (*STAGES["lsps"], *(stage for stage in known if stage.startswith(FIT)))
+    covered = set(order[: order.index(pretrained_stage) + 1]) if pretrained_stage in order else set()
     if asked is None:
         return tuple(stage for stage in known if stage not in covered)
     stages = tuple(part.strip() for part in asked.split(",") if part.strip())
@@ -64,8 +65,10 @@ def resolve_stages(method: str, asked: str | None, pretrained_stage: str) -> tup
     return stages
 
 
-def build_plan(name: str, settings: RunSettings, networks: Networks, store: Store) -> StagePlan:
-    """The stage `name` of a run, compiled, with its streams."""
+def build_plan(
+    name: str, settings: RunSettings, networks: Networks, store: Store, fits: DepthFit | None = None
+) -> StagePlan:
+    """The stage `name` of a run, compiled, with its streams; `fits` are those of a round of training by fitting."""
     training = settings.config.training
     labelled = labelled_frames(settings, store)
     prepare = Preparation(settings.config.data)
@@ -85,11 +88,15 @@ def build_plan(name: str, settings: RunSettings, networks: Networks, store: Stor
         }
         model = DepthStage(networks, weights, prepare)
         plan = StagePlan(name, model, streams, training.depth_steps, optimizers, "eq2_generators")
-    elif name == "posterior":
+    elif name == "posterior" or name.startswith(FIT):
+        steps = training.posterior_steps if name == "posterior" else training.fit_steps
         streams = _images(training.posterior_batch, labelled, training.matching_batch)
-        optimizers = {"optimizer": _adam(training, training.learning_rate, training.posterior_steps)}
+        if fits is not None:
+            frames, joints_mm = kept_labels(settings, store, fits, labelled)
+            streams["labelled"] = Stream(SPLIT, training.posterior_batch, frames, joints_mm=joints_mm)
+        optimizers = {"optimizer": _adam(training, training.learning_rate, steps)}
         model = PosteriorStage(networks, weights, prepare)
-        plan = StagePlan(name, model, streams, training.posterior_steps, optimizers, "eq8_posterior")
+        plan = StagePlan(name, model, streams, steps, optimizers, "eq8_posterior")
     else:
         plan = _regression(settings, networks, labelled, prepare)
     plan.model.compile(**plan.optimizers)

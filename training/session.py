@@ -21,6 +21,7 @@ from lsps_tf.run_folder import RunSettings
 from training.arguments import parse_arguments, resolve_config
 from training.datasets import SIMULATED_SPLITS, choices, get_dataset
 from training.fit import fit_stage
+from training.fitting_stage import fit_frames
 from training.plan import build_plan, labelled_frames, resolve_stages
 
 STOPPED = 130
@@ -57,7 +58,10 @@ def train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
             if done.exists():
                 run_folder.load_weights(networks, done)
                 continue
-            plan = build_plan(stage, settings, networks, store)
+            fits = None
+            if stage.startswith(run_folder.FIT):
+                fits = fit_frames(stage, settings, networks, store, run_dir)
+            plan = build_plan(stage, settings, networks, store, fits)
             if not fit_stage(plan, settings, networks, run_dir):
                 return False
     return True
@@ -110,7 +114,7 @@ def _settings(given: dict[str, Any], dataset: str) -> RunSettings:
         sensor=source.sensor,
         labels=labels,
         frames=source.frames,
-        stages=resolve_stages(method, given.get("stages"), pretrained_stage),
+        stages=resolve_stages(method, source.config, given.get("stages"), pretrained_stage),
         pretrained=pretrained,
         pretrained_stage=pretrained_stage,
     )
@@ -126,7 +130,9 @@ def _resumed(given: dict[str, Any]) -> tuple[pathlib.Path, RunSettings]:
     if "pretrained" in asked:
         asked["pretrained"] = str(pathlib.Path(asked["pretrained"]).resolve())
     if "stages" in asked:
-        asked["stages"] = ",".join(resolve_stages(settings.method, asked["stages"], settings.pretrained_stage))
+        asked["stages"] = ",".join(
+            resolve_stages(settings.method, settings.config, asked["stages"], settings.pretrained_stage)
+        )
     for name, value in asked.items():
         if value != stored[name]:
             raise InputError(
@@ -142,6 +148,7 @@ def _stored_options(settings: RunSettings) -> dict[str, Any]:
     config = settings.config
     options = {
         "preset": config.preset,
+        "recipe": config.recipe,
         "method": settings.method,
         "labels": settings.labels,
         "dataset": settings.dataset,

@@ -24,7 +24,7 @@ _REST_WEIGHT = 0.005
 _SHAPE_WEIGHT = 0.005
 _LOW, _HIGH = anatomy.ANGLE_LIMITS.T
 # Fingers a little bent, from where every gesture is near.
-_START_ANGLES = 0.15 * (_LOW + _HIGH)
+START_ANGLES = 0.15 * (_LOW + _HIGH)
 # What hardly moves as the fingers do: joints on the palm and on the digits' first bones.
 _ROOT_BODIES = (anatomy.PALM, *(anatomy.bone_body(finger, 0) for finger in surface.FINGERS))
 
@@ -96,8 +96,8 @@ class _FreeHand(tf.Module):
         super().__init__()
         count = len(target_mm)
         self._target_mm, self._joints = tf.constant(target_mm), joints
-        rotation, translation_mm = _start_motion(target_mm, joints)
-        self.angles = tf.Variable(np.tile(_START_ANGLES, (count, 1)))
+        rotation, translation_mm = start_motion(target_mm, joints)
+        self.angles = tf.Variable(np.tile(START_ANGLES, (count, 1)))
         self.columns = tf.Variable(np.concatenate([rotation[:, :, 0], rotation[:, :, 1]], axis=1).astype(np.float32))
         self.place = tf.Variable((translation_mm / _MM_PER_UNIT).astype(np.float32))
         known = shape_parameters is not None
@@ -130,9 +130,9 @@ class _FreeHand(tf.Module):
         return HandFit(*(value.numpy() for value in found))
 
 
-def _start_motion(target_mm: np.ndarray, joints: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def start_motion(target_mm: np.ndarray, joints: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Where the average hand's palm lies best on the labels' palms."""
-    hand = pose_hand(_START_ANGLES[None], tf.eye(3)[None], tf.zeros([1, 3]), canonical_shape())
+    hand = pose_hand(START_ANGLES[None], tf.eye(3)[None], tf.zeros([1, 3]), canonical_shape())
     average_mm = hand.joints_mm[0].numpy()[list(joints)]
     roots = [place for place, joint in enumerate(joints) if surface.JOINT_BODIES[joint] in _ROOT_BODIES]
     return rigid_motion(average_mm[roots], target_mm[:, roots])

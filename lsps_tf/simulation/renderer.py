@@ -66,7 +66,7 @@ def render_frame(
 
 
 def _render(centers_mm, radii_mm, cones, wedges, grid: tiles.RayGrid, height: int, width: int) -> tf.Tensor:
-    cones, wedges = _all_cones(cones, wedges), np.asarray(wedges, np.int32).reshape(-1, 3)
+    cones, wedges = all_cones(cones, wedges), np.asarray(wedges, np.int32).reshape(-1, 3)
     used = np.unique(np.concatenate([cones.ravel(), wedges.ravel()]))
     bounds = tiles.sphere_bounds(centers_mm, radii_mm)
     parts = [_spheres(centers_mm, radii_mm, used, bounds, grid, height, width)]
@@ -78,7 +78,7 @@ def _render(centers_mm, radii_mm, cones, wedges, grid: tiles.RayGrid, height: in
     return tf.where(nearest < primitives.MISS_MM, nearest, 0.0)
 
 
-def _all_cones(cones: np.ndarray, wedges: np.ndarray) -> np.ndarray:
+def all_cones(cones: np.ndarray, wedges: np.ndarray) -> np.ndarray:
     """Cones and the wedges' edges, each once, [K, 2]."""
     cones, wedges = np.asarray(cones, np.int32).reshape(-1, 2), np.asarray(wedges, np.int32).reshape(-1, 3)
     edges = np.concatenate([cones, wedges[:, [0, 1]], wedges[:, [1, 2]], wedges[:, [2, 0]]])
