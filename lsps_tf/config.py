@@ -85,6 +85,7 @@ class TrainingConfig:
     )
     fit_frames: int = _setting(8000, "unlabelled frames, at most, that a round fits")
     fit_keep: float = _setting(0.75, "part of them that a round trains on: the best explained")
+    fit_learning_rate: float = _setting(1e-4, "Adam's step size of the rounds' training")
     fit_steps: int = _setting(50_000, "iterations of each round's training")
     log_every: int = _setting(50, "steps between lines of metrics.jsonl")
     checkpoint_every: int = _setting(500, "steps between checkpoints")
@@ -161,6 +162,7 @@ _TINY = Config(preset="tiny").replace(
     depth_batch=2,
     posterior_steps=6,
     fit_frames=8,
+    fit_learning_rate=1e-3,
     fit_steps=4,
     posterior_batch=4,
     matching_batch=2,
@@ -191,6 +193,8 @@ _COMPACT = Config(preset="compact").replace(
     depth_steps=6000,
     depth_batch=4,
     posterior_steps=6000,
+    # The networks are trained already: with the posterior stage's rate they are lost within some hundred steps.
+    fit_learning_rate=5e-4,
     fit_steps=4000,
     posterior_batch=32,
     matching_batch=8,

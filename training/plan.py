@@ -89,12 +89,14 @@ def build_plan(
         model = DepthStage(networks, weights, prepare)
         plan = StagePlan(name, model, streams, training.depth_steps, optimizers, "eq2_generators")
     elif name == "posterior" or name.startswith(FIT):
-        steps = training.posterior_steps if name == "posterior" else training.fit_steps
+        rate, steps = training.learning_rate, training.posterior_steps
+        if name.startswith(FIT):
+            rate, steps = training.fit_learning_rate, training.fit_steps
         streams = _images(training.posterior_batch, labelled, training.matching_batch)
         if fits is not None:
             frames, joints_mm = kept_labels(settings, store, fits, labelled)
             streams["labelled"] = Stream(SPLIT, training.posterior_batch, frames, joints_mm=joints_mm)
-        optimizers = {"optimizer": _adam(training, training.learning_rate, steps)}
+        optimizers = {"optimizer": _adam(training, rate, steps)}
         model = PosteriorStage(networks, weights, prepare)
         plan = StagePlan(name, model, streams, steps, optimizers, "eq8_posterior")
     else:
