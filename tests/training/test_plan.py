@@ -66,7 +66,7 @@ def settings(store, **changes):
     ],
 )
 def test_stages(method, asked, pretrained, stages):
-    assert resolve_stages(method, asked, pretrained) == stages
+    assert resolve_stages(method, TINY, asked, pretrained) == stages
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_stages(method, asked, pretrained, stages):
 )
 def test_stages_that_make_no_run(method, asked, pretrained, message):
     with pytest.raises(InputError, match=message):
-        resolve_stages(method, asked, pretrained)
+        resolve_stages(method, TINY, asked, pretrained)
 
 
 def drawn(plan):
