@@ -144,15 +144,15 @@ def read_settings(directory: str | pathlib.Path) -> RunSettings:
         raise InputError(f"{path}: the settings are damaged ({error}); train again in a new folder") from error
 
 
-def load_run(directory: str | pathlib.Path) -> Run:
-    """Loads a finished run.
+def load_run(directory: str | pathlib.Path, stage: str | None = None) -> Run:
+    """Loads a finished run, with the weights of its last stage or of another.
 
     Raises:
         InputError: where the folder is no run, the run is not finished, or its weights do not fit its settings.
     """
     directory = pathlib.Path(directory)
     settings = read_settings(directory)
-    path = weights_path(directory, stages_of(settings.method, settings.config)[-1])
+    path = weights_path(directory, stage or stages_of(settings.method, settings.config)[-1])
     if not path.is_file():
         raise InputError(
             f"{directory}: the run is not finished; go on with: python training/run.py --run-dir {directory} --resume"
