@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,8 +36,8 @@ from lsps_tf.simulation import scenes, shape
 from lsps_tf.simulation.sensor import HELD_OUT_SENSOR
 from lsps_tf.skeleton import NYU
 from training.evaluation import predict_store, summarize, write_evaluation
-from training.session import run_session
 
+RUN = Path(__file__).resolve().parents[1] / "training" / "run.py"
 BATCH = 16
 POSTERIOR = STAGES["lsps"][-1]
 UNIT_MM = 0.1
@@ -138,10 +139,11 @@ def _sense_function(split: str, kind: str):
 
 
 def _train(run_dir: Path, options: list[str]) -> int:
-    print(f"\n== {run_dir.name}")
-    if settings_path(run_dir).exists():
-        return run_session(["--run-dir", str(run_dir), "--resume"])
-    return run_session([*options, "--run-dir", str(run_dir)])
+    print(f"\n== {run_dir.name}", flush=True)
+    options = ["--resume"] if settings_path(run_dir).exists() else options
+    # A process of its own: TensorFlow's threads, which the settings choose, cannot change once it has run.
+    command = [sys.executable, str(RUN), *options, "--run-dir", str(run_dir)]
+    return subprocess.run(command, check=False).returncode
 
 
 def _evaluate(run_dir: Path, stage: str | None = None) -> dict:
