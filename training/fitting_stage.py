@@ -7,6 +7,7 @@ each subject, or recording, is what its best fits of the round before agree on.
 
 from __future__ import annotations
 
+import concurrent.futures
 import io
 import pathlib
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from lsps_tf.skeleton import ICVL_FROM_NYU
 
 SPLIT = "real/train"
 BATCH = 64
+_WORKERS = 2
 _SAVED_EVERY = 10
 # How firmly a fit stays with the expected shape: the average hand's at first, then its subject's.
 _SHAPE_WEIGHTS = (0.5, 2.0)
@@ -52,21 +54,29 @@ def fit_frames(stage: str, settings: RunSettings, networks: Networks, store: Sto
     if done is not None and len(done.joints_mm) == len(frames):
         return done
     number = int(stage[len(FIT) :]) - 1
-    fitter = DepthFitter(BATCH, _joints(settings), FitSettings(shape_weight=_SHAPE_WEIGHTS[min(number, 1)]))
+    fitting = FitSettings(shape_weight=_SHAPE_WEIGHTS[min(number, 1)])
+    # A fit's operations are too small to be shared out among cores; batches are not.
+    fitters = [DepthFitter(BATCH, _joints(settings), fitting) for _ in range(_WORKERS)]
     expected = expected_shapes(_read(fits_path(run_dir, f"{FIT}{number}")), store.column(SPLIT, "subject")[frames])
     look = _build_look(networks, settings)
     parts = [] if done is None else [done]
+
+    def fit(fitter: DepthFitter, first: int) -> DepthFit:
+        rows = np.arange(first, min(first + BATCH, len(frames)))
+        read = store.read(SPLIT, frames[rows])
+        images, predicted_mm = (value.numpy() for value in look(*(read[name] for name in _INPUTS)))
+        return fitter.fit(images, read["center_mm"], read["cube_mm"], predicted_mm, expected[rows], seed=first)
+
+    start = 0 if done is None else len(done.joints_mm)
+    batches = range(start, len(frames), BATCH)
+    bar = tqdm(total=len(frames), initial=start, desc=f"{stage:<10}", unit="frame", mininterval=1.0)
     try:
-        start = 0 if done is None else len(done.joints_mm)
-        with tqdm(total=len(frames), initial=start, desc=f"{stage:<10}", unit="frame", mininterval=1.0) as bar:
-            for first in range(start, len(frames), BATCH):
-                rows = np.arange(first, min(first + BATCH, len(frames)))
-                read = store.read(SPLIT, frames[rows])
-                images, predicted_mm = (value.numpy() for value in look(*(read[name] for name in _INPUTS)))
-                seen = (images, read["center_mm"], read["cube_mm"], predicted_mm)
-                parts.append(fitter.fit(*seen, expected[rows], seed=first))
-                bar.update(len(rows))
-                if first // BATCH % _SAVED_EVERY == _SAVED_EVERY - 1:
+        with bar, concurrent.futures.ThreadPoolExecutor(_WORKERS) as workers:
+            for number in range(0, len(batches), _WORKERS):
+                for part in workers.map(fit, fitters, batches[number : number + _WORKERS]):
+                    parts.append(part)
+                    bar.update(len(part.joints_mm))
+                if number // _WORKERS % _SAVED_EVERY == _SAVED_EVERY - 1:
                     _write(path, parts)
     finally:
         if parts:
