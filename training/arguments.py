@@ -24,7 +24,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", choices=sorted(PRESETS), help="sizes and schedule to start from (default: compact)")
     parser.add_argument("--method", choices=METHODS, help="default: lsps")
     parser.add_argument(
-        "--labels", type=float, metavar="FRACTION", help="of the real labels (default: 0; of --method real: 1)"
+        "--labels",
+        type=float,
+        metavar="FRACTION",
+        help="of the real labels (default: 0; 1 for --method real and a joints.csv)",
     )
     parser.add_argument("--stages", metavar="A,B", help=f"stages to train, of {', '.join(_all_stages())}")
     parser.add_argument("--run-dir", metavar="DIR", help="default: a new folder under runs/")

@@ -21,7 +21,8 @@ from lsps_tf.datasets import hands as finding
 from lsps_tf.datasets.frame_sources import Batch, FrameSource, SimulatedSource
 from lsps_tf.datasets.hands import Hands
 from lsps_tf.datasets.importing import Target, import_store
-from lsps_tf.datasets.joints_csv import PARTS, Labels, read_labels
+from lsps_tf.datasets.joints_csv import JOINTS_FILE, PARTS, Labels, read_labels
+from lsps_tf.datasets.label_check import misplaced_labels
 from lsps_tf.datasets.recording import (
     CAMERA_FILE,
     CameraFile,
@@ -153,6 +154,7 @@ def make_store(
         progress: called with the frames done and all frames.
         report_bad: called with a line on frames that cannot be read any more.
     """
+    own = _without_misplaced(own, hands)
     sides = decide_sides(own.folder, own.sequences, own.camera_file.hand, hands.right)
     sources: dict[str, FrameSource] = {}
     for part in PARTS:
@@ -173,8 +175,13 @@ def make_report(own: OwnRecording, hands: Hands) -> dict[str, Any]:
 
     Returns:
         `folder`, `camera` (fx, fy, cx, cy, width, height), `depth_unit_mm`, `hand` (by sequence), `frames`, `used`,
-        `tracked` (of the used ones), `labelled` (used, by part), `doubtful` (sequences that look like the other hand),
-        `distance_mm` (nearest, median, farthest hand) and `unusable`: by reason `frames` and the `first` names.
+        `tracked` (of the used ones), `labelled` (used, by part), `labels_unused` (labelled frames without a hand that
+        can be used), `labels_misplaced` (frames whose labels are not of the hand that was found), `doubtful` (sequences
+        that look like the other hand), `distance_mm` (nearest, median, farthest hand) and `unusable`: by reason
+        `frames` and the `first` names.
+
+    Raises:
+        InputError: where most labels are not where the hands are.
     """
     frames, used = own.frames, hands.kind == finding.USED
     unusable = {}
@@ -195,6 +202,8 @@ def make_report(own: OwnRecording, hands: Hands) -> dict[str, Any]:
         "used": int(used.sum()),
         "tracked": int((hands.tracked & used).sum()),
         "labelled": {part: labelled.count(part) for part in PARTS if part in labelled},
+        "labels_unused": len(own.labels.parts) - sum(part is not None for part in labelled),
+        "labels_misplaced": _misplaced(own, hands),
         "distance_mm": [round(float(value), 1) for value in (z.min(), np.median(z), z.max())],
         "unusable": unusable,
     }
@@ -271,6 +280,19 @@ class OwnFrames:
             "subject": self._sequence_of[places],
             "frame": places,
         }
+
+
+def _misplaced(own: OwnRecording, hands: Hands) -> list[str]:
+    used = hands.kind == finding.USED
+    center_mm = {frame.name: center for frame, center, ok in zip(own.frames, hands.center_mm, used) if ok}
+    return misplaced_labels(own.folder / JOINTS_FILE, own.labels.joints_mm, center_mm)
+
+
+def _without_misplaced(own: OwnRecording, hands: Hands) -> OwnRecording:
+    """Without labels to train on that are not of the hand found; to test on they stay, so that the error shows."""
+    misplaced = {name for name in _misplaced(own, hands) if own.labels.parts[name] == "train"}
+    joints_mm = {name: joints for name, joints in own.labels.joints_mm.items() if name not in misplaced}
+    return dataclasses.replace(own, labels=dataclasses.replace(own.labels, joints_mm=joints_mm))
 
 
 def _positions(own: OwnRecording, hands: Hands, part: str) -> np.ndarray:
