@@ -6,7 +6,9 @@ All frames without a label, and the labelled ones that are to train on, are "rea
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import pathlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +25,7 @@ from lsps_tf.datasets.hands import Hands
 from lsps_tf.datasets.importing import Target, import_store
 from lsps_tf.datasets.joints_csv import JOINTS_FILE, PARTS, Labels, read_labels
 from lsps_tf.datasets.label_check import misplaced_labels
+from lsps_tf.datasets.readers import read_ahead
 from lsps_tf.datasets.recording import (
     CAMERA_FILE,
     CameraFile,
@@ -244,23 +247,29 @@ class OwnFrames:
         return self._frames[self._positions[position]].name
 
     def batches(self, ranges: Iterable[range], pool: Any) -> Iterator[Batch]:
-        with FrameReader() as reader:
+        ranges = list(ranges)
+        places = self._positions[[position for positions in ranges for position in positions]]
+        with contextlib.ExitStack() as stack:
+            read = functools.partial(self._read, reader=stack.enter_context(FrameReader()))
+            depths = stack.enter_context(contextlib.closing(read_ahead(read, places)))
             for positions in ranges:
-                places = self._positions[positions.start : positions.stop]
-                yield self._batch(places, positions.start, reader)
+                yield self._batch(positions, [next(depths) for _ in positions])
 
-    def _batch(self, places: np.ndarray, first: int, reader: FrameReader) -> Batch:
-        depths, read, unusable = [], [], []
-        for number, place in enumerate(places):
-            frame = self._frames[place]
-            try:
-                depths.append(to_mm(reader.read(frame), self._own.camera_file, frame.name))
-                read.append(place)
-            except InputError as error:
-                unusable.append((first + number, str(error)))
-        if not read:
+    def _read(self, place: int, reader: FrameReader) -> np.ndarray | str:
+        """A frame in mm, or why it cannot be read any more."""
+        frame = self._frames[place]
+        try:
+            return to_mm(reader.read(frame), self._own.camera_file, frame.name)
+        except InputError as error:
+            return str(error)
+
+    def _batch(self, positions: range, depths: list[np.ndarray | str]) -> Batch:
+        unusable = [(p, found) for p, found in zip(positions, depths) if isinstance(found, str)]
+        usable = [p for p, found in zip(positions, depths) if not isinstance(found, str)]
+        if not usable:
             return Batch({"frame": np.empty(0, np.int64)}, unusable)
-        return Batch(self._rows(np.stack(depths), np.array(read)), unusable)
+        depth_mm = np.stack([found for found in depths if not isinstance(found, str)])
+        return Batch(self._rows(depth_mm, self._positions[usable]), unusable)
 
     def _rows(self, depth_mm: np.ndarray, places: np.ndarray) -> dict[str, np.ndarray]:
         count, left = len(places), self._left[places]
