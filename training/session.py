@@ -218,10 +218,11 @@ def _command(run_dir: pathlib.Path) -> str:
 
 
 def _next(settings: RunSettings, run_dir: str) -> str:
-    """The command after a run: a recording without labelled test frames has nothing to be measured on."""
+    """The commands after a run; it is exported at once where there are no labels to measure it on."""
+    evaluate = f"{_script('evaluate.py')} --run-dir {run_dir}"
     if settings.frames.get("real/test"):
-        return f"{_script('evaluate.py')} --run-dir {run_dir}"
-    return f"{_script('../export/run.py')} --run-dir {run_dir} --output {run_dir}/model"
+        return evaluate
+    return f"{evaluate}\n      {_script('../export/run.py')} --run-dir {run_dir} --output {run_dir}/model"
 
 
 def _script(name: str) -> str:

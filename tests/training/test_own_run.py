@@ -10,9 +10,10 @@ from PIL import Image
 from lsps_tf import camera, mirror
 from lsps_tf.datasets.sides import FEWEST_FRAMES
 from lsps_tf.datasets.store import open_store
+from lsps_tf.errors import InputError
 from lsps_tf.frames import write_depth_png16
 from lsps_tf.prediction_files import read_joints_uvd
-from lsps_tf.run_folder import read_settings
+from lsps_tf.run_folder import read_settings, write_settings
 from lsps_tf.skeleton import NYU
 from tests.scene_frames import CAMERA, hand_frames
 from training import session
@@ -75,6 +76,7 @@ def test_both_hands_are_told_and_a_few_labels_are_learned_from(folder, tmp_path,
     assert run_evaluation(["--run-dir", str(tmp_path / "run"), *options]) == 0
     assert json.loads(figures.read_text())["frames"] == report["labelled"]["test"]
     assert_written_as_recorded(report, written)
+    assert_shown_without_labels(tmp_path / "run", figures, capsys)
 
 
 def assert_written_as_recorded(report, path):
@@ -90,11 +92,25 @@ def assert_written_as_recorded(report, path):
     np.testing.assert_allclose(read_joints_uvd(path, NYU).mean(axis=1)[:, :2], middle[:, :2], atol=45.0)
 
 
+def assert_shown_without_labels(run_dir, figures, capsys):
+    """As if no frame were there to test on: nothing is measured, but something is shown."""
+    settings = read_settings(run_dir)
+    frames = {split: count for split, count in settings.frames.items() if split != "real/test"}
+    write_settings(run_dir, dataclasses.replace(settings, frames=frames))
+    capsys.readouterr()
+    assert run_evaluation(["--run-dir", str(run_dir)]) == 0
+    assert "there is nothing to measure" in capsys.readouterr().out
+    with Image.open(run_dir / "evaluation" / "unlabelled-frames.png") as sheet:
+        assert sheet.width > 5 * 96 and np.asarray(sheet).std() > 10
+    with pytest.raises(InputError, match="no labelled frames to test on, so leave out --json"):
+        run_evaluation(["--run-dir", str(run_dir), "--json", str(figures)])
+
+
 def test_labels_are_left_alone_where_that_is_asked_for(folder, tmp_path, eagerly):
     start(folder, tmp_path / "off", "--labels", "0", "--stages", "pose")
     assert read_settings(tmp_path / "off").labels == 0.0
     start(folder, tmp_path / "other", "--method", "synthetic-only", "--stages", "pose")
     assert read_settings(tmp_path / "other").labels == 0.0
-    # With no labelled test frames there is nothing to evaluate, so that the next step is the export.
+    # With no labelled test frames there is nothing to measure, so that the next step is the export.
     settings = dataclasses.replace(read_settings(tmp_path / "off"), frames={"real/train": 5})
     assert "export/run.py --run-dir mine --output mine/model" in session._next(settings, "mine")
