@@ -213,7 +213,7 @@ def _open_npz(path: pathlib.Path) -> tuple[tuple[int, ...], str]:
     except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: the archive is truncated or damaged; save it again") from error
+        raise InputError(f"{path}: the archive is truncated or damaged; save it again, or remove it") from error
 
 
 def _npy_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
