@@ -25,7 +25,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation, Slerp
 from tabulate import tabulate
 
-from lsps_tf import crop, hand_finding
+from lsps_tf import crop, hand_finding, mirror
 from lsps_tf.datasets.simulated import SUBJECTS
 from lsps_tf.files import write_json
 from lsps_tf.predictor import predictor_of_run
@@ -96,20 +96,25 @@ def false_alarms(name: str, kind: str, count: int) -> float:
     """Percent of frames without a hand in which one is found."""
     settings, found = sensor.SENSORS[name], []
     sense = tf.function(lambda seed: scenes.sense_empty(settings, kind, BATCH, seed))
-    find = tf.function(hand_finding.find_hand)
     intrinsics = np.repeat(settings.camera.intrinsics[None], BATCH, axis=0)
     for number in range(-(-count // BATCH)):
-        found.extend(find(sense(tf.constant([4000, number])), intrinsics)[1].numpy())
+        found.extend(_find_alone(sense(tf.constant([4000, number])), intrinsics)[1].numpy())
     return 100.0 * float(np.mean(found))
 
 
 def measure_sequences(name: str, subjects: shape.HandShape, count: int) -> dict[str, float]:
-    """Single frames against tracking on moving hands of a person, and whether the side is told, percent."""
+    """Single frames against tracking on moving hands of a person, and whether the side is told, percent.
+
+    Every other sequence is mirrored, and so shows a left hand.
+    """
     settings, rows, sides = sensor.SENSORS[name], {}, []
-    intrinsics = tf.constant(settings.camera.intrinsics[None])
     for number in range(count):
+        left = number % 2 == 1
+        camera = mirror.mirror_camera(settings.camera) if left else settings.camera
+        intrinsics = tf.constant(camera.intrinsics[None])
         right, previous = [], tf.constant([[np.nan] * 3], tf.float32)
         for depth_mm, joints_mm in moving_hand(settings, subjects, number):
+            depth_mm, joints_mm = _mirrored(depth_mm, joints_mm) if left else (depth_mm, joints_mm)
             depth_mm = depth_mm[None]
             single_mm, alone = (value.numpy()[0] for value in _find_alone(depth_mm, intrinsics))
             center, present, tracked = _track(depth_mm, intrinsics, previous)
@@ -121,7 +126,7 @@ def measure_sequences(name: str, subjects: shape.HandShape, count: int) -> dict[
             rows.setdefault("from_the_frame_before_percent", []).append(100.0 * bool(tracked[0]))
             if present[0]:
                 right.append(float(hand_finding.find_palm(depth_mm, intrinsics, center)[1][0]))
-        sides.append(np.mean(right))
+        sides.append(-np.mean(right) if left else np.mean(right))
     figures = {key: float(np.mean(values)) for key, values in rows.items()}
     figures["side_told_percent"] = 100.0 * float(np.mean(np.abs(sides) > 0.25))
     figures["side_wrong_percent"] = 100.0 * float(np.mean(np.array(sides) < -0.25))
@@ -155,8 +160,7 @@ def _frames(settings, kind: str, subjects: shape.HandShape, count: int) -> Itera
 
 
 def moving_hand(settings, subjects: shape.HandShape, number: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Two seconds of a person's hand that moves from one random pose and place to the next; every other one mirrored
-    twice, so that the left hand's path is measured, too."""
+    """Two seconds of a person's right hand that moves from one random pose and place to the next."""
     keys = 5
     one = tf.nest.map_structure(lambda part: part[number % len(SUBJECTS["real/test"])][None], subjects)
     hands = scenes.draw_hands(settings, one, keys, tf.constant([5000, number]))
@@ -174,6 +178,10 @@ def moving_hand(settings, subjects: shape.HandShape, number: int) -> Iterator[tu
         yield depth_mm[0].numpy(), joints_mm[0].numpy()
 
 
+def _mirrored(depth_mm: np.ndarray, joints_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.ascontiguousarray(mirror.mirror_depth(depth_mm)), mirror.mirror_points(joints_mm)
+
+
 @tf.function
 def _find(depth_mm, intrinsics, joints_mm):
     """The found centre, presence, the palm's centre, and the centre from a start at the true hand."""
@@ -183,8 +191,11 @@ def _find(depth_mm, intrinsics, joints_mm):
     return center_mm, present, palm_mm, hand_finding.refine_center(*thinned, tf.reduce_mean(joints_mm, axis=1))
 
 
-_find_alone = tf.function(hand_finding.find_hand)
-_track = tf.function(hand_finding.track_hand)
+_FRAMES, _INTRINSICS = tf.TensorSpec([None, None, None], tf.float32), tf.TensorSpec([None, 4], tf.float32)
+_find_alone = tf.function(hand_finding.find_hand, input_signature=[_FRAMES, _INTRINSICS])
+_track = tf.function(
+    hand_finding.track_hand, input_signature=[_FRAMES, _INTRINSICS, tf.TensorSpec([None, 3], tf.float32)]
+)
 
 
 def _build_predict(run_dir: Path):

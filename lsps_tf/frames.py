@@ -203,6 +203,8 @@ def _checked_depth(path: pathlib.Path, counts: np.ndarray, unit_mm: float) -> np
 def counts_to_mm(counts: np.ndarray, unit_mm: float, name: str | pathlib.Path) -> np.ndarray:
     """Counts of any type to float32 mm, 0 = no reading; InputError, naming `name`, for NaN, infinity and negatives."""
     depth_mm = counts.astype(np.float64) * unit_mm
+    if counts.dtype.kind == "u":
+        return depth_mm.astype(np.float32)
     if not np.isfinite(depth_mm).all():
         raise InputError(f"{name}: holds NaN or infinite depths; set pixels without a reading to 0")
     if depth_mm.size and depth_mm.min() < 0:

@@ -162,7 +162,7 @@ def labelled_indices(store: Store, split: str, fraction: float, seed: int, count
     joints_mm = store.column(split, "joints_mm")[:count]
     labelled = np.flatnonzero(np.isfinite(joints_mm).all(axis=(1, 2)))
     if fraction > 0 and not len(labelled):
-        raise InputError(f"{store.path}: no frame of '{split}' has labels, but a fraction of them was asked for")
+        raise InputError(f"{store.path}: no frame of '{split}' has labels, so leave out --labels, or say --labels 0")
     order = np.random.default_rng([seed, 17]).permutation(labelled)
     count = 0 if fraction == 0 else max(1, round(fraction * len(labelled)))
     return tuple(int(index) for index in order[:count])

@@ -27,7 +27,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--method", choices=METHODS, help="default: lsps")
     parser.add_argument(
-        "--labels", type=float, metavar="FRACTION", help="of the real labels (default: 0; of --method real: 1)"
+        "--labels",
+        type=float,
+        metavar="FRACTION",
+        help="of the real labels (default: 0; 1 for --method real and a joints.csv)",
     )
     parser.add_argument(
         "--stages", metavar="A,B", help=f"stages to train, of {', '.join(_all_stages())}, fit1, fit2 ..."

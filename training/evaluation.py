@@ -5,6 +5,7 @@ With `--predictions` it measures published results instead, beside the run's whe
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import pathlib
 from typing import Any
@@ -26,7 +27,7 @@ from training.arguments import Parser
 
 SPLITS = ("test", "validation")
 TABLE_MM = tuple(range(10, 90, 10))
-FRAMES_PER_ROW = 5
+FRAMES_PER_ROW, UNLABELLED_FRAMES = 5, 20
 
 
 def run_evaluation(arguments: list[str]) -> int:
@@ -41,10 +42,12 @@ def run_evaluation(arguments: list[str]) -> int:
     if given.run_dir is None:
         raise InputError("--run-dir is needed, or --predictions with files of published results")
     run = load_run(given.run_dir)
+    output = given.output if given.output is not None else given.run_dir / "evaluation"
+    if run.settings.dataset == "frames" and not run.settings.frames.get(f"real/{given.split}"):
+        return _show_unlabelled(run, given, output)
     predictions = predict_store(run, given.split, given.batch)
     figures = summarize(predictions, run.skeleton)
     print(format_figures(figures))
-    output = given.output if given.output is not None else given.run_dir / "evaluation"
     paths = write_evaluation(run, given.split, predictions, figures, output)
     if given.write_predictions is not None:
         write_predictions(run, given.split, predictions, given.write_predictions)
@@ -203,6 +206,34 @@ def write_evaluation(
     with atomic_path(paths[3]) as partial:
         picture.save(partial, format="PNG")
     return paths
+
+
+def draw_unlabelled(run: Run) -> Image.Image:
+    """What a run makes of frames, evenly spread, that it was trained on without labels."""
+    with open_store(run.store_path) as store:
+        count = run.settings.frames.get("real/train", store.count("real/train"))
+        chosen = np.unique(np.linspace(0, count - 1, UNLABELLED_FRAMES).astype(int))
+        frames = store.read("real/train", chosen)
+    predicted_mm = _build_predict(run)(*(frames[name] for name in _INPUTS)).numpy()
+    titles = [f"frame {number}" for number in frames["frame"]]
+    return draw.contact_sheet(_overlays(run, frames, predicted_mm), titles, FRAMES_PER_ROW)
+
+
+def _show_unlabelled(run: Run, given: argparse.Namespace, output: pathlib.Path) -> int:
+    """What is left to do for a recording without labels to measure on."""
+    if given.json is not None or given.write_predictions is not None:
+        raise InputError(
+            f"{run.store_path}: the recording has no labelled frames to {given.split} on, so leave out --json and "
+            "--write-predictions, or label some in joints.csv"
+        )
+    path = output / "unlabelled-frames.png"
+    with atomic_path(path) as partial:
+        draw_unlabelled(run).save(partial, format="PNG")
+    print(
+        f"The recording has no labelled frames to {given.split} on, so there is nothing to measure.\n"
+        f"Look at what the run sees in it: {path}"
+    )
+    return 0
 
 
 _INPUTS = ("depth_mm", "center_mm", "extent_mm", "cube_mm")

@@ -42,12 +42,14 @@ def resolve_frames(given: Given, config: Config) -> Source:
     data = config.data
     parts = [frames.VERSION, f"{data.image_size}px", f"{data.cube_mm:g}mm", f"sim{_simulated_frames(given)}"]
     name = "-".join([*parts, own.identity[:8]]) + ".h5"
-    return Source(config, (directory / name).resolve(), skeleton.name)
+    labels = 1.0 if own.labels.trainable else 0.0
+    return Source(config, (directory / name).resolve(), skeleton.name, labels=labels)
 
 
 def make_frames(given: Given, settings: RunSettings, run_dir: pathlib.Path) -> None:
     """Finds the hands, crops, adds the simulator's frames, draws the contact sheet and reports."""
     path = pathlib.Path(settings.store)
+    _check_outside(run_dir, pathlib.Path(given["data_root"]))
     if not path.exists():
         _import(given, settings, path)
     delete_parts(path)
@@ -88,10 +90,26 @@ def format_report(report: dict[str, Any], splits: dict[str, int]) -> str:
         lines.append(
             f"Warning: '{name}' looks like the other hand than {CAMERA_FILE} or --hand says; look at the crops"
         )
+    lines += _format_labels(report)
     rows = [(reason, found["frames"], ", ".join(found["first"])) for reason, found in report["unusable"].items()]
     if rows:
         lines += ["", tabulate(rows, ("not used because", "frames", "first"))]
     return "\n".join([*lines, "", tabulate(list(splits.items()), ("split", "frames")), ""])
+
+
+def _format_labels(report: dict[str, Any]) -> list[str]:
+    # A store of an older version does not say the last two.
+    lines, misplaced, unused = [], report.get("labels_misplaced", []), report.get("labels_unused", 0)
+    if report["labelled"]:
+        lines.append("Labels: " + ", ".join(f"{count} for {part}" for part, count in report["labelled"].items()))
+    if unused:
+        lines.append(f"{unused} labelled frames are not used, for want of a hand that can be")
+    if misplaced:
+        lines.append(
+            f"{len(misplaced)} labels are not of the hand found ({', '.join(misplaced[: frames.NAMED])}); those to "
+            "train on are left out"
+        )
+    return lines
 
 
 def _import(given: Given, settings: RunSettings, path: pathlib.Path) -> None:
@@ -114,6 +132,14 @@ def _check_skipped(report: dict[str, Any], skip_bad: bool) -> None:
         raise InputError(
             f"{report['folder']}: {broken['frames']} frames that cannot be read were left out of the store; go on with "
             f"--skip-bad ({'; '.join(broken['first'])})"
+        )
+
+
+def _check_outside(run_dir: pathlib.Path, recording: pathlib.Path) -> None:
+    if run_dir.resolve().is_relative_to(recording.resolve()):
+        raise InputError(
+            f"{run_dir}: this folder lies in the recording, where its pictures would count as frames; choose one "
+            "outside with --run-dir"
         )
 
 

@@ -42,7 +42,7 @@ def run_session(arguments: list[str]) -> int:
     if not finished:
         print(f"{said} Go on with:\n  {_command(run_dir)} --resume", file=sys.stderr)
         return STOPPED
-    print(f"Finished: {run_dir}\nNext: {_script('evaluate.py')} --run-dir {shlex.quote(str(run_dir))}")
+    print(f"Finished: {run_dir}\nNext: {_next(settings, shlex.quote(str(run_dir)))}")
     return 0
 
 
@@ -95,7 +95,8 @@ def _started(given: dict[str, Any], arguments: list[str]) -> tuple[pathlib.Path,
 
 def _settings(given: dict[str, Any], dataset: str) -> RunSettings:
     method = given.get("method", "lsps")
-    labels = given.get("labels", 1.0 if method == "real" else 0.0)
+    source = get_dataset(dataset).resolve(given, resolve_config(given))
+    labels = given.get("labels", {"lsps": source.labels, "real": 1.0}.get(method, 0.0))
     if not 0.0 <= labels <= 1.0:
         raise InputError(f"--labels {labels:g}: it is a fraction of the real labels, from 0 to 1")
     if method == "real" and labels == 0.0:
@@ -104,7 +105,6 @@ def _settings(given: dict[str, Any], dataset: str) -> RunSettings:
         raise InputError(f"--labels {labels:g}: --method synthetic-only uses no real labels; leave the option out")
     pretrained = str(pathlib.Path(given["pretrained"]).resolve()) if "pretrained" in given else ""
     pretrained_stage = given.get("pretrained_stage", "depth") if pretrained else ""
-    source = get_dataset(dataset).resolve(given, resolve_config(given))
     return RunSettings(
         config=source.config,
         method=method,
@@ -224,6 +224,14 @@ def _command(run_dir: pathlib.Path) -> str:
     return f"{_script('run.py')} --run-dir {shlex.quote(str(run_dir))}"
 
 
+def _next(settings: RunSettings, run_dir: str) -> str:
+    """The commands after a run; it is exported at once where there are no labels to measure it on."""
+    evaluate = f"{_script('evaluate.py')} --run-dir {run_dir}"
+    if settings.frames.get("real/test"):
+        return evaluate
+    return f"{evaluate}\n      {_script('../export/run.py')} --run-dir {run_dir} --output {run_dir}/model"
+
+
 def _script(name: str) -> str:
-    """How to call a script of this folder from where the user is."""
-    return f"python {shlex.quote(os.path.relpath(pathlib.Path(__file__).with_name(name)))}"
+    """How to call a script, named relative to this folder, from where the user is."""
+    return f"python {shlex.quote(os.path.relpath(pathlib.Path(__file__).parent / name))}"

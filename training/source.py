@@ -25,6 +25,7 @@ class Source:
         skeleton: name of the joints' layout.
         sensor: the simulator's sensor model, "" for recorded data.
         frames: how many frames of each split the run is to have, where the options say so.
+        labels: fraction of the real labels that LSPS uses where the options do not say.
     """
 
     config: Config
@@ -32,6 +33,7 @@ class Source:
     skeleton: str
     sensor: str = ""
     frames: dict[str, int] = dataclasses.field(default_factory=dict)
+    labels: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

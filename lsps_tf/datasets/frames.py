@@ -6,7 +6,9 @@ All frames without a label, and the labelled ones that are to train on, are "rea
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 import pathlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +23,9 @@ from lsps_tf.datasets import hands as finding
 from lsps_tf.datasets.frame_sources import Batch, FrameSource, SimulatedSource
 from lsps_tf.datasets.hands import Hands
 from lsps_tf.datasets.importing import Target, import_store
-from lsps_tf.datasets.joints_csv import PARTS, Labels, read_labels
+from lsps_tf.datasets.joints_csv import JOINTS_FILE, PARTS, Labels, read_labels
+from lsps_tf.datasets.label_check import misplaced_labels
+from lsps_tf.datasets.readers import read_ahead
 from lsps_tf.datasets.recording import (
     CAMERA_FILE,
     CameraFile,
@@ -153,6 +157,7 @@ def make_store(
         progress: called with the frames done and all frames.
         report_bad: called with a line on frames that cannot be read any more.
     """
+    own = _without_misplaced(own, hands)
     sides = decide_sides(own.folder, own.sequences, own.camera_file.hand, hands.right)
     sources: dict[str, FrameSource] = {}
     for part in PARTS:
@@ -173,8 +178,13 @@ def make_report(own: OwnRecording, hands: Hands) -> dict[str, Any]:
 
     Returns:
         `folder`, `camera` (fx, fy, cx, cy, width, height), `depth_unit_mm`, `hand` (by sequence), `frames`, `used`,
-        `tracked` (of the used ones), `labelled` (used, by part), `doubtful` (sequences that look like the other hand),
-        `distance_mm` (nearest, median, farthest hand) and `unusable`: by reason `frames` and the `first` names.
+        `tracked` (of the used ones), `labelled` (used, by part), `labels_unused` (labelled frames without a hand that
+        can be used), `labels_misplaced` (frames whose labels are not of the hand that was found), `doubtful` (sequences
+        that look like the other hand), `distance_mm` (nearest, median, farthest hand) and `unusable`: by reason
+        `frames` and the `first` names.
+
+    Raises:
+        InputError: where most labels are not where the hands are.
     """
     frames, used = own.frames, hands.kind == finding.USED
     unusable = {}
@@ -195,6 +205,8 @@ def make_report(own: OwnRecording, hands: Hands) -> dict[str, Any]:
         "used": int(used.sum()),
         "tracked": int((hands.tracked & used).sum()),
         "labelled": {part: labelled.count(part) for part in PARTS if part in labelled},
+        "labels_unused": len(own.labels.parts) - sum(part is not None for part in labelled),
+        "labels_misplaced": _misplaced(own, hands),
         "distance_mm": [round(float(value), 1) for value in (z.min(), np.median(z), z.max())],
         "unusable": unusable,
     }
@@ -235,23 +247,29 @@ class OwnFrames:
         return self._frames[self._positions[position]].name
 
     def batches(self, ranges: Iterable[range], pool: Any) -> Iterator[Batch]:
-        with FrameReader() as reader:
+        ranges = list(ranges)
+        places = self._positions[[position for positions in ranges for position in positions]]
+        with contextlib.ExitStack() as stack:
+            read = functools.partial(self._read, reader=stack.enter_context(FrameReader()))
+            depths = stack.enter_context(contextlib.closing(read_ahead(read, places)))
             for positions in ranges:
-                places = self._positions[positions.start : positions.stop]
-                yield self._batch(places, positions.start, reader)
+                yield self._batch(positions, [next(depths) for _ in positions])
 
-    def _batch(self, places: np.ndarray, first: int, reader: FrameReader) -> Batch:
-        depths, read, unusable = [], [], []
-        for number, place in enumerate(places):
-            frame = self._frames[place]
-            try:
-                depths.append(to_mm(reader.read(frame), self._own.camera_file, frame.name))
-                read.append(place)
-            except InputError as error:
-                unusable.append((first + number, str(error)))
-        if not read:
+    def _read(self, place: int, reader: FrameReader) -> np.ndarray | str:
+        """A frame in mm, or why it cannot be read any more."""
+        frame = self._frames[place]
+        try:
+            return to_mm(reader.read(frame), self._own.camera_file, frame.name)
+        except InputError as error:
+            return str(error)
+
+    def _batch(self, positions: range, depths: list[np.ndarray | str]) -> Batch:
+        unusable = [(p, found) for p, found in zip(positions, depths) if isinstance(found, str)]
+        usable = [p for p, found in zip(positions, depths) if not isinstance(found, str)]
+        if not usable:
             return Batch({"frame": np.empty(0, np.int64)}, unusable)
-        return Batch(self._rows(np.stack(depths), np.array(read)), unusable)
+        depth_mm = np.stack([found for found in depths if not isinstance(found, str)])
+        return Batch(self._rows(depth_mm, self._positions[usable]), unusable)
 
     def _rows(self, depth_mm: np.ndarray, places: np.ndarray) -> dict[str, np.ndarray]:
         count, left = len(places), self._left[places]
@@ -271,6 +289,19 @@ class OwnFrames:
             "subject": self._sequence_of[places],
             "frame": places,
         }
+
+
+def _misplaced(own: OwnRecording, hands: Hands) -> list[str]:
+    used = hands.kind == finding.USED
+    center_mm = {frame.name: center for frame, center, ok in zip(own.frames, hands.center_mm, used) if ok}
+    return misplaced_labels(own.folder / JOINTS_FILE, own.labels.joints_mm, center_mm)
+
+
+def _without_misplaced(own: OwnRecording, hands: Hands) -> OwnRecording:
+    """Without labels to train on that are not of the hand found; to test on they stay, so that the error shows."""
+    misplaced = {name for name in _misplaced(own, hands) if own.labels.parts[name] == "train"}
+    joints_mm = {name: joints for name, joints in own.labels.joints_mm.items() if name not in misplaced}
+    return dataclasses.replace(own, labels=dataclasses.replace(own.labels, joints_mm=joints_mm))
 
 
 def _positions(own: OwnRecording, hands: Hands, part: str) -> np.ndarray:

@@ -6,17 +6,19 @@ made, so a stop costs the block in progress.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import itertools
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from lsps_tf import hand_finding
 from lsps_tf.camera import Camera
+from lsps_tf.datasets.readers import read_ahead
 from lsps_tf.datasets.recording import CAMERA_FILE, CameraFile, FrameName, FrameReader, to_mm
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path
@@ -73,11 +75,17 @@ def find_hands(
     find = _build_find(camera)
     paths = [folder / f"{number:06d}.npz" for number in range(-(-len(frames) // BLOCK))]
     blocks = [_read_block(path) for path in itertools.takewhile(pathlib.Path.is_file, paths)]
-    with FrameReader() as reader:
-        look = functools.partial(_look, reader=reader, camera_file=camera_file, camera=camera, find=find)
+    with contextlib.ExitStack() as stack:
+        reader = stack.enter_context(FrameReader())
+        read = functools.partial(_read, reader=reader, camera_file=camera_file, camera=camera)
+        rest = (frame for frame, _ in frames[len(blocks) * BLOCK :])
+        depths = stack.enter_context(contextlib.closing(read_ahead(read, rest)))
+        look = functools.partial(_look, camera=camera, find=find)
         for number, path in enumerate(paths[len(blocks) :], start=len(blocks)):
             previous_mm = blocks[-1].center_mm[-1] if blocks else _NOWHERE_MM
-            block = _find_block(frames, number * BLOCK, previous_mm, look, lambda done: progress(done, len(frames)))
+            block = _find_block(
+                frames, number * BLOCK, previous_mm, depths, look, lambda done: progress(done, len(frames))
+            )
             with atomic_path(path) as partial, partial.open("wb") as file:
                 np.savez(file, **dataclasses.asdict(block))
             blocks.append(block)
@@ -161,16 +169,16 @@ def _find_block(
     frames: list[tuple[FrameName, int]],
     start: int,
     previous_mm: np.ndarray,
-    look: Callable[[FrameName, np.ndarray], tuple],
+    depths: Iterator[np.ndarray | str],
+    look: Callable[[np.ndarray | str, np.ndarray], tuple],
     progress: Callable[[int], None],
 ) -> Hands:
     found = []
     for position in range(start, min(start + BLOCK, len(frames))):
         progress(position)
-        frame, sequence = frames[position]
-        if not position or frames[position - 1][1] != sequence:
+        if not position or frames[position - 1][1] != frames[position][1]:
             previous_mm = _NOWHERE_MM
-        found.append(look(frame, previous_mm))
+        found.append(look(next(depths), previous_mm))
         previous_mm = found[-1][0]
     columns = zip(*found)
     return Hands(
@@ -179,18 +187,11 @@ def _find_block(
 
 
 def _look(
-    frame: FrameName,
-    previous_mm: np.ndarray,
-    reader: FrameReader,
-    camera_file: CameraFile,
-    camera: Camera,
-    find: Callable,
+    depth_mm: np.ndarray | str, previous_mm: np.ndarray, camera: Camera, find: Callable
 ) -> tuple[np.ndarray, int, str, bool, float]:
-    """A frame's values of `Hands`."""
-    try:
-        depth_mm = _read(reader, frame, camera_file, camera)
-    except InputError as error:
-        return _NOWHERE_MM, BROKEN, str(error), False, np.nan
+    """A frame's values of `Hands`, given what `_read` made of it."""
+    if isinstance(depth_mm, str):
+        return _NOWHERE_MM, BROKEN, depth_mm, False, np.nan
     center_mm, present, tracked, right = find(depth_mm, previous_mm)
     if not present:
         return _NOWHERE_MM, NO_HAND, "", False, np.nan
@@ -199,12 +200,16 @@ def _look(
     return center_mm, USED, "", tracked, right
 
 
-def _read(reader: FrameReader, frame: FrameName, camera_file: CameraFile, camera: Camera) -> np.ndarray:
-    counts = reader.read(frame)
-    if counts.shape != (camera.height, camera.width):
-        height, width = counts.shape
-        raise InputError(f"{frame.name}: its size is {width} x {height} pixels, not {camera.width} x {camera.height}")
-    return to_mm(counts, camera_file, frame.name)
+def _read(frame: FrameName, reader: FrameReader, camera_file: CameraFile, camera: Camera) -> np.ndarray | str:
+    """A frame in mm, or why it cannot be used."""
+    try:
+        counts = reader.read(frame)
+        if counts.shape == (camera.height, camera.width):
+            return to_mm(counts, camera_file, frame.name)
+    except InputError as error:
+        return str(error)
+    height, width = counts.shape
+    return f"{frame.name}: its size is {width} x {height} pixels, not {camera.width} x {camera.height}"
 
 
 def _read_block(path: pathlib.Path) -> Hands:

@@ -40,6 +40,12 @@ class Labels:
     joints_mm: dict[str, np.ndarray]
     parts: dict[str, str]
 
+    @property
+    def trainable(self) -> bool:
+        """Whether a frame to train on has all joints; others do not serve the training."""
+        train = (name for name, part in self.parts.items() if part == "train")
+        return any(np.isfinite(self.joints_mm[name]).all() for name in train)
+
 
 def read_labels(folder: str | pathlib.Path, frame_names: list[str], intrinsics: np.ndarray) -> Labels:
     """Reads `joints.csv` of a recording; no labels of NYU's joints where there is no such file.

@@ -1,4 +1,7 @@
-"""Worker processes that read frames. They load no TensorFlow, and so stay small: this module must not import it."""
+"""What reads frames while others are used: a thread, or worker processes.
+
+These load no TensorFlow, and so stay small: this module must not import it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ import numpy as np
 
 from lsps_tf.errors import InputError
 
-_BATCHES_AHEAD = 3
+_BATCHES_AHEAD, _FRAMES_AHEAD = 3, 8
 _LONGEST_REASON = 120
 
 
@@ -49,6 +52,20 @@ class Pool:
 
     def __exit__(self, *_: object) -> None:
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def read_ahead(read: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """What `read` makes of the items, in order, by a thread that is a few ahead of whoever uses it."""
+    executor, waiting = concurrent.futures.ThreadPoolExecutor(1), collections.deque()
+    try:
+        for item in items:
+            waiting.append(executor.submit(read, item))
+            if len(waiting) > _FRAMES_AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
 
 
 def read_batch(

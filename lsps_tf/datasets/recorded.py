@@ -78,11 +78,13 @@ def unusable_frames(missing: np.ndarray, joints_uvd: np.ndarray) -> dict[int, st
 
 def check_recordings(recordings: dict[str, Recording], skip_bad: bool) -> None:
     """Raises InputError where frames are known to be unusable, unless they are to be skipped and some are left."""
-    problems = []
+    problems, lost = [], set()
     for split, recording in recordings.items():
         if not len(recording):
             raise InputError(f"{recording.folder}: no frame is left for '{split}'; give more frames")
-        if skip_bad and len(recording.unusable) < len(recording):
+        if len(recording.unusable) == len(recording):
+            lost.add(split)
+        elif skip_bad:
             continue
         for reason in dict.fromkeys(recording.unusable.values()):
             positions = [p for p, why in recording.unusable.items() if why == reason]
@@ -91,9 +93,10 @@ def check_recordings(recordings: dict[str, Recording], skip_bad: bool) -> None:
             problems.append(f"{len(positions)} of {len(recording)} frames of {split}: {reason} ({names}{more})")
     if problems:
         folder = next(iter(recordings.values())).folder
-        raise InputError(
-            f"{folder}: {'; '.join(problems)}; copy the dataset again, or leave these frames out with --skip-bad"
-        )
+        way_out = "" if lost else ", or leave these frames out with --skip-bad"
+        if lost and lost <= {"synthetic/train", "synthetic/validation"}:
+            way_out = ", or take simulated frames instead with --synthetic sim"
+        raise InputError(f"{folder}: {'; '.join(problems)}; copy the dataset again{way_out}")
 
 
 def tail_count(count: int) -> int:

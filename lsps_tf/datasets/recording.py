@@ -156,7 +156,8 @@ def list_sequences(folder: str | pathlib.Path) -> dict[str, list[FrameName]]:
 def to_mm(counts: np.ndarray, camera: CameraFile, name: str) -> np.ndarray:
     """Counts to float32 mm, 0 = no reading or outside near_mm to far_mm; InputError for values that are no depths."""
     depth_mm = frames.counts_to_mm(counts, camera.depth_unit_mm, name)
-    return np.where((depth_mm >= camera.near_mm) & (depth_mm <= camera.far_mm), depth_mm, np.float32(0.0))
+    depth_mm[(depth_mm < camera.near_mm) | (depth_mm > camera.far_mm)] = 0.0
+    return depth_mm
 
 
 def fingerprint(folder: str | pathlib.Path, sequences: dict[str, list[FrameName]], hand: str) -> str:
@@ -212,7 +213,7 @@ def _open_npz(path: pathlib.Path) -> tuple[tuple[int, ...], str]:
     except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: the archive is truncated or damaged; save it again") from error
+        raise InputError(f"{path}: the archive is truncated or damaged; save it again, or remove it") from error
 
 
 def _npy_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:

@@ -1,6 +1,7 @@
 """What every import does alike: stops leave no trace, unusable frames are named, skipped and counted."""
 
 import dataclasses
+import itertools
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from lsps_tf.datasets import frame_sources, importing, nyu
 from lsps_tf.datasets.frame_sources import RecordedSource, find_and_crop
 from lsps_tf.datasets.importing import Target, import_store
 from lsps_tf.datasets.parts import Parts, delete_parts
-from lsps_tf.datasets.readers import Pool, read_batch
+from lsps_tf.datasets.readers import Pool, read_ahead, read_batch
 from lsps_tf.datasets.recorded import check_recordings
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
@@ -303,3 +304,22 @@ def test_readers_load_no_tensorflow():
     code = f"import sys, {modules}; print('tensorflow' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == "False"
     assert "tensorflow" in sys.modules and frame_sources.tf
+
+
+def test_reading_ahead_keeps_the_order_its_distance_and_its_errors():
+    read = []
+
+    def remember(item):
+        read.append(item)
+        return 1 / item
+
+    results = read_ahead(remember, range(40, -1, -1))
+    assert next(results) == 1 / 40
+    assert len(read) <= 10
+    assert list(itertools.islice(results, 39)) == [1 / item for item in range(39, 0, -1)]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    results = read_ahead(remember, range(1, 40))
+    next(results)
+    results.close()
+    assert max(read[41:]) <= 10

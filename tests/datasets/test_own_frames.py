@@ -147,6 +147,24 @@ def test_left_hands_are_stored_as_their_mirror_images(made, tmp_path):
     np.testing.assert_allclose(left[part]["center_mm"][shared], right[part]["center_mm"][same], atol=5.0)
 
 
+def test_a_hand_is_tracked_within_its_sequence_alone(tmp_path):
+    """A hand that moves by 2 pixels per frame and jumps once; then another sequence's first frame."""
+    depth_mm, _ = hand_frames()
+    own_hand = depth_mm[[0]]
+    steps = [0, 2, 4, 6, 60, 62]
+    write_frames(tmp_path / "a", [np.roll(own_hand[0], step, axis=1) for step in steps])
+    write_frames(tmp_path / "b", depth_mm[1:2])
+    write_camera(tmp_path)
+    own = frames.open_recording(tmp_path)
+    found = hands.find_hands(own.sequences, own.camera_file, own.camera, tmp_path / "x.h5.hands")
+    assert found.kind.tolist() == [hands.USED] * 7
+    assert found.tracked[[1, 2, 3, 5]].all() and not found.tracked[[0, 6]].any()
+    alone = {f"s{k}": [frame] for k, frame in enumerate(own.frames)}
+    single = hands.find_hands(alone, own.camera_file, own.camera, tmp_path / "y.h5.hands")
+    assert not single.tracked.any()
+    np.testing.assert_allclose(found.center_mm, single.center_mm, atol=6.0)
+
+
 def test_frames_of_another_size_cannot_be_used(tmp_path):
     depth_mm, _ = hand_frames()
     write_frames(tmp_path, [depth_mm[0], depth_mm[1], depth_mm[0][:, :-20]])
