@@ -153,6 +153,9 @@ def draw(figures: dict[str, Any], path: Path) -> None:
             place = values["median_ms"], values["error_mm"] or 0.0
             axes.scatter(*place, marker=marker, s=60, color=f"C{number}", label=f"{preset}: {name}", zorder=3)
     axes.set(xscale="log", xlabel="latency of a crop on one thread, median (ms)", ylabel="mean joint error (mm)")
+    # Differences of hundredths of a millimetre should look small.
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0.5 * (low + high) - 1.0), max(high, 0.5 * (low + high) + 1.0))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
