@@ -5,7 +5,7 @@
 Latency is that of one crop to joints, on 1 and on 2 threads; what finds and cuts the crop is in benchmarks/edge.py. The
 joint error is the one of training/evaluate.py, on the test split's first frames. Without --run-dir the networks of the
 presets `compact` and `paper` have random weights and no error. PyTorch is measured where it is installed
-(pip install torch==2.13.0).
+(pip install torch==2.13.0); another environment's Python may run this file, as long as it has the project's packages.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ from lsps_tf.networks import build_networks
 
 WORKER = Path(__file__).with_name("inference_worker.py")
 PRESETS_WITHOUT_RUNS = ("compact", "paper")
-# What it should reach at least: latency on one thread as a share of PyTorch's in the same run, and cost in joint error.
+# What it should reach: latency on one thread as a share of PyTorch's in the same run, and what it costs in joint error.
 TARGETS = {"TFLite float32": 0.6, "TFLite int8": 0.16}
+# (float16's is to be none: within a hundredth of a millimetre).
+COST_TARGETS_MM = {"TFLite float16": 0.01, "TFLite int8": 0.3}
 
 
 def main() -> None:
@@ -56,9 +58,10 @@ def main() -> None:
                 str(threads): measure(run_dir, models, threads, options.seconds, options.frames)
                 for threads in options.threads
             }
-            print(f"\n{preset}\n{table(figures[preset])}\n{ratios(figures[preset])}\n")
+            print(f"\n{preset}\n{table(figures[preset])}\n{ratios(figures[preset])}\n{costs(figures[preset])}\n")
     if options.json:
-        write_json(options.json, {"cores": os.cpu_count(), "figures": figures})
+        compared = {preset: compare(by_threads) for preset, by_threads in figures.items()}
+        write_json(options.json, {"cores": os.cpu_count(), "figures": figures, "compared": compared})
     if options.plot:
         draw(figures, options.plot)
 
@@ -102,14 +105,38 @@ def table(by_threads: dict[str, Any]) -> str:
     return tabulate(rows, headers, disable_numparse=True, colalign=("left", *["right"] * (len(headers) - 1)))
 
 
+def compare(by_threads: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Of each variant, by number of threads: its median latency as a share of PyTorch's; and, of the first number, how
+    much farther from the labels it is than the Keras networks, mm. Empty where there is no PyTorch, or no label."""
+    shares = {
+        f"share_of_pytorch_{threads}": {
+            name: values["median_ms"] / variants["PyTorch"]["median_ms"] for name, values in variants.items()
+        }
+        for threads, variants in by_threads.items()
+        if "PyTorch" in variants
+    }
+    first = next(iter(by_threads.values()))
+    errors_mm = {name: values["error_mm"] for name, values in first.items() if values["error_mm"] is not None}
+    return {**shares, "cost_mm": {name: error - errors_mm["Keras"] for name, error in errors_mm.items()}}
+
+
 def ratios(by_threads: dict[str, Any]) -> str:
     """The latencies that matter as shares of PyTorch's, on the first number of threads."""
-    threads, first = next(iter(by_threads.items()))
-    if "PyTorch" not in first:
+    threads = next(iter(by_threads))
+    shares = compare(by_threads).get(f"share_of_pytorch_{threads}")
+    if shares is None:
         return "PyTorch is not installed here."
-    shares = {name: first[name]["median_ms"] / first["PyTorch"]["median_ms"] for name in TARGETS}
-    said = [f"{name} {share:.2f} (at most {TARGETS[name]})" for name, share in shares.items()]
+    said = [f"{name} {shares[name]:.2f} (at most {target})" for name, target in TARGETS.items()]
     return f"Of PyTorch's latency on {threads} thread{'s' * (threads != '1')}: " + ", ".join(said)
+
+
+def costs(by_threads: dict[str, Any]) -> str:
+    """What rounding costs in joint error."""
+    cost_mm = compare(by_threads)["cost_mm"]
+    if not cost_mm:
+        return "No labels, so no joint error."
+    said = [f"{name} {cost_mm[name]:+.3f} mm (at most {target:g})" for name, target in COST_TARGETS_MM.items()]
+    return "Joint error beyond the Keras networks': " + ", ".join(said)
 
 
 def draw(figures: dict[str, Any], path: Path) -> None:
@@ -126,6 +153,9 @@ def draw(figures: dict[str, Any], path: Path) -> None:
             place = values["median_ms"], values["error_mm"] or 0.0
             axes.scatter(*place, marker=marker, s=60, color=f"C{number}", label=f"{preset}: {name}", zorder=3)
     axes.set(xscale="log", xlabel="latency of a crop on one thread, median (ms)", ylabel="mean joint error (mm)")
+    # Differences of hundredths of a millimetre should look small.
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(low, 0.5 * (low + high) - 1.0), max(high, 0.5 * (low + high) + 1.0))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)

@@ -18,7 +18,7 @@ from lsps_tf.run_folder import Run
 UNLABELLED = "real/train"
 # Where the confidence is calibrated, in this order: on the sensor's frames if they have labels.
 LABELLED = ("real/validation", "synthetic/validation", "synthetic/train")
-COUNT, LABELLED_COUNT, PART = 256, 2048, 128
+COUNT, LABELLED_COUNT, PART = 512, 2048, 128
 # Where the store is gone and frames are simulated again, fewer have to do.
 SIMULATED_COUNT = 512
 

@@ -37,3 +37,18 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_the_page_of_deployment_names_files_and_options_that_exist():
+    from export import edge
+    from export.serving import command as serving
+
+    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    for file in re.findall(r"(?<![\w/.])((?:export|benchmarks|tests|docs)/[\w/-]+\.(?:py|png|yaml|config))", text):
+        assert (ROOT / file).exists(), file
+    known = {option for action in edge._build_parser()._actions for option in action.option_strings}
+    live = text.split("## An edge device")[1].split("### Figures")[0]
+    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", live)) <= known
+    served = {option for option, *_ in serving._NUMBERS} | {"--label"}
+    table = text.split("| Option | Default |")[1].split("\n\n")[0]
+    assert set(re.findall(r"`(--[a-z-]+)", table)) <= served

@@ -68,6 +68,25 @@ def test_a_stream_is_followed_with_numpy_and_litert_alone(model_dir, frame_mm, e
     np.testing.assert_allclose(lines[2]["joints_mm"], lines[1]["joints_mm"], atol=0.05)
 
 
+@pytest.mark.slow
+def test_it_runs_in_an_environment_of_its_requirements_alone(model_dir, frame, expected, tmp_path):
+    """Where pip reaches its packages; the tests above refuse the imports instead."""
+    python = tmp_path / "edge" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "edge")], check=True)
+    install = [str(python), "-m", "pip", "install", "--quiet", "-r", str(ROOT / "requirements-edge.txt")]
+    installed = subprocess.run(install, capture_output=True, text=True, timeout=600)
+    if installed.returncode:
+        pytest.skip(f"requirements-edge.txt cannot be installed here: {installed.stderr.strip()[-200:]}")
+    assert subprocess.run([str(python), "-c", "import tensorflow"], capture_output=True).returncode
+    # The folders that docs/deploy.md says to copy, and nothing else.
+    for folder in ("export", "lsps_tf"):
+        shutil.copytree(ROOT / folder, tmp_path / "device" / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    command = [python, tmp_path / "device" / "export" / "edge.py", "--model", model_dir / "lsps.tflite", frame]
+    done = subprocess.run([str(part) for part in command], capture_output=True, timeout=300, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert_same(json.loads(done.stdout), expected)
+
+
 def test_what_it_imports_is_what_its_requirements_name():
     """Every file that edge.py reaches, without what stands in functions, which is reached by others alone."""
     reached, waiting = set(), [ROOT / "export" / "edge.py"]

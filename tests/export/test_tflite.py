@@ -39,9 +39,12 @@ def test_a_file_holds_built_in_operations_and_its_description(model_dir, variant
     assert "CONV_2D" in used and not {"CUSTOM", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"} & set(used)
     assert not [name for name in used if "FLEX" in name or "RESIZE" in name]
     assert read_tflite_info(path) == ModelInfo(NYU, 32, 250.0, variant)
-    (tensor,) = Interpreter(model_path=str(path)).get_input_details()
-    assert tensor["shape"].tolist() == [1, 32, 32, 1] and tensor["name"].startswith("serving_default_image")
+    interpreter = Interpreter(model_path=str(path))
+    (tensor,) = interpreter.get_input_details()
+    assert tensor["shape"].tolist() == [1, 32, 32, 1]
     assert tensor["dtype"] == (np.int8 if variant == "int8" else np.float32)
+    names = {"serving_default": {"inputs": ["image"], "outputs": ["joints_norm"]}}
+    assert interpreter.get_signature_list() == names
 
 
 def test_the_description_says_names_units_and_normalization(model_dir):
