@@ -29,10 +29,7 @@ STOPPED = 130
 def run_session(arguments: list[str]) -> int:
     """Runs `training/run.py`. Returns the exit status: 0, or 130 where it was stopped."""
     given = parse_arguments(arguments)
-    if given.get("resume"):
-        run_dir, settings = _resumed(given)
-    else:
-        run_dir, settings = _started(given, arguments)
+    run_dir, settings = open_run(given, f"{script_command('run.py')} {shlex.join(arguments)}")
     try:
         finished, said = train(settings, run_dir), "Stopped and saved."
     except KeyboardInterrupt:
@@ -41,8 +38,18 @@ def run_session(arguments: list[str]) -> int:
     if not finished:
         print(f"{said} Go on with:\n  {_command(run_dir)} --resume", file=sys.stderr)
         return STOPPED
-    print(f"Finished: {run_dir}\nNext: {_script('evaluate.py')} --run-dir {shlex.quote(str(run_dir))}")
+    print(f"Finished: {run_dir}\nNext: {script_command('evaluate.py')} --run-dir {shlex.quote(str(run_dir))}")
     return 0
+
+
+def open_run(given: dict[str, Any], again: str) -> tuple[pathlib.Path, RunSettings]:
+    """Starts a run, with its data made, or opens the one to resume; sets TensorFlow up for it.
+
+    Args:
+        given: the options that were given, by name (`arguments.parse_arguments`).
+        again: the command to go on with where the making of the data is stopped, which ends the program.
+    """
+    return _resumed(given) if given.get("resume") else _started(given, again)
 
 
 def train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
@@ -63,7 +70,7 @@ def train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
     return True
 
 
-def _started(given: dict[str, Any], arguments: list[str]) -> tuple[pathlib.Path, RunSettings]:
+def _started(given: dict[str, Any], again: str) -> tuple[pathlib.Path, RunSettings]:
     dataset = given.get("dataset")
     if dataset is None:
         raise InputError(f"--dataset is needed: {choices()}")
@@ -78,7 +85,6 @@ def _started(given: dict[str, Any], arguments: list[str]) -> tuple[pathlib.Path,
     try:
         get_dataset(dataset).make(given, settings, run_dir)
     except KeyboardInterrupt:
-        again = f"{_script('run.py')} {shlex.join(arguments)}"
         print(f"\nStopped while making the data; what is made is kept. Go on with:\n  {again}", file=sys.stderr)
         raise SystemExit(STOPPED) from None
     with open_store(settings.store) as store:
@@ -146,6 +152,7 @@ def _stored_options(settings: RunSettings) -> dict[str, Any]:
         "labels": settings.labels,
         "dataset": settings.dataset,
         "sensor": settings.sensor,
+        "skeleton": settings.skeleton,
         "stages": ",".join(settings.stages),
         "pretrained": settings.pretrained,
         "pretrained_stage": settings.pretrained_stage,
@@ -214,9 +221,9 @@ def _set_up_tensorflow(training: TrainingConfig) -> None:
 
 
 def _command(run_dir: pathlib.Path) -> str:
-    return f"{_script('run.py')} --run-dir {shlex.quote(str(run_dir))}"
+    return f"{script_command('run.py')} --run-dir {shlex.quote(str(run_dir))}"
 
 
-def _script(name: str) -> str:
+def script_command(name: str) -> str:
     """How to call a script of this folder from where the user is."""
     return f"python {shlex.quote(os.path.relpath(pathlib.Path(__file__).with_name(name)))}"
