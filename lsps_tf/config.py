@@ -19,6 +19,12 @@ class DataConfig:
     cube_mm: float = _setting(250.0, "side of the crop's cube in mm")
     rotation_degrees: float = _setting(180.0, "in-plane rotation is uniform within plus and minus this")
     translation_mm: float = _setting(10.0, "standard deviation of the translation in mm")
+    synthetic_part: str = _setting(
+        "train", "frames of the synthetic-only regression: train (clean), or sensed (the simulator's, with its sensor)"
+    )
+    randomization: float = _setting(
+        0.0, "strength of the domain randomisation of synthetic images in the synthetic-only regression (0 is none)"
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -93,8 +93,8 @@ def resolve_config(given: dict[str, Any]) -> Config:
     return config
 
 
-_AT_LEAST_ZERO = ("rotation_degrees", "translation_mm", "seed", "intra_op_threads", "inter_op_threads")
-_CHOICES = {"decay": ("none", "cosine", "halving")}
+_AT_LEAST_ZERO = ("rotation_degrees", "translation_mm", "randomization", "seed", "intra_op_threads", "inter_op_threads")
+_CHOICES = {"decay": ("none", "cosine", "halving"), "synthetic_part": ("train", "sensed")}
 
 
 def check_config(config: Config) -> None:

@@ -49,6 +49,8 @@ def _resolve_simulated(given: Given, config: Config) -> Source:
     simulation = _simulation(given, config)
     path = simulation.store_path(given.get("data_root", "data")).resolve()
     frames = _simulated_frames(given)
+    if config.data.synthetic_part == "sensed":
+        frames["synthetic/sensed"] = frames["synthetic/train"]
     num_joints = SKELETONS[simulation.skeleton].num_joints
     return Source(config.replace(num_joints=num_joints), path, simulation.skeleton, simulation.sensor, frames)
 

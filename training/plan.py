@@ -12,6 +12,7 @@ from lsps_tf.errors import InputError
 from lsps_tf.networks import Networks
 from lsps_tf.pipeline import Preparation, Stream, labelled_indices
 from lsps_tf.run_folder import STAGES, RunSettings
+from lsps_tf.skeleton import SKELETONS
 from training.depth_stage import DepthStage
 from training.pose_stage import PoseStage
 from training.posterior_stage import PosteriorStage, RegressionStage
@@ -103,7 +104,10 @@ def _regression(
     if settings.method == "real":
         streams = {"labelled": Stream("real/train", training.posterior_batch, labelled)}
     else:
-        streams = {"synthetic": Stream("synthetic/train", training.posterior_batch)}
+        part = settings.config.data.synthetic_part
+        streams = {"synthetic": Stream(f"synthetic/{part}", training.posterior_batch)}
+        if settings.config.data.randomization:
+            prepare = Preparation(settings.config.data, SKELETONS[settings.skeleton])
     optimizers = {"optimizer": _adam(training, training.learning_rate, training.posterior_steps)}
     model = RegressionStage(networks, settings.config.weights, settings.domain, prepare)
     return StagePlan("regression", model, streams, training.posterior_steps, optimizers, "eq7_posterior")

@@ -189,7 +189,10 @@ def _check_store(store: Store, settings: RunSettings) -> None:
 
 def _trained_on(settings: RunSettings) -> list[str]:
     synthetic = settings.method != "real" or "pose" in settings.stages
-    return ["synthetic/train"] * synthetic + ["real/train"] * (settings.method != "synthetic-only")
+    splits = ["synthetic/train"] * synthetic + ["real/train"] * (settings.method != "synthetic-only")
+    if settings.method == "synthetic-only":
+        splits.append(f"synthetic/{settings.config.data.synthetic_part}")
+    return splits
 
 
 def _load_pretrained(settings: RunSettings, networks: Networks) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lsps_tf import run_folder
+from lsps_tf import augment, run_folder
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
+from lsps_tf.networks import build_networks
 from training import callbacks
 from training.evaluation import evaluate_run
 from training.experiments import figures
@@ -30,11 +31,30 @@ def table1(arguments, tmp_path_factory):
     output = tmp_path_factory.mktemp("experiment") / "an output"
     command = ["table1", *arguments, *FEW, "--seeds", "0", "--output", str(output)]
     tf.config.run_functions_eagerly(True)
-    try:
-        assert run_experiment(command) == 0
-    finally:
-        tf.config.run_functions_eagerly(False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.session.build_networks", _built_once(build_networks))
+        try:
+            assert run_experiment(command) == 0
+        finally:
+            tf.config.run_functions_eagerly(False)
     return output, command
+
+
+def _built_once(build):
+    """Building takes longer than all the rest; the same networks with their initial weights are as good."""
+    built = {}
+
+    def build_networks(config, image_size, seed):
+        arguments = config, image_size, seed
+        if arguments not in built:
+            networks = build(config, image_size, seed)
+            built[arguments] = networks, [variable.numpy() for variable in networks.variables]
+        networks, values = built[arguments]
+        for variable, value in zip(networks.variables, values):
+            variable.assign(value)
+        return networks
+
+    return build_networks
 
 
 def test_every_row_has_a_cell_with_the_figures_of_its_run(table1):
@@ -76,6 +96,37 @@ def test_the_mean_pose_is_the_mean_of_the_real_training_frames(table1, store_pat
         for joint in evaluated
     ]
     assert cells(output)["mean-pose-seed0"]["test"]["mean_error_mm"] == pytest.approx(np.mean(errors), abs=2e-3)
+
+
+def test_translate_is_the_synthetic_regressor_on_translated_images(table1, store_path):
+    """Composed from the networks one by one."""
+    output, _ = table1
+    regressor, lsps = (run_folder.load_run(output / "runs" / f"{name}-seed0") for name in ("synthetic-only", "lsps"))
+    with open_store(store_path) as store:
+        frames = store.read("real/test", np.arange(6))
+    columns = [tf.constant(frames[name]) for name in ("depth_mm", "center_mm", "extent_mm", "cube_mm")]
+    image = augment.view_crops(*columns, 32, tf.zeros(6), tf.zeros((6, 3)))
+    made = lsps.networks.generators["synthetic"](lsps.networks.encoders["real"](image))
+    latent = regressor.networks.posterior(regressor.networks.discriminators["synthetic"].features(made))
+    joints = tf.reshape(regressor.networks.pose_decoder(latent), (6, 36, 3)).numpy()
+    joints_mm = joints * 0.5 * frames["cube_mm"][:, None, None] + frames["center_mm"][:, None]
+    evaluated = list(lsps.skeleton.evaluated)
+    errors = np.linalg.norm((joints_mm - frames["joints_mm"])[:, evaluated], axis=-1)
+    assert cells(output)["translate-seed0"]["test"]["mean_error_mm"] == pytest.approx(errors.mean(), abs=2e-3)
+
+
+def test_the_variants_of_synthetic_only_train_on_what_they_say(table1, store_path):
+    output, _ = table1
+    settings = {
+        name: run_folder.read_settings(output / "runs" / f"{name}-seed0").config.data
+        for name in ("synthetic-only", "randomised", "oracle")
+    }
+    assert [part.randomization for part in settings.values()] == [0.0, 1.0, 0.0]
+    assert [part.synthetic_part for part in settings.values()] == ["train", "train", "sensed"]
+    with open_store(store_path) as store:
+        clean, sensed = (store.read(f"synthetic/{part}", np.arange(24)) for part in ("train", "sensed"))
+    np.testing.assert_array_equal(clean["joints_mm"], sensed["joints_mm"])
+    assert (sensed["depth_mm"] > 0).sum() > 1.2 * (clean["depth_mm"] > 0).sum()  # forearms
 
 
 def test_what_is_there_is_not_run_again(table1, capsys, monkeypatch):

@@ -31,6 +31,17 @@ def predict_mean_pose(run: Run, beside: Run | None = None) -> Predict:
     return lambda image: tf.tile(mean[None], (tf.shape(image)[0], 1, 1))
 
 
+def predict_translated(run: Run, beside: Run | None = None) -> Predict:
+    """Real images through E_r and G_s of `beside`, then the regressor of `run`, which knows synthetic images alone."""
+    return lambda image: run.networks.predict_joints(translate_to_synthetic(beside, image), "synthetic")
+
+
+def translate_to_synthetic(run: Run, image: tf.Tensor) -> tf.Tensor:
+    """G_s(E_r(x)) of real images [B, S, S, 1] in [-1, 1], with the mean of q(z|x)."""
+    mean = run.networks.encode({"real": image}, {"real": "real"})
+    return run.networks.generate(mean, {"made": ("real", "synthetic")})["made"]
+
+
 def mean_pose(run: Run) -> np.ndarray:
     """Mean joints [J, 3] in half cubes of the labelled frames of "real/train" that the run may use."""
     with open_store(run.store_path) as store:
@@ -42,4 +53,5 @@ def mean_pose(run: Run) -> np.ndarray:
 PREDICTORS: dict[str, Callable[[Run, Run | None], Predict]] = {
     "run": predict_by_run,
     "mean-pose": predict_mean_pose,
+    "translate": predict_translated,
 }

@@ -123,6 +123,12 @@ def synthetic_only(seed: int, trunk: bool = False) -> Training:
     return Training(name, "regression", seed, "synthetic-only", depth(seed) if trunk else pose(seed))
 
 
+def synthetic_variant(seed: int, name: str, **options: Any) -> Training:
+    """The regression on synthetic frames from scratch, with other settings or frames."""
+    base = pose(seed)
+    return Training(name, "regression", seed, "synthetic-only", base, tuple(sorted(options.items())))
+
+
 def real(seed: int, labels: float = 1.0, trunk: bool = False) -> Training:
     """The regression on real frames with labels, from scratch or from the layers that the depth stage trained."""
     name = "real-trunk" if trunk else "real" if labels == 1 else f"real-{percent(labels)}"

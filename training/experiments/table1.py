@@ -10,12 +10,17 @@ from training.experiments.cells import (
     of_training,
     real,
     synthetic_only,
+    synthetic_variant,
 )
 
 
 def _mean_pose(seed: int) -> Cell:
     # It needs a run for its frames alone.
     return Cell("mean-pose", synthetic_only(seed), "mean-pose")
+
+
+def _translate(seed: int) -> Cell:
+    return Cell("translate", synthetic_only(seed), "translate", beside=lsps(seed))
 
 
 TABLE1 = Experiment(
@@ -29,12 +34,24 @@ TABLE1 = Experiment(
             "synthetic-only, from the pre-trained trunk",
             of_training("synthetic-only-trunk", lambda seed: synthetic_only(seed, trunk=True)),
         ),
+        Row(
+            "randomised",
+            "synthetic-only with domain randomisation",
+            of_training("randomised", lambda seed: synthetic_variant(seed, "randomised", randomization=1.0)),
+        ),
+        Row("translate", "real to synthetic, then synthetic-only", _translate),
         Row("lsps", "LSPS, unlabelled real frames", of_training("lsps", lsps)),
         Row("real", "real labels", of_training("real", real)),
         Row(
             "real-trunk",
             "real labels, from the pre-trained trunk",
             of_training("real-trunk", lambda seed: real(seed, trunk=True)),
+        ),
+        Row(
+            "oracle",
+            "oracle: synthetic poses as the sensor sees them",
+            of_training("oracle", lambda seed: synthetic_variant(seed, "oracle", synthetic_part="sensed")),
+            datasets=("sim",),
         ),
     ),
     first=("mean-pose", "synthetic-only", "real", "lsps"),
