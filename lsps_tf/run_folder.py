@@ -25,12 +25,13 @@ from lsps_tf.networks import Networks, build_networks
 
 FORMAT = "lsps-run"
 VERSION = 1
-METHODS = ("lsps", "synthetic-only", "real")
+METHODS = ("lsps", "synthetic-only", "real", "crossing-nets")
 # The stages of each method, in order. The last one's weights are the result.
 STAGES = {
     "lsps": ("pose", "depth", "posterior"),
     "synthetic-only": ("pose", "regression"),
     "real": ("pose", "regression"),
+    "crossing-nets": ("pose", "depth", "posterior"),
 }
 
 

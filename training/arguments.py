@@ -23,7 +23,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--method", choices=METHODS, help="default: lsps")
     parser.add_argument(
-        "--labels", type=float, metavar="FRACTION", help="of the real labels (default: 0; of --method real: 1)"
+        "--labels",
+        type=float,
+        metavar="FRACTION",
+        help="of the real labels (default: 0; of real and crossing-nets: 1)",
     )
     parser.add_argument("--stages", metavar="A,B", help=f"stages to train, of {', '.join(_all_stages())}")
     parser.add_argument("--run-dir", metavar="DIR", help="default: a new folder under runs/")
@@ -94,7 +97,11 @@ def resolve_config(given: dict[str, Any]) -> Config:
 
 
 _AT_LEAST_ZERO = ("rotation_degrees", "translation_mm", "randomization", "seed", "intra_op_threads", "inter_op_threads")
-_CHOICES = {"decay": ("none", "cosine", "halving"), "synthetic_part": ("train", "sensed")}
+_CHOICES = {
+    "decay": ("none", "cosine", "halving"),
+    "synthetic_part": ("train", "sensed"),
+    **dict.fromkeys(("weight_sharing", "pose_vae", "cycle"), ("yes", "no")),
+}
 
 
 def check_config(config: Config) -> None:

@@ -97,11 +97,12 @@ def _started(given: dict[str, Any], again: str) -> tuple[pathlib.Path, RunSettin
 
 def _settings(given: dict[str, Any], dataset: str) -> RunSettings:
     method = given.get("method", "lsps")
-    labels = given.get("labels", 1.0 if method == "real" else 0.0)
+    needs_labels = method in ("real", "crossing-nets")
+    labels = given.get("labels", 1.0 if needs_labels else 0.0)
     if not 0.0 <= labels <= 1.0:
         raise InputError(f"--labels {labels:g}: it is a fraction of the real labels, from 0 to 1")
-    if method == "real" and labels == 0.0:
-        raise InputError("--labels 0: --method real trains on real labels alone and needs some of them")
+    if needs_labels and labels == 0.0:
+        raise InputError(f"--labels 0: --method {method} trains on real labels alone and needs some of them")
     if method == "synthetic-only" and labels > 0.0:
         raise InputError(f"--labels {labels:g}: --method synthetic-only uses no real labels; leave the option out")
     pretrained = str(pathlib.Path(given["pretrained"]).resolve()) if "pretrained" in given else ""
@@ -116,7 +117,7 @@ def _settings(given: dict[str, Any], dataset: str) -> RunSettings:
         sensor=source.sensor,
         labels=labels,
         frames=source.frames,
-        stages=resolve_stages(method, given.get("stages"), pretrained_stage),
+        stages=resolve_stages(method, given.get("stages"), pretrained_stage, source.config.network.pose_vae),
         pretrained=pretrained,
         pretrained_stage=pretrained_stage,
     )
@@ -132,7 +133,9 @@ def _resumed(given: dict[str, Any]) -> tuple[pathlib.Path, RunSettings]:
     if "pretrained" in asked:
         asked["pretrained"] = str(pathlib.Path(asked["pretrained"]).resolve())
     if "stages" in asked:
-        asked["stages"] = ",".join(resolve_stages(settings.method, asked["stages"], settings.pretrained_stage))
+        pose_vae = settings.config.network.pose_vae
+        stages = resolve_stages(settings.method, asked["stages"], settings.pretrained_stage, pose_vae)
+        asked["stages"] = ",".join(stages)
     for name, value in asked.items():
         if value != stored[name]:
             raise InputError(
@@ -188,7 +191,7 @@ def _check_store(store: Store, settings: RunSettings) -> None:
 
 
 def _trained_on(settings: RunSettings) -> list[str]:
-    synthetic = settings.method != "real" or "pose" in settings.stages
+    synthetic = settings.method != "crossing-nets" and (settings.method != "real" or "pose" in settings.stages)
     splits = ["synthetic/train"] * synthetic + ["real/train"] * (settings.method != "synthetic-only")
     if settings.method == "synthetic-only":
         splits.append(f"synthetic/{settings.config.data.synthetic_part}")

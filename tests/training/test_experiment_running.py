@@ -30,6 +30,11 @@ def table1(arguments, tmp_path_factory):
     """The whole of table 1 for one seed, with the output it was written to."""
     output = tmp_path_factory.mktemp("experiment") / "an output"
     command = ["table1", *arguments, *FEW, "--seeds", "0", "--output", str(output)]
+    _run_quickly(command)
+    return output, command
+
+
+def _run_quickly(command):
     tf.config.run_functions_eagerly(True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.session.build_networks", _built_once(build_networks))
@@ -37,7 +42,6 @@ def table1(arguments, tmp_path_factory):
             assert run_experiment(command) == 0
         finally:
             tf.config.run_functions_eagerly(False)
-    return output, command
 
 
 def _built_once(build):
@@ -127,6 +131,27 @@ def test_the_variants_of_synthetic_only_train_on_what_they_say(table1, store_pat
         clean, sensed = (store.read(f"synthetic/{part}", np.arange(24)) for part in ("train", "sensed"))
     np.testing.assert_array_equal(clean["joints_mm"], sensed["joints_mm"])
     assert (sensed["depth_mm"] > 0).sum() > 1.2 * (clean["depth_mm"] > 0).sum()  # forearms
+
+
+def test_parts_can_be_left_out(table1, arguments, capsys):
+    """In the same folder as table 1, whose pose stage, LSPS and others are there."""
+    output, _ = table1
+    rows = ["synthetic-only", "lsps", "real", "without-cycle", "without-sharing", "without-pose-vae"]
+    _run_quickly(["ablation", *arguments, *FEW, "--seeds", "0", "--output", str(output), "--rows", *rows])
+    assert "6 cells, 3 of them there already" in capsys.readouterr().out
+    assert [row["key"] for row in json.loads((output / "ablation.json").read_text())["rows"]] == [
+        *("synthetic-only", "lsps", "without-cycle", "without-sharing", "without-pose-vae", "real")
+    ]
+    found = cells(output)
+    assert list(found["without-pose-vae-seed0"]["seconds"]["training"]) == [
+        "depth-without-pose-vae-seed0",
+        "without-pose-vae-seed0",
+    ]
+    assert "pose-seed0" in found["without-cycle-seed0"]["seconds"]["training"]
+    lines = (output / "runs" / "depth-without-cycle-seed0" / "metrics.jsonl").read_text()
+    assert "eq3_vae_real_nll" in lines and "eq5" not in lines
+    errors = {round(found[f"{name}-seed0"]["test"]["mean_error_mm"], 3) for name in rows}
+    assert len(errors) == len(rows)
 
 
 def test_what_is_there_is_not_run_again(table1, capsys, monkeypatch):

@@ -90,12 +90,21 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A table: its rows as they are shown, and the keys of those that are run first since all compare with them."""
+    """A table and its plot.
+
+    Attributes:
+        name: what the command calls it.
+        title: of the table.
+        rows: as they are shown.
+        first: keys of the rows that are run first, since the others compare with them.
+        plot: "curves" (frames within a distance), "labels" (errors over the share of labels) or "bars" (errors).
+    """
 
     name: str
     title: str
     rows: tuple[Row, ...]
     first: tuple[str, ...] = ()
+    plot: str = "curves"
 
     def row(self, key: str) -> Row:
         return next(row for row in self.rows if row.key == key)
@@ -117,6 +126,20 @@ def lsps(seed: int, labels: float = 0.0) -> Training:
     return Training(name, "posterior", seed, base=depth(seed), options=options)
 
 
+def lsps_variant(seed: int, key: str, own_pose: bool = False, **options: Any) -> Training:
+    """LSPS without labels and with other settings of its depth stage and its posterior stage.
+
+    Args:
+        seed: of the run.
+        key: names it.
+        own_pose: whether it goes without the pose stage that all share.
+        options: the settings.
+    """
+    changed = tuple(sorted(options.items()))
+    trunk = Training(f"depth-{key}", "depth", seed, base=None if own_pose else pose(seed), options=changed)
+    return Training(key, "posterior", seed, base=trunk, options=changed)
+
+
 def synthetic_only(seed: int, trunk: bool = False) -> Training:
     """The regression on synthetic frames, from scratch or from the layers that the depth stage trained."""
     name = "synthetic-only-trunk" if trunk else "synthetic-only"
@@ -134,6 +157,14 @@ def real(seed: int, labels: float = 1.0, trunk: bool = False) -> Training:
     name = "real-trunk" if trunk else "real" if labels == 1 else f"real-{percent(labels)}"
     base = depth(seed) if trunk else pose(seed)
     return Training(name, "regression", seed, "real", base, (("labels", labels),))
+
+
+def crossing_nets(seed: int, labels: float) -> Training:
+    """The baseline without simulation, each stage of which depends on the labels."""
+    name, options = f"crossing-nets-{percent(labels)}", (("labels", labels),)
+    own_pose = Training(f"{name}-pose", "pose", seed, "crossing-nets", options=options)
+    own_depth = Training(f"{name}-depth", "depth", seed, "crossing-nets", own_pose, options)
+    return Training(name, "posterior", seed, "crossing-nets", own_depth, options)
 
 
 def percent(labels: float) -> str:

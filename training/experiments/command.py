@@ -12,13 +12,15 @@ from lsps_tf.errors import InputError
 from training.arguments import Parser, add_data_and_settings, parse_with, resolve_config
 from training.datasets import choices, get_dataset
 from training.experiments import recipes
+from training.experiments.ablation import ABLATION
 from training.experiments.cells import Experiment, cells_in_order
+from training.experiments.labels import LABELS
 from training.experiments.running import Workspace, check_workspace, run_cells
 from training.experiments.table1 import TABLE1
 from training.experiments.tables import write_tables
 from training.session import STOPPED, script_command
 
-EXPERIMENTS = {experiment.name: experiment for experiment in (TABLE1,)}
+EXPERIMENTS = {experiment.name: experiment for experiment in (TABLE1, LABELS, ABLATION)}
 # The protocols of the paper: NYU is structured light with 36 joints, ICVL time of flight with 16.
 SKELETON_OF_SENSOR = {"structured-light": "nyu", "time-of-flight": "icvl"}
 _OWN = ("experiment", "output", "seeds", "rows", "cells", "recipe", "tables_only")

@@ -100,7 +100,7 @@ def write_tables(experiment: Experiment, output: pathlib.Path, seeds: list[int])
     with atomic_path(paths[0]) as partial:
         partial.write_text(f"{experiment.title}\n\n{table}\n\n{NOTE}\n", encoding="utf-8")
     write_json(paths[1], {"experiment": experiment.name, "rows": lines})
-    draw_curves(experiment, cells, paths[2])
+    _draw(experiment, cells, lines, paths[2])
     return table, paths
 
 
@@ -111,14 +111,26 @@ NOTE = (
 )
 
 
-def draw_curves(experiment: Experiment, cells: Cells, path: pathlib.Path) -> None:
-    """Frames within a distance for every row, mean over the seeds."""
-    curves = {}
-    for row in experiment.rows:
-        percents = [cell["test"]["curve_percent"] for cell in cells[row.key].values()]
-        if percents:
-            curves[row.title] = (metrics.CURVE_MM, np.mean(percents, axis=0))
-    draw.error_curve(curves, path)
+def _draw(experiment: Experiment, cells: Cells, lines: list[dict[str, Any]], path: pathlib.Path) -> None:
+    if experiment.plot == "labels":
+        groups = dict.fromkeys(line["group"] for line in lines)
+        draw.label_curves({name: _curve([line for line in lines if line["group"] == name]) for name in groups}, path)
+    elif experiment.plot == "bars":
+        errors = [line["test_mm"] for line in lines]
+        titles, means = [line["title"] for line in lines], [error["mean"] for error in errors]
+        draw.spread_bars(titles, means, [error["spread"] or 0.0 for error in errors], path)
+    else:
+        percents = {
+            line["title"]: [cell["test"]["curve_percent"] for cell in cells[line["key"]].values()] for line in lines
+        }
+        draw.error_curve({name: (metrics.CURVE_MM, np.mean(each, axis=0)) for name, each in percents.items()}, path)
+
+
+def _curve(lines: list[dict[str, Any]]) -> tuple[list[float], list[float], list[float]]:
+    """Percent of the labels, mean errors and their spread, mm, of one method's lines."""
+    errors = [line["test_mm"] for line in lines]
+    percents = [100.0 * line["labels"] for line in lines]
+    return percents, [error["mean"] for error in errors], [error["spread"] or 0.0 for error in errors]
 
 
 def _over_seeds(cells: dict[int, dict[str, Any]], split: str, figure: str) -> dict[str, Any] | None:
