@@ -19,6 +19,12 @@ class DataConfig:
     cube_mm: float = _setting(250.0, "side of the crop's cube in mm")
     rotation_degrees: float = _setting(180.0, "in-plane rotation is uniform within plus and minus this")
     translation_mm: float = _setting(10.0, "standard deviation of the translation in mm")
+    synthetic_part: str = _setting(
+        "train", "frames of the synthetic-only regression: train (clean), or sensed (the simulator's, with its sensor)"
+    )
+    randomization: float = _setting(
+        0.0, "strength of the domain randomisation of synthetic images in the synthetic-only regression (0 is none)"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +44,18 @@ class NetworkConfig:
     discriminator_widths: tuple[int, ...] = _setting(
         (16, 32, 64, 128, 256), "channels of the discriminator's convolutions (table 4)"
     )
+    weight_sharing: str = _setting(
+        "yes", "whether the domains' encoders, and their generators, share layers; no is for ablations"
+    )
+    pose_vae: str = _setting(
+        "yes", "whether P regresses the pose latent; no, for ablations, makes the joints their own latent"
+    )
     discriminator_private: int = _setting(2, "first convolutions that D_s and D_r do not share (table 4)")
+
+    @property
+    def latent_size(self) -> int:
+        """Z, numbers of what P regresses: of the pose latent, or of the joints where there is no pose VAE."""
+        return self.pose_latent if self.pose_vae == "yes" else 3 * self.num_joints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +94,7 @@ class TrainingConfig:
     pose_batch: int = _setting(128, "poses per step of the pose stage")
     depth_steps: int = _setting(500_000, "iterations of the depth stage")
     depth_batch: int = _setting(1, "images of each domain per step of the depth stage")
+    cycle: str = _setting("yes", "whether the depth stage has equation 5, cycle-consistency; no is for ablations")
     posterior_steps: int = _setting(50_000, "iterations of the posterior stage")
     posterior_batch: int = _setting(32, "images per step of the posterior stage")
     matching_batch: int = _setting(32, "of these, images of each domain that feature matching uses")

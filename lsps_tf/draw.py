@@ -151,6 +151,38 @@ def grouped_joint_bars(
     _save(figure, path)
 
 
+def label_curves(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[float]]], path: str | pathlib.Path
+) -> None:
+    """Writes errors over the share of labels to a PNG, in even steps as the paper's figure 5.
+
+    `curves` has (percent of the labels, mean error in mm, its spread in mm) by name.
+    """
+    figure, axes = _new_figure(6.4, 4.4)
+    steps = sorted({percent for percents, _, _ in curves.values() for percent in percents})
+    for name, (percents, errors_mm, spreads_mm) in curves.items():
+        places = [steps.index(percent) for percent in percents]
+        axes.errorbar(places, errors_mm, spreads_mm, linewidth=2.2, capsize=4, marker="o", label=name)
+    axes.set_xticks(range(len(steps)), [f"{percent:g}" for percent in steps])
+    axes.set(xlabel="real labels (%)", ylabel="mean error (mm)")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    _save(figure, path)
+
+
+def spread_bars(
+    names: Sequence[str], errors_mm: Sequence[float], spreads_mm: Sequence[float], path: str | pathlib.Path
+) -> None:
+    """Writes a bar per result with its spread, in the order given, to a PNG; errors in mm."""
+    figure, axes = _new_figure(7.2, 1.2 + 0.36 * len(names))
+    bars = axes.barh(np.arange(len(names)), errors_mm, xerr=spreads_mm, height=0.72, color="#4c8dca", capsize=3)
+    axes.bar_label(bars, [f"{error_mm:.1f}" for error_mm in errors_mm], padding=3, fontsize=8)
+    axes.set_yticks(np.arange(len(names)), names)
+    axes.set(xlabel="mean error (mm)", ylim=(len(names) - 0.4, -0.6))
+    axes.margins(x=0.1)
+    _save(figure, path)
+
+
 class _Canvas:
     """An enlarged image that lines are drawn on at a finer resolution, which smooths them."""
 

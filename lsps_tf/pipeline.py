@@ -16,10 +16,11 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from lsps_tf import augment
+from lsps_tf import augment, randomize
 from lsps_tf.config import DataConfig
 from lsps_tf.datasets.store import Store, open_store
 from lsps_tf.errors import InputError
+from lsps_tf.skeleton import Skeleton
 
 _COLUMNS = ("joints_mm", "center_mm", "cube_mm", "extent_mm")
 
@@ -120,16 +121,30 @@ class Preparation:
 
     Streams with depth give `image` [B, S, S, 1]; all but "real" give `joints` [B, J, 3] in half cubes. "real" stands
     for the unlabelled frames, whose joints no stage may see.
+
+    With `randomized`, the skeleton of the joints, the frames of "synthetic" are randomised too (`randomize`), by
+    `data.randomization`.
     """
 
-    def __init__(self, data: DataConfig):
+    def __init__(self, data: DataConfig, randomized: Skeleton | None = None):
         self._data = data
+        self._randomized = randomized
 
     def __call__(self, raw: dict) -> dict:
         names = sorted(name for name in raw if name != "seed")
         seeds = tf.unstack(tf.random.split(tf.random.fold_in(raw["seed"], 1), len(names)))
         batch = {name: self._prepare(raw[name], seed, name != "real") for name, seed in zip(names, seeds)}
+        if self._randomized is not None:
+            batch["synthetic"] = self._randomize(batch["synthetic"], raw["synthetic"]["cube_mm"], raw["seed"])
         return {**batch, "seed": raw["seed"]}
+
+    def _randomize(self, frames: dict[str, tf.Tensor], cube_mm: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        seed = tf.random.fold_in(seed, 3)
+        strength = self._data.randomization
+        image, joints = randomize.randomize(
+            frames["image"], frames["joints"], cube_mm, self._randomized, strength, seed
+        )
+        return {"image": image, "joints": joints}
 
     def _prepare(self, rows: dict[str, tf.Tensor], seed: tf.Tensor, labels: bool) -> dict[str, tf.Tensor]:
         data = self._data

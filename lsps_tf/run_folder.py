@@ -25,7 +25,7 @@ from lsps_tf.networks import Networks, build_networks
 
 FORMAT = "lsps-run"
 VERSION = 1
-METHODS = ("lsps", "synthetic-only", "real")
+METHODS = ("lsps", "synthetic-only", "real", "crossing-nets")
 # The stages of each method, in order; rounds of training by fitting follow those of "lsps". The last one's weights are
 # the result.
 FIT = "fit"
@@ -33,13 +33,15 @@ STAGES = {
     "lsps": ("pose", "depth", "posterior"),
     "synthetic-only": ("pose", "regression"),
     "real": ("pose", "regression"),
+    "crossing-nets": ("pose", "depth", "posterior"),
 }
 
 
 def stages_of(method: str, config: Config) -> tuple[str, ...]:
     """All stages of a method with these settings, in order."""
     rounds = config.training.fit_rounds if method == "lsps" else 0
-    return STAGES[method] + tuple(f"{FIT}{number + 1}" for number in range(rounds))
+    stages = tuple(stage for stage in STAGES[method] if config.network.pose_vae == "yes" or stage != "pose")
+    return stages + tuple(f"{FIT}{number + 1}" for number in range(rounds))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from lsps_tf.config import PRESETS, RECIPES, Config, setting_fields
 from lsps_tf.errors import InputError
 from lsps_tf.run_folder import METHODS, STAGES
+from lsps_tf.skeleton import SKELETONS
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -20,8 +21,6 @@ def build_parser() -> argparse.ArgumentParser:
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
     )
-    parser.add_argument("--dataset", metavar="sim|nyu|icvl|frames|PATH.h5", help="what to train on")
-    parser.add_argument("--preset", choices=sorted(PRESETS), help="sizes and schedule to start from (default: compact)")
     parser.add_argument(
         "--recipe", choices=sorted(RECIPES), help="the paper's, or training by fitting besides (default: paper)"
     )
@@ -30,22 +29,31 @@ def build_parser() -> argparse.ArgumentParser:
         "--labels",
         type=float,
         metavar="FRACTION",
-        help="of the real labels (default: 0; 1 for --method real and a joints.csv)",
+        help="of the real labels (default: 0; 1 for --method real and crossing-nets, and for a joints.csv)",
     )
     parser.add_argument(
         "--stages", metavar="A,B", help=f"stages to train, of {', '.join(_all_stages())}, fit1, fit2 ..."
     )
     parser.add_argument("--run-dir", metavar="DIR", help="default: a new folder under runs/")
     parser.add_argument("--resume", action="store_true", help="go on where the run in --run-dir stopped")
+    parser.add_argument("--pretrained", metavar="DIR", help="start from the weights of another run")
+    parser.add_argument("--pretrained-stage", metavar="STAGE", help="after which of its stages (default: depth)")
+    add_data_and_settings(parser)
+    return parser
+
+
+def add_data_and_settings(parser: argparse.ArgumentParser) -> None:
+    """Adds what every command that trains takes: the data, the preset, and every setting by its name."""
+    parser.add_argument("--dataset", metavar="sim|nyu|icvl|frames|PATH.h5", help="what to train on")
+    parser.add_argument("--preset", choices=sorted(PRESETS), help="sizes and schedule to start from (default: compact)")
     parser.add_argument(
         "--data-root",
         metavar="DIR",
         help="where simulated stores are kept (default: data), or the folder of a recorded dataset (default: "
         "data/NAME or $LSPS_DATA/NAME)",
     )
-    parser.add_argument("--pretrained", metavar="DIR", help="start from the weights of another run")
-    parser.add_argument("--pretrained-stage", metavar="STAGE", help="after which of its stages (default: depth)")
     parser.add_argument("--sensor", metavar="NAME", help="the simulator's sensor (default: structured-light)")
+    parser.add_argument("--skeleton", choices=sorted(SKELETONS), help="the simulator's joints (default: nyu)")
     parser.add_argument("--sim-synthetic-frames", type=int, metavar="N", help="simulated frames with labels")
     parser.add_argument("--sim-real-frames", type=int, metavar="N", help="simulated sensor frames to train on")
     parser.add_argument(
@@ -55,7 +63,6 @@ def build_parser() -> argparse.ArgumentParser:
     settings = parser.add_argument_group("settings (their defaults are the preset's)")
     for name, field in setting_fields().items():
         settings.add_argument(_option(name), type=_reader(field), metavar="X", help=field.metadata["help"])
-    return parser
 
 
 def _add_recorded(group: argparse._ArgumentGroup) -> None:
@@ -75,7 +82,11 @@ def _add_recorded(group: argparse._ArgumentGroup) -> None:
 
 def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:
     """The options that were given, by name. Exits with 2 and one line on anything else."""
-    parser = build_parser()
+    return parse_with(build_parser(), arguments)
+
+
+def parse_with(parser: argparse.ArgumentParser, arguments: list[str] | None) -> dict[str, Any]:
+    """The options of `parser` that were given, by name; InputError on anything unknown, with the nearest name."""
     namespace, unknown = parser.parse_known_args(arguments)
     if unknown:
         raise InputError(_unknown(parser, unknown[0]))
@@ -91,8 +102,15 @@ def resolve_config(given: dict[str, Any]) -> Config:
     return config
 
 
-_AT_LEAST_ZERO = ("rotation_degrees", "translation_mm", "seed", "intra_op_threads", "inter_op_threads", "fit_rounds")
-_CHOICES = {"decay": ("none", "cosine", "halving")}
+_AT_LEAST_ZERO = (
+    *("rotation_degrees", "translation_mm", "randomization", "fit_rounds"),
+    *("seed", "intra_op_threads", "inter_op_threads"),
+)
+_CHOICES = {
+    "decay": ("none", "cosine", "halving"),
+    "synthetic_part": ("train", "sensed"),
+    **dict.fromkeys(("weight_sharing", "pose_vae", "cycle"), ("yes", "no")),
+}
 
 
 def check_config(config: Config) -> None:

@@ -132,7 +132,8 @@ def depth_pictures(stage: Stage, raw: dict[str, Any]) -> dict[str, Any]:
         rows[domain] = outputs["image"][domain]
         rows[f"{domain}, reconstructed"] = outputs["made"][f"{domain}_to_{domain}"]
         rows[f"{domain} to {other}"] = outputs["made"][f"{domain}_to_{other}"]
-        rows[f"{domain} to {other} and back"] = outputs["cycle"][domain]
+        if domain in outputs["cycle"]:
+            rows[f"{domain} to {other} and back"] = outputs["cycle"][domain]
     rows["synthetic, from its pose by M"] = outputs["made"]["pose_to_synthetic"]
     return {name: images[..., 0].numpy() for name, images in rows.items()}
 

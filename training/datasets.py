@@ -14,6 +14,7 @@ from lsps_tf.datasets.simulated import Simulation, ensure_store
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.run_folder import RunSettings
+from lsps_tf.skeleton import SKELETONS
 from training import own_dataset, public_datasets
 from training.source import Dataset, Given, Source, show_progress
 
@@ -48,7 +49,10 @@ def _resolve_simulated(given: Given, config: Config) -> Source:
     simulation = _simulation(given, config)
     path = simulation.store_path(given.get("data_root", "data")).resolve()
     frames = _simulated_frames(given)
-    return Source(config.replace(num_joints=36), path, simulation.skeleton, simulation.sensor, frames)
+    if config.data.synthetic_part == "sensed":
+        frames["synthetic/sensed"] = frames["synthetic/train"]
+    num_joints = SKELETONS[simulation.skeleton].num_joints
+    return Source(config.replace(num_joints=num_joints), path, simulation.skeleton, simulation.sensor, frames)
 
 
 def _simulated_frames(given: Given) -> dict[str, int]:
@@ -60,7 +64,7 @@ def _simulated_frames(given: Given) -> dict[str, int]:
 
 
 def _make_simulated(given: Given, settings: RunSettings, run_dir: pathlib.Path) -> None:
-    simulation = _simulation({**given, "sensor": settings.sensor}, settings.config)
+    simulation = _simulation({**given, "sensor": settings.sensor, "skeleton": settings.skeleton}, settings.config)
     root = pathlib.Path(given.get("data_root", "data")).resolve()
     with tqdm(desc="simulate  ", unit="frame", mininterval=1.0) as bar:
         ensure_store(simulation, root, settings.frames, show_progress(bar))
@@ -69,7 +73,7 @@ def _make_simulated(given: Given, settings: RunSettings, run_dir: pathlib.Path) 
 def _simulation(given: Given, config: Config) -> Simulation:
     return Simulation(
         sensor=given.get("sensor", "structured-light"),
-        skeleton="nyu",
+        skeleton=given.get("skeleton", "nyu"),
         image_size=config.data.image_size,
         cube_mm=config.data.cube_mm,
     )

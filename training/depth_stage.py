@@ -30,7 +30,7 @@ class DepthStage(Stage):
     L_POS(D_s, D_r, P), equations 7 and 8: so the regression shapes the discriminators' layers, and E and G get no
     gradient from the feature matching. E_y is frozen. A lambda_8_depth of 0 skips the matching's share of the work.
 
-    With "labelled" in the batch, L_MAP_r and L_POS_r of section 3.3 join in.
+    Without `cycle`, equation 5 is left out. With "labelled" in the batch, L_MAP_r and L_POS_r of section 3.3 join in.
 
     One forward pass serves both players: the inner tape starts at the discriminators, so their gradient ends at the
     images, and layers that the domains share run once for both.
@@ -42,9 +42,11 @@ class DepthStage(Stage):
         lambdas: LossWeights,
         prepare: Callable[[Any], Batch] | None = None,
         norm: str = losses.SQUARED,
+        cycle: bool = True,
     ):
         super().__init__(networks, lambdas, _term_names(), prepare)
         self.norm = norm
+        self.cycle = cycle
         self.generator_variables = unique_variables(
             *networks.encoders.values(), *networks.generators.values(), networks.mapping
         )
@@ -97,9 +99,7 @@ class DepthStage(Stage):
         }
         mapped = apply_together(nets.mapping, pose_latent)
         made = self._generate(latent, mapped)
-        translated = {domain: made[f"{domain}_to_{OTHER[domain]}"] for domain in DOMAINS}
-        cycle_mean = nets.encode(translated, OTHER)
-        cycle_latent = {domain: _sample(cycle_mean[domain], seeds[f"cycle_{domain}"]) for domain in DOMAINS}
+        cycle_mean, cycle = self._cycle(made, seeds) if self.cycle else ({}, {})
         return {
             "image": image,
             "mean": mean,
@@ -108,7 +108,7 @@ class DepthStage(Stage):
             "mapped": mapped,
             "made": made,
             "cycle_mean": cycle_mean,
-            "cycle": nets.generate(cycle_latent, {domain: (domain, domain) for domain in DOMAINS}),
+            "cycle": cycle,
         }
 
     def discriminate(self, outputs: dict[str, Tensors]) -> dict[str, Tensors]:
@@ -133,10 +133,11 @@ class DepthStage(Stage):
         for domain in DOMAINS:
             image = outputs["image"][domain]
             vae = losses.depth_vae_loss(outputs["mean"][domain], made[f"{domain}_to_{domain}"], image)
-            cycle = losses.cycle_loss(outputs["cycle_mean"][domain], outputs["cycle"][domain], image)
             terms.update(_named(f"eq3_vae_{domain}", vae))
             terms[f"eq4_gan_{domain}_generator"] = losses.gan_generator_loss(logits[f"{OTHER[domain]}_to_{domain}"])
-            terms.update(_named(f"eq5_cycle_{domain}", cycle))
+            if self.cycle:
+                cycle = losses.cycle_loss(outputs["cycle_mean"][domain], outputs["cycle"][domain], image)
+                terms.update(_named(f"eq5_cycle_{domain}", cycle))
         for domain, mapped in outputs["mapped"].items():
             pair, rendered = PAIRS[domain], f"pose_to_{domain}"
             mapping = losses.mapping_loss(
@@ -164,6 +165,13 @@ class DepthStage(Stage):
                 predicted, outputs["pose_latent"][domain], self.norm
             )
         return terms
+
+    def _cycle(self, made: Tensors, seeds: Tensors) -> tuple[Tensors, Tensors]:
+        """Encodings of the translated images and their way back, both by domain of the original."""
+        translated = {domain: made[f"{domain}_to_{OTHER[domain]}"] for domain in DOMAINS}
+        mean = self.networks.encode(translated, OTHER)
+        latent = {domain: _sample(mean[domain], seeds[f"cycle_{domain}"]) for domain in DOMAINS}
+        return mean, self.networks.generate(latent, {domain: (domain, domain) for domain in DOMAINS})
 
     def _generate(self, latent: Tensors, mapped: Tensors) -> Tensors:
         latents = {**{domain: latent[domain] for domain in DOMAINS}, **_named("pose", mapped)}

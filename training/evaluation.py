@@ -8,7 +8,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import pathlib
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -28,6 +29,7 @@ from training.arguments import Parser
 SPLITS = ("test", "validation")
 TABLE_MM = tuple(range(10, 90, 10))
 FRAMES_PER_ROW, UNLABELLED_FRAMES = 5, 20
+PredictJoints = Optional[Callable[[tf.Tensor], tf.Tensor]]
 
 
 def run_evaluation(arguments: list[str]) -> int:
@@ -79,8 +81,14 @@ def evaluate_run(run: Run, split: str = "test", batch: int = 64) -> dict[str, An
     return summarize(predict_store(run, split, batch), run.skeleton)
 
 
-def predict_store(run: Run, split: str = "test", batch: int = 64) -> Predictions:
+def predict_store(run: Run, split: str = "test", batch: int = 64, predict_joints: PredictJoints = None) -> Predictions:
     """Predicts every labelled frame of "real/<split>" in batches, with a progress bar.
+
+    Args:
+        run: whose frames, and whose network unless `predict_joints` is given.
+        split: "test" or "validation".
+        batch: frames at a time.
+        predict_joints: from images [B, S, S, 1] in [-1, 1] to joints [B, J, 3] in half cubes.
 
     Raises:
         InputError: where the store or the split is missing, its skeleton is not the run's, no frame has labels, or the
@@ -88,7 +96,7 @@ def predict_store(run: Run, split: str = "test", batch: int = 64) -> Predictions
     """
     with open_store(run.store_path) as store:
         rows = _labelled_rows(store, run, split)
-        predict = _build_predict(run)
+        predict = _build_predict(run, predict_joints or (lambda image: run.networks.predict_joints(image, run.domain)))
         predicted = []
         with tqdm(total=len(rows), desc="evaluate  ", unit="frame", mininterval=1.0) as bar:
             for part in np.split(rows, range(batch, len(rows), batch)):
@@ -286,13 +294,13 @@ def _view(run: Run, depth_mm: tf.Tensor, center_mm: tf.Tensor, extent_mm: tf.Ten
     return augment.view_crops(depth_mm, center_mm, extent_mm, cube_mm, size, angle, shift_mm)
 
 
-def _build_predict(run: Run) -> Any:
+def _build_predict(run: Run, predict_joints: PredictJoints) -> Any:
     shapes = {"depth_mm": [None, None, None], "center_mm": [None, 3]}
 
     @tf.function(input_signature=[tf.TensorSpec(shapes.get(name, [None]), tf.float32) for name in _INPUTS])
     def predict(depth_mm: tf.Tensor, center_mm: tf.Tensor, extent_mm: tf.Tensor, cube_mm: tf.Tensor) -> tf.Tensor:
         image = _view(run, depth_mm, center_mm, extent_mm, cube_mm)
-        return crop.denormalize_joints(run.networks.predict_joints(image, run.domain), center_mm, cube_mm)
+        return crop.denormalize_joints(predict_joints(image), center_mm, cube_mm)
 
     return predict
 

@@ -57,7 +57,7 @@ def fit_frames(stage: str, settings: RunSettings, networks: Networks, store: Sto
     fitting = FitSettings(shape_weight=_SHAPE_WEIGHTS[min(number, 1)])
     # A fit's operations are too small to be shared out among cores; batches are not.
     fitters = [DepthFitter(BATCH, _joints(settings), fitting) for _ in range(_WORKERS)]
-    expected = expected_shapes(_read(fits_path(run_dir, f"{FIT}{number}")), store.column(SPLIT, "subject")[frames])
+    expected = expected_shapes(_fits_before(number, settings, run_dir), store.column(SPLIT, "subject")[frames])
     look = _build_look(networks, settings)
     parts = [] if done is None else [done]
 
@@ -133,6 +133,15 @@ def _build_look(networks: Networks, settings: RunSettings) -> Callable:
         return images, crop.denormalize_joints(joints, center_mm, cube_mm)
 
     return look
+
+
+def _fits_before(number: int, settings: RunSettings, run_dir: pathlib.Path) -> DepthFit | None:
+    """The round before's fits, of this run or of the one that it started from."""
+    for folder in (run_dir, pathlib.Path(settings.pretrained)) if settings.pretrained else (run_dir,):
+        fits = _read(fits_path(folder, f"{FIT}{number}"))
+        if fits is not None:
+            return fits
+    return None
 
 
 def _read(path: pathlib.Path) -> DepthFit | None:

@@ -13,6 +13,8 @@ from lsps_tf.networks import Networks
 from lsps_tf.pipeline import Preparation, Stream, labelled_indices
 from lsps_tf.run_folder import FIT, STAGES, RunSettings, stages_of
 from lsps_tf.simulation.depth_fitting import DepthFit
+from lsps_tf.skeleton import SKELETONS
+from training.crossing_stages import CrossingDepthStage, CrossingPosteriorStage
 from training.depth_stage import DepthStage
 from training.fitting_stage import SPLIT, kept_labels
 from training.pose_stage import PoseStage
@@ -73,7 +75,9 @@ def build_plan(
     labelled = labelled_frames(settings, store)
     prepare = Preparation(settings.config.data)
     weights = settings.config.weights
-    if name == "pose":
+    if settings.method == "crossing-nets":
+        plan = _crossing_nets(name, settings, networks, labelled, prepare)
+    elif name == "pose":
         streams = {"synthetic": Stream("synthetic/train", training.pose_batch, images=False)}
         if labelled:
             streams["labelled"] = Stream("real/train", training.pose_batch, labelled, images=False)
@@ -82,11 +86,8 @@ def build_plan(
         plan = StagePlan(name, model, streams, training.pose_steps, optimizers, "eq1_pose")
     elif name == "depth":
         streams = _images(training.depth_batch, labelled, training.depth_batch)
-        optimizers = {
-            "generator_optimizer": _adam(training, training.depth_learning_rate, training.depth_steps),
-            "discriminator_optimizer": _adam(training, training.discriminator_learning_rate, training.depth_steps),
-        }
-        model = DepthStage(networks, weights, prepare)
+        optimizers = _depth_optimizers(training)
+        model = DepthStage(networks, weights, prepare, cycle=training.cycle == "yes")
         plan = StagePlan(name, model, streams, training.depth_steps, optimizers, "eq2_generators")
     elif name == "posterior" or name.startswith(FIT):
         rate, steps = training.learning_rate, training.posterior_steps
@@ -112,10 +113,44 @@ def _regression(
     if settings.method == "real":
         streams = {"labelled": Stream("real/train", training.posterior_batch, labelled)}
     else:
-        streams = {"synthetic": Stream("synthetic/train", training.posterior_batch)}
+        part = settings.config.data.synthetic_part
+        streams = {"synthetic": Stream(f"synthetic/{part}", training.posterior_batch)}
+        if settings.config.data.randomization:
+            prepare = Preparation(settings.config.data, SKELETONS[settings.skeleton])
     optimizers = {"optimizer": _adam(training, training.learning_rate, training.posterior_steps)}
     model = RegressionStage(networks, settings.config.weights, settings.domain, prepare)
     return StagePlan("regression", model, streams, training.posterior_steps, optimizers, "eq7_posterior")
+
+
+def _crossing_nets(
+    name: str, settings: RunSettings, networks: Networks, labelled: tuple[int, ...], prepare: Preparation
+) -> StagePlan:
+    """A stage of the baseline without simulation: as LSPS has it, on real frames alone."""
+    training, weights = settings.config.training, settings.config.weights
+    if name == "pose":
+        streams = {"labelled": Stream("real/train", training.pose_batch, labelled, images=False)}
+        optimizers = {"optimizer": _adam(training, training.pose_learning_rate, training.pose_steps)}
+        return StagePlan(
+            name, PoseStage(networks, weights, prepare), streams, training.pose_steps, optimizers, "eq1_pose"
+        )
+    if name == "depth":
+        streams = {
+            "real": Stream("real/train", training.depth_batch),
+            "labelled": Stream("real/train", training.depth_batch, labelled),
+        }
+        model = CrossingDepthStage(networks, weights, prepare)
+        return StagePlan(name, model, streams, training.depth_steps, _depth_optimizers(training), "eq2_generators")
+    streams = {"labelled": Stream("real/train", training.posterior_batch, labelled)}
+    optimizers = {"optimizer": _adam(training, training.learning_rate, training.posterior_steps)}
+    model = CrossingPosteriorStage(networks, weights, training.matching_batch, prepare)
+    return StagePlan(name, model, streams, training.posterior_steps, optimizers, "eq8_posterior")
+
+
+def _depth_optimizers(training: TrainingConfig) -> dict[str, keras.optimizers.Optimizer]:
+    return {
+        "generator_optimizer": _adam(training, training.depth_learning_rate, training.depth_steps),
+        "discriminator_optimizer": _adam(training, training.discriminator_learning_rate, training.depth_steps),
+    }
 
 
 def _images(synthetic_batch: int, labelled: tuple[int, ...], real_batch: int) -> dict[str, Stream]:

@@ -30,10 +30,7 @@ STOPPED = 130
 def run_session(arguments: list[str]) -> int:
     """Runs `training/run.py`. Returns the exit status: 0, or 130 where it was stopped."""
     given = parse_arguments(arguments)
-    if given.get("resume"):
-        run_dir, settings = _resumed(given)
-    else:
-        run_dir, settings = _started(given, arguments)
+    run_dir, settings = open_run(given, f"{script_command('run.py')} {shlex.join(arguments)}")
     try:
         finished, said = train(settings, run_dir), "Stopped and saved."
     except KeyboardInterrupt:
@@ -44,6 +41,16 @@ def run_session(arguments: list[str]) -> int:
         return STOPPED
     print(f"Finished: {run_dir}\nNext: {_next(settings, shlex.quote(str(run_dir)))}")
     return 0
+
+
+def open_run(given: dict[str, Any], again: str) -> tuple[pathlib.Path, RunSettings]:
+    """Starts a run, with its data made, or opens the one to resume; sets TensorFlow up for it.
+
+    Args:
+        given: the options that were given, by name (`arguments.parse_arguments`).
+        again: the command to go on with where the making of the data is stopped, which ends the program.
+    """
+    return _resumed(given) if given.get("resume") else _started(given, again)
 
 
 def train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
@@ -67,7 +74,7 @@ def train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
     return True
 
 
-def _started(given: dict[str, Any], arguments: list[str]) -> tuple[pathlib.Path, RunSettings]:
+def _started(given: dict[str, Any], again: str) -> tuple[pathlib.Path, RunSettings]:
     dataset = given.get("dataset")
     if dataset is None:
         raise InputError(f"--dataset is needed: {choices()}")
@@ -82,7 +89,6 @@ def _started(given: dict[str, Any], arguments: list[str]) -> tuple[pathlib.Path,
     try:
         get_dataset(dataset).make(given, settings, run_dir)
     except KeyboardInterrupt:
-        again = f"{_script('run.py')} {shlex.join(arguments)}"
         print(f"\nStopped while making the data; what is made is kept. Go on with:\n  {again}", file=sys.stderr)
         raise SystemExit(STOPPED) from None
     with open_store(settings.store) as store:
@@ -96,11 +102,12 @@ def _started(given: dict[str, Any], arguments: list[str]) -> tuple[pathlib.Path,
 def _settings(given: dict[str, Any], dataset: str) -> RunSettings:
     method = given.get("method", "lsps")
     source = get_dataset(dataset).resolve(given, resolve_config(given))
-    labels = given.get("labels", {"lsps": source.labels, "real": 1.0}.get(method, 0.0))
+    needs_labels = method in ("real", "crossing-nets")
+    labels = given.get("labels", 1.0 if needs_labels else source.labels if method == "lsps" else 0.0)
     if not 0.0 <= labels <= 1.0:
         raise InputError(f"--labels {labels:g}: it is a fraction of the real labels, from 0 to 1")
-    if method == "real" and labels == 0.0:
-        raise InputError("--labels 0: --method real trains on real labels alone and needs some of them")
+    if needs_labels and labels == 0.0:
+        raise InputError(f"--labels 0: --method {method} trains on real labels alone and needs some of them")
     if method == "synthetic-only" and labels > 0.0:
         raise InputError(f"--labels {labels:g}: --method synthetic-only uses no real labels; leave the option out")
     pretrained = str(pathlib.Path(given["pretrained"]).resolve()) if "pretrained" in given else ""
@@ -153,6 +160,7 @@ def _stored_options(settings: RunSettings) -> dict[str, Any]:
         "labels": settings.labels,
         "dataset": settings.dataset,
         "sensor": settings.sensor,
+        "skeleton": settings.skeleton,
         "stages": ",".join(settings.stages),
         "pretrained": settings.pretrained,
         "pretrained_stage": settings.pretrained_stage,
@@ -188,8 +196,11 @@ def _check_store(store: Store, settings: RunSettings) -> None:
 
 
 def _trained_on(settings: RunSettings) -> list[str]:
-    synthetic = settings.method != "real" or "pose" in settings.stages
-    return ["synthetic/train"] * synthetic + ["real/train"] * (settings.method != "synthetic-only")
+    synthetic = settings.method != "crossing-nets" and (settings.method != "real" or "pose" in settings.stages)
+    splits = ["synthetic/train"] * synthetic + ["real/train"] * (settings.method != "synthetic-only")
+    if settings.method == "synthetic-only":
+        splits.append(f"synthetic/{settings.config.data.synthetic_part}")
+    return splits
 
 
 def _load_pretrained(settings: RunSettings, networks: Networks) -> None:
@@ -221,17 +232,17 @@ def _set_up_tensorflow(training: TrainingConfig) -> None:
 
 
 def _command(run_dir: pathlib.Path) -> str:
-    return f"{_script('run.py')} --run-dir {shlex.quote(str(run_dir))}"
+    return f"{script_command('run.py')} --run-dir {shlex.quote(str(run_dir))}"
 
 
 def _next(settings: RunSettings, run_dir: str) -> str:
     """The commands after a run; it is exported at once where there are no labels to measure it on."""
-    evaluate = f"{_script('evaluate.py')} --run-dir {run_dir}"
+    evaluate = f"{script_command('evaluate.py')} --run-dir {run_dir}"
     if settings.frames.get("real/test"):
         return evaluate
-    return f"{evaluate}\n      {_script('../export/run.py')} --run-dir {run_dir} --output {run_dir}/model"
+    return f"{evaluate}\n      {script_command('../export/run.py')} --run-dir {run_dir} --output {run_dir}/model"
 
 
-def _script(name: str) -> str:
+def script_command(name: str) -> str:
     """How to call a script, named relative to this folder, from where the user is."""
     return f"python {shlex.quote(os.path.relpath(pathlib.Path(__file__).parent / name))}"

@@ -11,7 +11,7 @@ from lsps_tf.networks.depth_vae import Encoder, Generator, residual_blocks
 from lsps_tf.networks.discriminator import Discriminator, PosteriorHead, realism_head, strided_convolutions
 from lsps_tf.networks.layers import apply_together
 from lsps_tf.networks.mapping import Mapping
-from lsps_tf.networks.pose_vae import PoseDecoder, PoseEncoder
+from lsps_tf.networks.pose_vae import DirectDecoder, DirectEncoder, PoseDecoder, PoseEncoder
 
 DOMAINS = ("synthetic", "real")
 DEPTH_LATENT_STRIDE = 4
@@ -36,12 +36,15 @@ class Networks(tf.Module):
         super().__init__(name="networks")
         self.config = config
         self.image_size = image_size
-        self.pose_encoder = PoseEncoder(config.pose_hidden, config.pose_latent, seed)
-        self.pose_decoder = PoseDecoder(config.pose_hidden, config.num_joints, seed)
+        if config.pose_vae == "yes":
+            self.pose_encoder = PoseEncoder(config.pose_hidden, config.pose_latent, seed)
+            self.pose_decoder = PoseDecoder(config.pose_hidden, config.num_joints, seed)
+        else:
+            self.pose_encoder, self.pose_decoder = DirectEncoder(), DirectDecoder()
         self.encoders = _build_encoders(config, seed)
         self.generators = _build_generators(config, seed)
         self.discriminators = _build_discriminators(config, seed)
-        self.posterior = PosteriorHead(config.pose_latent, seed)
+        self.posterior = PosteriorHead(config.latent_size, seed)
         self.mapping = Mapping((*config.mapping_widths, config.encoder_widths[-1]), seed)
 
     def encode(self, images: Tensors, domains: dict[str, str]) -> Tensors:
@@ -54,7 +57,7 @@ class Networks(tf.Module):
         Returns:
             By the same names the means of q(z|x), [B, S/4, S/4, C].
         """
-        return apply_together(self.encoders["real"].shared, _apply_private(self.encoders, images, domains))
+        return _apply_shared(self.encoders, _apply_private(self.encoders, images, domains), domains)
 
     def generate(self, depth_latents: Tensors, targets: dict[str, tuple[str, str]]) -> Tensors:
         """G of several sets of latents in one go; the shared layers run once per latent, whatever it becomes.
@@ -66,9 +69,14 @@ class Networks(tf.Module):
         Returns:
             Normalised depth [B, S, S, 1] by the names of `targets`.
         """
-        hidden = apply_together(self.generators["real"].shared, depth_latents)
-        parts = {name: hidden[source] for name, (source, _) in targets.items()}
-        return _apply_private(self.generators, parts, {name: domain for name, (_, domain) in targets.items()})
+        domains = {name: domain for name, (_, domain) in targets.items()}
+        if _share(self.generators):
+            hidden = apply_together(self.generators["real"].shared, depth_latents)
+            parts = {name: hidden[source] for name, (source, _) in targets.items()}
+        else:
+            latents = {name: depth_latents[source] for name, (source, _) in targets.items()}
+            parts = _apply_shared(self.generators, latents, domains)
+        return _apply_private(self.generators, parts, domains)
 
     def discriminator_features(self, images: Tensors, domains: dict[str, str]) -> Tensors:
         """D_phi of equation 8 of several sets of images [B, S, S, 1] in one go, by their names: [B, h, w, C]."""
@@ -105,7 +113,7 @@ def build_networks(config: NetworkConfig, image_size: int, seed: int) -> Network
     _check(config, image_size)
     networks = Networks(config, image_size, seed)
     image = keras.Input((image_size, image_size, 1))
-    pose_latent = keras.Input((config.pose_latent,))
+    pose_latent = keras.Input((config.latent_size,))
     networks.pose_encoder(keras.Input((3 * config.num_joints,)))
     networks.pose_decoder(pose_latent)
     mapped = networks.mapping(pose_latent)
@@ -123,11 +131,25 @@ def build_networks(config: NetworkConfig, image_size: int, seed: int) -> Network
 
 
 def _apply_private(networks: dict[str, keras.Model], parts: Tensors, domains: dict[str, str]) -> Tensors:
+    return _apply_by_domain({domain: network.private for domain, network in networks.items()}, parts, domains)
+
+
+def _apply_shared(networks: dict[str, keras.Model], parts: Tensors, domains: dict[str, str]) -> Tensors:
+    if _share(networks):
+        return apply_together(networks["real"].shared, parts)
+    return _apply_by_domain({domain: network.shared for domain, network in networks.items()}, parts, domains)
+
+
+def _share(networks: dict[str, keras.Model]) -> bool:
+    return networks["real"].shared is networks["synthetic"].shared
+
+
+def _apply_by_domain(layers: dict[str, keras.Model], parts: Tensors, domains: dict[str, str]) -> Tensors:
     outputs = {}
     for domain in DOMAINS:
         own = {name: part for name, part in parts.items() if domains[name] == domain}
         if own:
-            outputs.update(apply_together(networks[domain].private, own))
+            outputs.update(apply_together(layers[domain], own))
     return outputs
 
 
@@ -156,15 +178,24 @@ def _check(config: NetworkConfig, image_size: int) -> None:
 
 
 def _build_encoders(config: NetworkConfig, seed: int) -> dict[str, Encoder]:
-    blocks = residual_blocks("encoder_shared", config.shared_blocks, config, seed)
-    shared = keras.Sequential(blocks, name="encoder_shared")
-    return {domain: Encoder(f"encoder_{domain}", config, shared, seed) for domain in DOMAINS}
+    shared = _shared_blocks("encoder", config, seed)
+    return {domain: Encoder(f"encoder_{domain}", config, shared[domain], seed) for domain in DOMAINS}
 
 
 def _build_generators(config: NetworkConfig, seed: int) -> dict[str, Generator]:
-    blocks = residual_blocks("generator_shared", config.shared_blocks, config, seed)
-    shared = keras.Sequential(blocks, name="generator_shared")
-    return {domain: Generator(f"generator_{domain}", config, shared, seed) for domain in DOMAINS}
+    shared = _shared_blocks("generator", config, seed)
+    return {domain: Generator(f"generator_{domain}", config, shared[domain], seed) for domain in DOMAINS}
+
+
+def _shared_blocks(kind: str, config: NetworkConfig, seed: int) -> dict[str, keras.Sequential]:
+    """By domain the layers that both share; with `weight_sharing` "no" as many of each domain's own."""
+
+    def blocks(name: str) -> keras.Sequential:
+        return keras.Sequential(residual_blocks(name, config.shared_blocks, config, seed), name=name)
+
+    if config.weight_sharing == "yes":
+        return dict.fromkeys(DOMAINS, blocks(f"{kind}_shared"))
+    return {domain: blocks(f"{kind}_{domain}_unshared") for domain in DOMAINS}
 
 
 def _build_discriminators(config: NetworkConfig, seed: int) -> dict[str, Discriminator]:

@@ -64,3 +64,25 @@ class PoseDecoder(keras.Model):
 
     def get_config(self) -> dict:
         return {"hidden_width": self.hidden_width, "num_joints": self.num_joints, "seed": self.seed}
+
+
+class DirectEncoder(keras.layers.Layer):
+    """In place of E_y where there is no pose VAE: the joints are their own latent, without noise."""
+
+    def __init__(self):
+        super().__init__(name="direct_encoder")
+
+    def call(self, joints: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Flattened joints in half cubes [B, 3J] to themselves and a standard deviation of zero."""
+        return tf.identity(joints), tf.zeros_like(joints)
+
+
+class DirectDecoder(keras.layers.Layer):
+    """In place of G_y where there is no pose VAE."""
+
+    def __init__(self):
+        super().__init__(name="direct_decoder")
+
+    def call(self, pose_latent: tf.Tensor) -> tf.Tensor:
+        """Flattened joints in half cubes [B, 3J] to themselves."""
+        return tf.identity(pose_latent)

@@ -229,3 +229,17 @@ def test_every_noise_of_a_step_is_its_own(networks, batch):
     for number, noise in enumerate(noises):
         assert 0.8 < noise.std() < 1.2
         assert all(abs(np.corrcoef(noise.ravel(), other.ravel())[0, 1]) < 0.2 for other in noises[:number])
+
+
+def test_without_cycle_consistency_only_its_terms_are_missing(networks, batch):
+    """The noise of the rest is the same, so the other terms are, too."""
+    terms = {}
+    for cycle in (True, False):
+        stage = DepthStage(networks, LossWeights(), cycle=cycle)
+        outputs = stage.forward(batch)
+        terms[cycle] = stage.generator_losses(outputs, stage.discriminate(outputs))
+    assert {name for name in terms[True] if name not in terms[False]} == {
+        f"eq5_cycle_{domain}_{kind}" for domain in DOMAINS for kind in ("kl", "nll")
+    }
+    for name, value in terms[False].items():
+        np.testing.assert_allclose(value, terms[True][name], rtol=1e-5, err_msg=name)

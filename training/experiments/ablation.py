@@ -1,0 +1,37 @@
+"""The ablation: LSPS without labels, and without one of its parts at a time. Steps are the same for all."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from training.experiments.cells import Experiment, Row, Training, lsps, lsps_variant, of_training, real, synthetic_only
+
+
+def _without(part: str, title: str, own_pose: bool = False, **options: Any) -> Row:
+    key = f"without-{part}"
+    return Row(key, f"without {title}", of_training(key, functools.partial(_train, key, own_pose, options)))
+
+
+def _train(key: str, own_pose: bool, options: dict[str, Any], seed: int) -> Training:
+    return lsps_variant(seed, key, own_pose, **options)
+
+
+ABLATION = Experiment(
+    "ablation",
+    "Ablation",
+    (
+        Row("synthetic-only", "synthetic-only", of_training("synthetic-only", synthetic_only)),
+        Row("lsps", "LSPS, whole", of_training("lsps", lsps)),
+        _without("cycle", "cycle-consistency (equation 5)", cycle="no"),
+        _without("gan", "adversarial terms (equations 4 and 6)", lambda_4=0.0, lambda_4_mapping=0.0),
+        _without("matching", "feature matching (equation 8)", lambda_8_depth=0.0, lambda_8_posterior=0.0),
+        # The discriminators go on sharing theirs: they are how P gets from one domain to the other (equation 8).
+        _without("sharing", "weight sharing of E and of G", weight_sharing="no"),
+        _without("mapping", "the mapping M (equation 6)", lambda_4_mapping=0.0, lambda_5=0.0, lambda_6=0.0),
+        _without("pose-vae", "the pose VAE: P regresses joints", own_pose=True, pose_vae="no"),
+        Row("real", "real labels", of_training("real", real)),
+    ),
+    first=("synthetic-only", "lsps", "real"),
+    plot="bars",
+)
