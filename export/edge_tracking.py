@@ -17,7 +17,7 @@ from lsps_tf.camera import Camera, mm_to_uvd
 
 # Chosen on a simulated moving hand with sensor noise: benchmarks/smoothing.py.
 MIN_CUTOFF_HZ = 1.5
-BETA_HZ_PER_MM_S = 0.01
+BETA_HZ_PER_MM_S = 0.007
 SPEED_CUTOFF_HZ = 1.0
 # A pause this long starts a new sequence: the hand may be anywhere.
 LONGEST_PAUSE_S = 0.5
