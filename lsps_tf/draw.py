@@ -115,7 +115,10 @@ def error_curve(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], path: str |
     axes.set(xlabel="distance d (mm)", ylabel="frames with all joints within d (%)", ylim=(0, 100))
     axes.set_xlim(0, max(float(np.max(thresholds_mm)) for thresholds_mm, _ in curves.values()))
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right" if _ends_high(curves) else "upper left", frameon=False)
+    if len(curves) > 4:  # inside, so many names would hide the curves
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), frameon=False, ncols=2, fontsize=8)
+    else:
+        axes.legend(loc="lower right" if _ends_high(curves) else "upper left", frameon=False)
     _save(figure, path)
 
 
