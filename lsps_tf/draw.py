@@ -109,13 +109,17 @@ def contact_sheet(images: Sequence[Image.Image], titles: Sequence[str], columns:
 
 def error_curve(curves: Mapping[str, tuple[np.ndarray, np.ndarray]], path: str | pathlib.Path) -> None:
     """Writes the plot of `metrics.frames_within_percent` to a PNG; `curves` has (thresholds_mm, percent) by name."""
-    figure, axes = _new_figure(6.4, 4.4)
+    many = len(curves) > 4
+    figure, axes = _new_figure(9.6 if many else 6.4, 4.4)
     for name, (thresholds_mm, percent) in curves.items():
         axes.plot(thresholds_mm, percent, linewidth=2.2, label=name)
     axes.set(xlabel="distance d (mm)", ylabel="frames with all joints within d (%)", ylim=(0, 100))
     axes.set_xlim(0, max(float(np.max(thresholds_mm)) for thresholds_mm, _ in curves.values()))
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right" if _ends_high(curves) else "upper left", frameon=False)
+    if many:  # inside, their names would hide them
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+    else:
+        axes.legend(loc="lower right" if _ends_high(curves) else "upper left", frameon=False)
     _save(figure, path)
 
 

@@ -37,7 +37,7 @@ def test_means_and_spread_are_those_of_the_seeds(output):
     assert list(lines) == ["synthetic-only", "lsps", "real", "oracle"]
     assert lines["lsps"]["test_mm"] == {"mean": 23.0, "spread": 1.0, "by_seed": {0: 22.0, 1: 23.0, 2: 24.0}}
     assert lines["lsps"]["validation_mm"]["mean"] == 22.0
-    assert lines["lsps"]["seconds"] == {"own": 120.0, "shared": 120.0}
+    assert lines["lsps"]["seconds"] == {"last_stage": 120.0, "before": 120.0}
     assert lines["oracle"]["test_mm"]["spread"] is None and lines["oracle"]["seeds"] == [1]
 
 

@@ -3,7 +3,7 @@
 cell, row, seed, recipe   what it is
 validation, test          as of `evaluation.error_figures`, rounded; the curve at every mm from 0 on. Choices are made
                           on the first, reports on the second
-seconds                   of measuring, and of training by run folder (shared ones in every cell that needs them)
+seconds                   of measuring, and of training by run folder, the last one last; shared ones are in every cell
 settings                  of the run that was measured
 """
 

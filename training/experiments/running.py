@@ -14,7 +14,7 @@ from tensorflow import keras
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.files import write_json
-from lsps_tf.run_folder import Run, load_run, settings_path, weights_path
+from lsps_tf.run_folder import Run, RunSettings, load_run, settings_path, weights_path
 from training.evaluation import error_figures, evaluated_errors_mm, predict_store
 from training.experiments import figures
 from training.experiments.baselines import PREDICTORS
@@ -82,9 +82,10 @@ def run_training(training: Training, workspace: Workspace) -> bool:
     """Trains, or goes on with, one run. Returns whether it is finished; False: stopped and saved."""
     run_dir = workspace.run_dir(training)
     print(f"{training.folder}, {training.stage} stage")
+    settings = open_training(training, workspace)
     before, started = seconds_of(run_dir), time.monotonic()
     try:
-        return train(open_training(training, workspace), run_dir)
+        return train(settings, run_dir)
     finally:
         write_json(run_dir / "seconds.json", {"seconds": round(before + time.monotonic() - started, 1)})
         # What a stage leaves behind would add up over the cells.
@@ -92,7 +93,7 @@ def run_training(training: Training, workspace: Workspace) -> bool:
         gc.collect()
 
 
-def open_training(training: Training, workspace: Workspace) -> Any:
+def open_training(training: Training, workspace: Workspace) -> RunSettings:
     """The settings of a training's run, which is started where there is none yet."""
     run_dir = workspace.run_dir(training)
     given = {**workspace.given, "seed": training.seed, **dict(training.options)}
@@ -135,7 +136,7 @@ def _settings(run: Run) -> dict[str, Any]:
 
 
 def seconds_of(run_dir: pathlib.Path) -> float:
-    """How long a run has trained, over all the times that it was stopped and went on; the making of data counts too."""
+    """How long a run has trained, over all the times that it was stopped and went on."""
     path = run_dir / "seconds.json"
     return json.loads(path.read_text(encoding="utf-8"))["seconds"] if path.exists() else 0.0
 

@@ -35,7 +35,7 @@ def summarize(experiment: Experiment, cells: Cells) -> list[dict[str, Any]]:
     Returns:
         Per row `key`, `title`, `labels`, `group`, `seeds`; `test_mm`, `test_within_40_mm_percent` and `validation_mm`,
         each with `mean`, `spread` (the standard deviation of a sample; None for one seed) and `by_seed`; `seconds` of
-        training, with and without what other cells share; and the gaps of GAPS where their rows are there.
+        training, of the last stage and of all stages before it; and the gaps of GAPS where their rows are there.
     """
     return [
         {
@@ -80,7 +80,7 @@ def format_table(experiment: Experiment, lines: list[dict[str, Any]]) -> str:
             _plus_minus(line["test_within_40_mm_percent"], 1),
             _plus_minus(line["validation_mm"], 2),
             *(_gap(line[name]) for name in gaps),
-            f"{line['seconds']['own'] / 60:.1f} + {line['seconds']['shared'] / 60:.1f}",
+            f"{line['seconds']['last_stage'] / 60:.1f} + {line['seconds']['before'] / 60:.1f}",
             ", ".join(map(str, line["seeds"])),
         )
         for line in lines
@@ -107,7 +107,7 @@ def write_tables(experiment: Experiment, output: pathlib.Path, seeds: list[int])
 NOTE = (
     "Mean joint error and frames with all joints within 40 mm on test subjects, mean ± standard deviation over the "
     "seeds. Gap closed: (synthetic-only - row) / (synthetic-only - real labels) of the means, by seed in brackets. "
-    "Minutes: the row's own training + what it shares with others."
+    "Minutes: the row's last stage + the stages before it, which rows may share."
 )
 
 
@@ -143,9 +143,12 @@ def _over_seeds(cells: dict[int, dict[str, Any]], split: str, figure: str) -> di
 
 
 def _seconds(cells: dict[int, dict[str, Any]]) -> dict[str, float]:
-    """Mean over the seeds: the last of a cell's trainings is its own, the others are what it shares."""
+    """Mean over the seeds: of the stage that a cell ends with, and of all before it, which cells may share."""
     parts = [list(cell["seconds"]["training"].values()) for cell in cells.values()]
-    return {"own": float(np.mean([p[-1] for p in parts])), "shared": float(np.mean([sum(p[:-1]) for p in parts]))}
+    return {
+        "last_stage": float(np.mean([p[-1] for p in parts])),
+        "before": float(np.mean([sum(p[:-1]) for p in parts])),
+    }
 
 
 def _percent_closed(error: float, nothing: float, everything: float) -> float:
