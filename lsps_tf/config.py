@@ -87,6 +87,9 @@ class TrainingConfig:
     depth_learning_rate: float = _setting(1e-4, "Adam's step size of the depth stage's E, G and M")
     discriminator_learning_rate: float = _setting(1e-4, "Adam's step size of the depth stage's D and P")
     adam_beta_1: float = _setting(0.5, "Adam's beta_1")
+    clip_norm: float = _setting(
+        0.0, "largest norm of a gradient in the posterior stage, the regressions and the rounds (0: any)"
+    )
     decay: str = _setting("none", "course of the step sizes within a stage: none, cosine (to zero) or halving")
     halve_every: int = _setting(100_000, "steps after which decay=halving halves the step sizes")
     pose_learning_rate: float = _setting(1e-4, "Adam's step size of the pose stage")
@@ -201,6 +204,8 @@ _COMPACT = Config(preset="compact").replace(
     lambda_7_made=1.0,
     lambda_8_posterior=50.0,
     learning_rate=2e-3,
+    # Gradients' norms are 7 to 100. Without a bound one in some ten thousand steps grew to 1e7 and undid the training.
+    clip_norm=500.0,
     # Ten times the paper's rate, for a hundredth of its steps; a discriminator as fast as the generators wins at once.
     depth_learning_rate=2e-3,
     discriminator_learning_rate=5e-4,

@@ -103,7 +103,7 @@ def resolve_config(given: dict[str, Any]) -> Config:
 
 
 _AT_LEAST_ZERO = (
-    *("rotation_degrees", "translation_mm", "randomization", "fit_rounds"),
+    *("rotation_degrees", "translation_mm", "randomization", "fit_rounds", "clip_norm"),
     *("seed", "intra_op_threads", "inter_op_threads"),
 )
 _CHOICES = {

@@ -97,7 +97,7 @@ def build_plan(
         if fits is not None:
             frames, joints_mm = kept_labels(settings, store, fits, labelled)
             streams["labelled"] = Stream(SPLIT, training.posterior_batch, frames, joints_mm=joints_mm)
-        optimizers = {"optimizer": _adam(training, rate, steps)}
+        optimizers = {"optimizer": _adam(training, rate, steps, training.clip_norm)}
         model = PosteriorStage(networks, weights, prepare)
         plan = StagePlan(name, model, streams, steps, optimizers, "eq8_posterior")
     else:
@@ -117,7 +117,7 @@ def _regression(
         streams = {"synthetic": Stream(f"synthetic/{part}", training.posterior_batch)}
         if settings.config.data.randomization:
             prepare = Preparation(settings.config.data, SKELETONS[settings.skeleton])
-    optimizers = {"optimizer": _adam(training, training.learning_rate, training.posterior_steps)}
+    optimizers = {"optimizer": _adam(training, training.learning_rate, training.posterior_steps, training.clip_norm)}
     model = RegressionStage(networks, settings.config.weights, settings.domain, prepare)
     return StagePlan("regression", model, streams, training.posterior_steps, optimizers, "eq7_posterior")
 
@@ -141,7 +141,7 @@ def _crossing_nets(
         model = CrossingDepthStage(networks, weights, prepare)
         return StagePlan(name, model, streams, training.depth_steps, _depth_optimizers(training), "eq2_generators")
     streams = {"labelled": Stream("real/train", training.posterior_batch, labelled)}
-    optimizers = {"optimizer": _adam(training, training.learning_rate, training.posterior_steps)}
+    optimizers = {"optimizer": _adam(training, training.learning_rate, training.posterior_steps, training.clip_norm)}
     model = CrossingPosteriorStage(networks, weights, training.matching_batch, prepare)
     return StagePlan(name, model, streams, training.posterior_steps, optimizers, "eq8_posterior")
 
@@ -175,7 +175,9 @@ def labelled_frames(settings: RunSettings, store: Store) -> tuple[int, ...]:
     return labelled_indices(store, "real/train", settings.labels, settings.config.training.seed, count)
 
 
-def _adam(training: TrainingConfig, learning_rate: float, steps: int) -> keras.optimizers.Optimizer:
+def _adam(
+    training: TrainingConfig, learning_rate: float, steps: int, clip_norm: float = 0.0
+) -> keras.optimizers.Optimizer:
     schedules = {
         "none": lambda: learning_rate,
         "cosine": lambda: keras.optimizers.schedules.CosineDecay(learning_rate, steps),
@@ -183,4 +185,5 @@ def _adam(training: TrainingConfig, learning_rate: float, steps: int) -> keras.o
             learning_rate, training.halve_every, 0.5, staircase=True
         ),
     }
-    return keras.optimizers.legacy.Adam(schedules[training.decay](), beta_1=training.adam_beta_1)
+    clipping = {"global_clipnorm": clip_norm} if clip_norm else {}
+    return keras.optimizers.legacy.Adam(schedules[training.decay](), beta_1=training.adam_beta_1, **clipping)

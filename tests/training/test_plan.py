@@ -170,3 +170,10 @@ def test_stages_get_their_own_schedule(store, networks):
     assert len(plans["depth"].optimizers) == 2
     assert all(plan.shown in {metric.name for metric in plan.model.metrics} for plan in plans.values())
     assert dataclasses.asdict(given.config) == dataclasses.asdict(config)
+
+
+def test_gradients_are_bounded_where_the_posterior_is_trained_and_nowhere_else(store, networks):
+    given = settings(store, config=TINY.replace(clip_norm=7.0, fit_rounds=1))
+    for name, bound in {"pose": None, "depth": None, "posterior": 7.0, "regression": 7.0, "fit1": 7.0}.items():
+        optimizers = build_plan(name, given, networks, store).optimizers.values()
+        assert {optimizer.global_clipnorm for optimizer in optimizers} == {bound}
