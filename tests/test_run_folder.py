@@ -54,7 +54,7 @@ def test_settings_come_back_as_they_were_written(tmp_path, method):
 
 def test_only_a_run_without_real_frames_predicts_with_the_synthetic_trunk():
     domains = {method: settings(method).domain for method in run_folder.METHODS}
-    assert domains == {"lsps": "real", "real": "real", "synthetic-only": "synthetic"}
+    assert domains == {"lsps": "real", "real": "real", "synthetic-only": "synthetic", "crossing-nets": "real"}
 
 
 def test_a_loaded_run_has_the_weights_that_were_saved(tmp_path, networks, weights):

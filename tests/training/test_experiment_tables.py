@@ -89,7 +89,8 @@ def test_the_rows_that_others_compare_with_come_first_and_seeds_one_by_one():
 
 
 def test_one_depth_stage_serves_every_fraction_of_labels():
-    trainings = {t for cell in cells_in_order(LABELS, [0], "sim") for t in cell.trainings()}
+    cells = [cell for cell in cells_in_order(LABELS, [0], "sim") if not cell.row.startswith("crossing-nets")]
+    trainings = {training for cell in cells for training in cell.trainings()}
     assert [t.folder for t in trainings if t.stage == "depth"] == ["depth-seed0"]
     assert [t.folder for t in trainings if t.stage == "pose" and t.name == "pose"] == ["pose-seed0"]
     fractions = {dict(t.options).get("labels", 0.0) for t in trainings if t.stage == "posterior"}
