@@ -96,7 +96,7 @@ def predict_store(run: Run, split: str = "test", batch: int = 64, predict_joints
     """
     with open_store(run.store_path) as store:
         rows = _labelled_rows(store, run, split)
-        predict = _build_predict(run, predict_joints or (lambda image: run.networks.predict_joints(image, run.domain)))
+        predict = _build_predict(run, predict_joints)
         predicted = []
         with tqdm(total=len(rows), desc="evaluate  ", unit="frame", mininterval=1.0) as bar:
             for part in np.split(rows, range(batch, len(rows), batch)):
@@ -294,7 +294,8 @@ def _view(run: Run, depth_mm: tf.Tensor, center_mm: tf.Tensor, extent_mm: tf.Ten
     return augment.view_crops(depth_mm, center_mm, extent_mm, cube_mm, size, angle, shift_mm)
 
 
-def _build_predict(run: Run, predict_joints: PredictJoints) -> Any:
+def _build_predict(run: Run, predict_joints: PredictJoints = None) -> Any:
+    predict_joints = predict_joints or (lambda image: run.networks.predict_joints(image, run.domain))
     shapes = {"depth_mm": [None, None, None], "center_mm": [None, 3]}
 
     @tf.function(input_signature=[tf.TensorSpec(shapes.get(name, [None]), tf.float32) for name in _INPUTS])

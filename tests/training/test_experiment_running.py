@@ -12,13 +12,14 @@ from lsps_tf import augment, run_folder
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.networks import build_networks
-from training import callbacks
+from lsps_tf.simulation import depth_fitting
+from training import callbacks, fitting_stage
 from training.evaluation import evaluate_run
 from training.experiments import figures
 from training.experiments.command import run_experiment
 from training.session import STOPPED
 
-FEW = ["--pose-steps", "2", "--depth-steps", "1", "--posterior-steps", "2"]
+FEW = ["--pose-steps", "2", "--depth-steps", "1", "--posterior-steps", "2", "--fit-steps", "1"]
 
 
 def cells(output):
@@ -38,6 +39,10 @@ def _run_quickly(command):
     tf.config.run_functions_eagerly(True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.session.build_networks", _built_once(build_networks))
+        patch.setattr(depth_fitting, "_FOLLOW_STEPS", 1)
+        few_steps = {"steps": 1, "points": 16, "shape_weight": 1.0}
+        patch.setattr(depth_fitting.FitSettings, "__init__", lambda self, **_: self.__dict__.update(few_steps))
+        patch.setattr(fitting_stage, "BATCH", 8)
         try:
             assert run_experiment(command) == 0
         finally:
@@ -133,6 +138,7 @@ def test_the_variants_of_synthetic_only_train_on_what_they_say(table1, store_pat
     assert (sensed["depth_mm"] > 0).sum() > 1.2 * (clean["depth_mm"] > 0).sum()  # forearms
 
 
+@pytest.mark.slow
 def test_parts_can_be_left_out(table1, arguments, capsys):
     """In the same folder as table 1, whose pose stage, LSPS and others are there."""
     output, _ = table1
