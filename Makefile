@@ -5,13 +5,17 @@ PYTHON := $(VENV)/bin/python
 SEED ?= 0
 export PYTHON311
 
-.PHONY: demo test lint format install lock clean
+.PHONY: demo test test-slow lint format install lock clean
 
 demo: install
 	$(PYTHON) training/demo.py --run-dir runs/demo --seed $(SEED)
 
 test: install
 	$(PYTHON) -m pytest -m "not slow" -n 2 --dist loadfile tests
+
+# What make test leaves out.
+test-slow: install
+	$(PYTHON) -m pytest -m slow -n 2 --dist loadfile tests
 
 lint: install
 	$(PYTHON) -m ruff check .

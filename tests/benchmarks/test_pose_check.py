@@ -38,6 +38,7 @@ def test_poses_are_drawn_around_their_center(poses):
     np.testing.assert_allclose(again, joints_mm[:20], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_center_of_mass_is_near_the_joints_and_moves_with_the_hand():
     hand = shape.canonical_shape()
     joints_mm, mass_mm = pose_vae.simulated_poses(hand, skeleton.ICVL_FROM_NYU, 30, (0, 1), "mass")
@@ -118,6 +119,7 @@ def test_damaged_labels_are_refused(tmp_path):
 
 
 @pytest.mark.skipif(not PUBLISHED.is_dir(), reason=f"no published labels at {PUBLISHED}")
+@pytest.mark.slow
 def test_published_labels_are_right_hands_near_their_centers():
     nyu, icvl = pose_check.read_nyu(PUBLISHED / "nyu"), pose_check.read_icvl(PUBLISHED / "icvl")
     assert nyu.joints_mm.shape == (8252, 36, 3) and icvl.joints_mm.shape == (1596, 16, 3)

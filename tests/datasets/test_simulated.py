@@ -46,6 +46,7 @@ def test_frames_are_hands_in_their_crops(path):
         np.testing.assert_allclose(split["extent_mm"], 375.0)
 
 
+@pytest.mark.slow
 def test_a_store_that_grew_in_parts_equals_one_made_at_once(path, tmp_path):
     simulated.ensure_store(SIMULATION, tmp_path, {"synthetic/train": 20})
 
@@ -72,6 +73,7 @@ def test_a_damaged_partial_store_is_made_again(path, tmp_path):
     assert_same({"real/test": whole(path)["real/test"]}, whole(made))
 
 
+@pytest.mark.slow
 def test_icvl_has_its_sixteen_joints():
     nyu = simulated.Simulator(SIMULATION, "real/validation").batch(1)
     icvl = simulated.Simulator(simulated.Simulation("structured-light", "icvl", 32, 250.0), "real/validation").batch(1)

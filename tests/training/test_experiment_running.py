@@ -66,6 +66,7 @@ def _built_once(build):
     return build_networks
 
 
+@pytest.mark.slow
 def test_every_row_has_a_cell_with_the_figures_of_its_run(table1):
     output, _ = table1
     found = cells(output)
@@ -82,6 +83,7 @@ def test_every_row_has_a_cell_with_the_figures_of_its_run(table1):
         assert str(output) not in json.dumps(cell)
 
 
+@pytest.mark.slow
 def test_cells_share_one_pose_stage_and_one_depth_stage(table1):
     output, _ = table1
     weights = sorted(str(path.relative_to(output / "runs")) for path in output.glob("runs/*/weights/*"))
@@ -93,6 +95,7 @@ def test_cells_share_one_pose_stage_and_one_depth_stage(table1):
     assert list(seconds) == ["pose-seed0", "depth-seed0", "lsps-seed0"] and all(seconds.values())
 
 
+@pytest.mark.slow
 def test_the_mean_pose_is_the_mean_of_the_real_training_frames(table1, store_path):
     output, _ = table1
     with open_store(store_path) as store:
@@ -107,6 +110,7 @@ def test_the_mean_pose_is_the_mean_of_the_real_training_frames(table1, store_pat
     assert cells(output)["mean-pose-seed0"]["test"]["mean_error_mm"] == pytest.approx(np.mean(errors), abs=2e-3)
 
 
+@pytest.mark.slow
 def test_translate_is_the_synthetic_regressor_on_translated_images(table1, store_path):
     """Composed from the networks one by one."""
     output, _ = table1
@@ -124,6 +128,7 @@ def test_translate_is_the_synthetic_regressor_on_translated_images(table1, store
     assert cells(output)["translate-seed0"]["test"]["mean_error_mm"] == pytest.approx(errors.mean(), abs=2e-3)
 
 
+@pytest.mark.slow
 def test_the_variants_of_synthetic_only_train_on_what_they_say(table1, store_path):
     output, _ = table1
     settings = {
@@ -160,6 +165,7 @@ def test_parts_can_be_left_out(table1, arguments, capsys):
     assert len(errors) == len(rows)
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_run_again(table1, capsys, monkeypatch):
     output, command = table1
     monkeypatch.setattr("training.experiments.running.run_training", None)
@@ -176,6 +182,7 @@ def test_what_is_there_is_not_run_again(table1, capsys, monkeypatch):
         path.unlink()
 
 
+@pytest.mark.slow
 def test_other_settings_need_another_folder(table1):
     _, command = table1
     with pytest.raises(InputError, match="made with another --depth-steps; choose another --output"):

@@ -95,6 +95,7 @@ def test_a_round_trains_on_what_was_fitted(settings, store):
     assert np.isfinite(stream.joints_mm[stream.indices]).all()
 
 
+@pytest.mark.slow
 def test_a_run_goes_through_its_rounds_and_goes_on_where_it_was_stopped(
     finished_run, arguments, eagerly, tmp_path, monkeypatch, capsys
 ):
