@@ -17,9 +17,9 @@ from tensorflow import keras
 from lsps_tf import losses
 from lsps_tf.config import LossWeights
 from lsps_tf.networks import Networks, apply_together
-from training.depth_stage import DISCRIMINATORS, GENERATORS
 from training.posterior_stage import POSTERIOR
 from training.stage import Batch, Stage, Tensors, noise_seeds, sample_pose, unique_variables
+from training.two_players import DISCRIMINATORS, GENERATORS, TwoPlayerStage
 
 REAL = "real"
 _NOISES = ("pose", "mix", "latent_real", "latent_labelled")
@@ -31,7 +31,7 @@ def mix_poses(pose_latent: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return share * pose_latent + (1.0 - share) * tf.roll(pose_latent, 1, axis=0)
 
 
-class CrossingDepthStage(Stage):
+class CrossingDepthStage(TwoPlayerStage):
     """Trains E_r, G_r, M, D_r and P on all real frames and the labelled ones.
 
     The generators' player minimises equation 3 on the unlabelled frames, equation 6 on the labelled ones, and equation
@@ -45,34 +45,6 @@ class CrossingDepthStage(Stage):
             networks.encoders[REAL], networks.generators[REAL], networks.mapping
         )
         self.discriminator_variables = unique_variables(networks.discriminators[REAL], networks.posterior)
-
-    def compile(
-        self,
-        generator_optimizer: keras.optimizers.Optimizer,
-        discriminator_optimizer: keras.optimizers.Optimizer,
-        **options: Any,
-    ) -> None:
-        """One optimizer per player."""
-        super().compile(**options)
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
-
-    def train_step(self, raw: Any) -> Tensors:
-        batch = self.prepare(raw)
-        with tf.GradientTape(watch_accessed_variables=False) as generator_tape:
-            generator_tape.watch(self.generator_variables)
-            outputs = self.forward(batch)
-            with tf.GradientTape(watch_accessed_variables=False) as discriminator_tape:
-                discriminator_tape.watch(self.discriminator_variables)
-                verdicts = self.discriminate(outputs)
-                discriminator_terms = self.discriminator_losses(outputs, verdicts)
-                generator_terms = self.generator_losses(outputs, verdicts)
-                totals = losses.shared_latent_space_loss(generator_terms, discriminator_terms, self.lambdas)
-        gradients = generator_tape.gradient(totals[0], self.generator_variables)
-        self.generator_optimizer.apply_gradients(zip(gradients, self.generator_variables))
-        gradients = discriminator_tape.gradient(totals[1], self.discriminator_variables)
-        self.discriminator_optimizer.apply_gradients(zip(gradients, self.discriminator_variables))
-        return self.log({**generator_terms, **discriminator_terms, GENERATORS: totals[0], DISCRIMINATORS: totals[1]})
 
     def forward(self, batch: Batch) -> dict[str, Tensors]:
         """What E_r, M and G_r make of a batch.

@@ -6,14 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from lsps_tf import losses
 from lsps_tf.config import LossWeights
 from lsps_tf.networks import DOMAINS, Networks, apply_together
-from training.stage import DOMAIN_OF, PAIRS, Batch, Stage, Tensors, noise_seeds, sample_pose, unique_variables
+from training.stage import DOMAIN_OF, PAIRS, Batch, Tensors, noise_seeds, sample_pose, unique_variables
+from training.two_players import DISCRIMINATORS, GENERATORS, TwoPlayerStage
 
-GENERATORS, DISCRIMINATORS = "eq2_generators", "eq2_discriminators"
 OTHER = {"synthetic": "real", "real": "synthetic"}
 _NOISES = (
     *(f"latent_{name}" for name in DOMAIN_OF),
@@ -22,7 +21,7 @@ _NOISES = (
 )
 
 
-class DepthStage(Stage):
+class DepthStage(TwoPlayerStage):
     """Trains all but the pose VAE with equation 2.
 
     The generators' player moves E_s, E_r, G_s, G_r and M and minimises equations 3, 4, 5 and 6. The discriminators'
@@ -51,34 +50,6 @@ class DepthStage(Stage):
             *networks.encoders.values(), *networks.generators.values(), networks.mapping
         )
         self.discriminator_variables = unique_variables(*networks.discriminators.values(), networks.posterior)
-
-    def compile(
-        self,
-        generator_optimizer: keras.optimizers.Optimizer,
-        discriminator_optimizer: keras.optimizers.Optimizer,
-        **options: Any,
-    ) -> None:
-        """One optimizer per player."""
-        super().compile(**options)
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
-
-    def train_step(self, raw: Any) -> Tensors:
-        batch = self.prepare(raw)
-        with tf.GradientTape(watch_accessed_variables=False) as generator_tape:
-            generator_tape.watch(self.generator_variables)
-            outputs = self.forward(batch)
-            with tf.GradientTape(watch_accessed_variables=False) as discriminator_tape:
-                discriminator_tape.watch(self.discriminator_variables)
-                verdicts = self.discriminate(outputs)
-                discriminator_terms = self.discriminator_losses(outputs, verdicts)
-                generator_terms = self.generator_losses(outputs, verdicts)
-                totals = losses.shared_latent_space_loss(generator_terms, discriminator_terms, self.lambdas)
-        gradients = generator_tape.gradient(totals[0], self.generator_variables)
-        self.generator_optimizer.apply_gradients(zip(gradients, self.generator_variables))
-        gradients = discriminator_tape.gradient(totals[1], self.discriminator_variables)
-        self.discriminator_optimizer.apply_gradients(zip(gradients, self.discriminator_variables))
-        return self.log({**generator_terms, **discriminator_terms, GENERATORS: totals[0], DISCRIMINATORS: totals[1]})
 
     def forward(self, batch: Batch) -> dict[str, Tensors]:
         """What the encoders, the generators and M make of a batch.
