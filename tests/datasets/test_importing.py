@@ -1,7 +1,6 @@
 """What every import does alike: stops leave no trace, unusable frames are named, skipped and counted."""
 
 import dataclasses
-import itertools
 import os
 import signal
 import subprocess
@@ -13,11 +12,11 @@ import numpy as np
 import pytest
 
 from lsps_tf import camera, crop
-from lsps_tf.datasets import frame_sources, importing, nyu
+from lsps_tf.datasets import importing, nyu
 from lsps_tf.datasets.frame_sources import RecordedSource, find_and_crop
 from lsps_tf.datasets.importing import Target, import_store
 from lsps_tf.datasets.parts import Parts, delete_parts
-from lsps_tf.datasets.readers import Pool, read_ahead, read_batch
+from lsps_tf.datasets.readers import read_batch
 from lsps_tf.datasets.recorded import check_recordings
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
@@ -220,21 +219,6 @@ def test_what_shows_before_reading_stops_an_import_at_once(tree):
         check_recordings(found, skip_bad=True)
 
 
-def test_the_pool_keeps_the_order_and_reads_only_so_far_ahead():
-    taken = []
-
-    def tasks():
-        for number in range(40):
-            taken.append(number)
-            yield (number,)
-
-    with Pool(2) as pool:
-        results = pool.map(abs, tasks())
-        assert next(results) == 0
-        assert len(taken) <= 8
-        assert list(results) == list(range(1, 40))
-
-
 def test_the_centre_does_not_hang_on_the_start(tree):
     """A ball's surface: the refined centre is the same from starts that lie 30 mm apart."""
     rows, columns = np.mgrid[:480, :640]
@@ -297,29 +281,3 @@ def test_killed_at_any_moment_it_ends_the_same(tree, tmp_path):
         run(tmp_path / "killed.h5", rng.uniform(0.0, 4.0))
     run(tmp_path / "killed.h5")
     assert_same(tmp_path / "once.h5", tmp_path / "killed.h5")
-
-
-def test_readers_load_no_tensorflow():
-    modules = "lsps_tf.datasets.readers, lsps_tf.datasets.nyu, lsps_tf.datasets.icvl"
-    code = f"import sys, {modules}; print('tensorflow' in sys.modules)"
-    assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == "False"
-    assert "tensorflow" in sys.modules and frame_sources.tf
-
-
-def test_reading_ahead_keeps_the_order_its_distance_and_its_errors():
-    read = []
-
-    def remember(item):
-        read.append(item)
-        return 1 / item
-
-    results = read_ahead(remember, range(40, -1, -1))
-    assert next(results) == 1 / 40
-    assert len(read) <= 10
-    assert list(itertools.islice(results, 39)) == [1 / item for item in range(39, 0, -1)]
-    with pytest.raises(ZeroDivisionError):
-        next(results)
-    results = read_ahead(remember, range(1, 40))
-    next(results)
-    results.close()
-    assert max(read[41:]) <= 10
