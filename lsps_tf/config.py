@@ -120,7 +120,7 @@ class Config:
     """All settings of a run. `preset` and `recipe` name what they started from."""
 
     preset: str = "compact"
-    recipe: str = "paper"
+    recipe: str = "preset"
     data: DataConfig = DataConfig()
     network: NetworkConfig = NetworkConfig()
     weights: LossWeights = LossWeights()
@@ -236,7 +236,7 @@ _PAPER = Config(preset="paper").replace(
     discriminator_widths=(64, 128, 256, 512, 1024),
 )
 
-# What a recipe changes of a preset: the paper's method, and what measurement adds to it (docs/method.md).
-RECIPES = {"paper": {}, "fitting": {"fit_rounds": 2}}
+# What a recipe changes of a preset: the paper's objective alone, or what measurement adds to it (docs/method.md).
+RECIPES = {"preset": {}, "paper": {"lambda_7_made": 0.0, "fit_rounds": 0}, "fitting": {"fit_rounds": 2}}
 
 PRESETS = {config.preset: config for config in (_TINY, _COMPACT, _PAPER)}

@@ -22,7 +22,9 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--recipe", choices=sorted(RECIPES), help="the paper's, or training by fitting besides (default: paper)"
+        "--recipe",
+        choices=sorted(RECIPES),
+        help="the preset as it is, the paper's objective alone, or training by fitting besides (default: preset)",
     )
     parser.add_argument("--method", choices=METHODS, help="default: lsps")
     parser.add_argument(
@@ -95,7 +97,7 @@ def parse_with(parser: argparse.ArgumentParser, arguments: list[str] | None) -> 
 
 def resolve_config(given: dict[str, Any]) -> Config:
     """The preset with the given settings; InputError where a value is out of range."""
-    recipe = given.get("recipe", "paper")
+    recipe = given.get("recipe", Config.recipe)
     config = dataclasses.replace(PRESETS[given.get("preset", "compact")], recipe=recipe).replace(**RECIPES[recipe])
     config = config.replace(**{name: given[name] for name in setting_fields() if name in given})
     check_config(config)

@@ -1,11 +1,21 @@
-"""The ablation: LSPS without labels, and without one of its parts at a time. Steps are the same for all."""
+"""The ablation: LSPS without labels, without one of the paper's parts at a time, and with what is added to them."""
 
 from __future__ import annotations
 
 import functools
 from typing import Any
 
-from training.experiments.cells import Experiment, Row, Training, lsps, lsps_variant, of_training, real, synthetic_only
+from training.experiments.cells import (
+    Experiment,
+    Row,
+    Training,
+    fitted,
+    lsps,
+    lsps_variant,
+    of_training,
+    real,
+    synthetic_only,
+)
 
 
 def _without(part: str, title: str, own_pose: bool = False, **options: Any) -> Row:
@@ -22,7 +32,7 @@ ABLATION = Experiment(
     "Ablation",
     (
         Row("synthetic-only", "synthetic-only", of_training("synthetic-only", synthetic_only)),
-        Row("lsps", "LSPS, whole", of_training("lsps", lsps)),
+        Row("lsps", "LSPS, the paper's recipe", of_training("lsps", lsps)),
         _without("cycle", "cycle-consistency (equation 5)", cycle="no"),
         _without("gan", "adversarial terms (equations 4 and 6)", lambda_4=0.0, lambda_4_mapping=0.0),
         _without("matching", "feature matching (equation 8)", lambda_8_depth=0.0, lambda_8_posterior=0.0),
@@ -30,6 +40,13 @@ ABLATION = Experiment(
         _without("sharing", "weight sharing of E and of G", weight_sharing="no"),
         _without("mapping", "the mapping M (equation 6)", lambda_4_mapping=0.0, lambda_5=0.0, lambda_6=0.0),
         _without("pose-vae", "the pose VAE: P regresses joints", own_pose=True, pose_vae="no"),
+        Row(
+            "lsps-translations",
+            "with supervision of translated images",
+            of_training("lsps-translations", functools.partial(lsps, recipe="preset")),
+        ),
+        Row("lsps-fit1", "and one round of fitting", of_training("lsps-fit1", functools.partial(fitted, rounds=1))),
+        Row("lsps-fitted", "and two rounds: recipe `fitting`", of_training("lsps-fitted", fitted)),
         Row("real", "real labels", of_training("real", real)),
     ),
     first=("synthetic-only", "lsps", "real"),

@@ -20,6 +20,7 @@ class Training:
         method: of `run.py`.
         base: the training whose weights it starts from, None for initial weights.
         options: further options and settings of `run.py` by their names.
+        longer: so many times the preset's steps of the posterior stage, or of the regression.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Training:
     method: str = "lsps"
     base: Training | None = None
     options: tuple[tuple[str, Any], ...] = ()
+    longer: int = 1
 
     @property
     def folder(self) -> str:
@@ -78,6 +80,7 @@ class Row:
         labels: fraction of the real labels, for the plot over them.
         group: the curve of that plot it belongs to.
         datasets: the datasets that have it; () means all.
+        same_compute_as: the row whose second column this one is: it trains as long as all stages of the best recipe.
     """
 
     key: str
@@ -86,6 +89,7 @@ class Row:
     labels: float | None = None
     group: str = ""
     datasets: tuple[str, ...] = ()
+    same_compute_as: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,16 +124,25 @@ def depth(seed: int) -> Training:
     return Training("depth", "depth", seed, base=pose(seed))
 
 
-def lsps(seed: int, labels: float = 0.0) -> Training:
-    """The posterior stage of LSPS, with a fraction of the real labels."""
-    name, options = ("lsps", ()) if labels == 0 else (f"lsps-{percent(labels)}", (("labels", labels),))
-    return Training(name, "posterior", seed, base=depth(seed), options=options)
+def lsps(seed: int, labels: float = 0.0, recipe: str = "paper") -> Training:
+    """The posterior stage of LSPS by a recipe of `run.py`, with a fraction of the real labels."""
+    name = _with_labels("lsps" if recipe == "paper" else "lsps-translations", labels)
+    return Training(name, "posterior", seed, base=depth(seed), options=(*_labels(labels), ("recipe", recipe)))
 
 
-def fitted(seed: int, rounds: int = 2) -> Training:
+def fitted(seed: int, labels: float = 0.0, rounds: int = 2) -> Training:
     """LSPS and rounds of training by fitting after it."""
-    base = lsps(seed) if rounds == 1 else fitted(seed, rounds - 1)
-    return Training(f"lsps-fit{rounds}", f"fit{rounds}", seed, base=base, options=(("fit_rounds", rounds),))
+    base = lsps(seed, labels, "preset") if rounds == 1 else fitted(seed, labels, rounds - 1)
+    options = (*_labels(labels), ("fit_rounds", rounds))
+    return Training(_with_labels(f"lsps-fit{rounds}", labels), f"fit{rounds}", seed, base=base, options=options)
+
+
+def _with_labels(name: str, labels: float) -> str:
+    return f"{name}-{percent(labels)}" if labels else name
+
+
+def _labels(labels: float) -> tuple[tuple[str, Any], ...]:
+    return (("labels", labels),) if labels else ()
 
 
 def lsps_variant(seed: int, key: str, own_pose: bool = False, **options: Any) -> Training:
@@ -141,7 +154,7 @@ def lsps_variant(seed: int, key: str, own_pose: bool = False, **options: Any) ->
         own_pose: whether it goes without the pose stage that all share.
         options: the settings.
     """
-    changed = tuple(sorted(options.items()))
+    changed = (("recipe", "paper"), *sorted(options.items()))
     trunk = Training(f"depth-{key}", "depth", seed, base=None if own_pose else pose(seed), options=changed)
     return Training(key, "posterior", seed, base=trunk, options=changed)
 
@@ -171,6 +184,11 @@ def crossing_nets(seed: int, labels: float) -> Training:
     own_pose = Training(f"{name}-pose", "pose", seed, "crossing-nets", options=options)
     own_depth = Training(f"{name}-depth", "depth", seed, "crossing-nets", own_pose, options)
     return Training(name, "posterior", seed, "crossing-nets", own_depth, options)
+
+
+def longer(training: Training, times: int) -> Training:
+    """The same regression with so many times the steps."""
+    return dataclasses.replace(training, name=f"{training.name}-longer", longer=times)
 
 
 def percent(labels: float) -> str:

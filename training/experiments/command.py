@@ -11,7 +11,6 @@ from typing import Any
 from lsps_tf.errors import InputError
 from training.arguments import Parser, add_data_and_settings, parse_with, resolve_config
 from training.datasets import choices, get_dataset
-from training.experiments import recipes
 from training.experiments.ablation import ABLATION
 from training.experiments.cells import Experiment, cells_in_order
 from training.experiments.labels import LABELS
@@ -23,7 +22,7 @@ from training.session import STOPPED, script_command
 EXPERIMENTS = {experiment.name: experiment for experiment in (TABLE1, LABELS, ABLATION)}
 # The protocols of the paper: NYU is structured light with 36 joints, ICVL time of flight with 16.
 SKELETON_OF_SENSOR = {"structured-light": "nyu", "time-of-flight": "icvl"}
-_OWN = ("experiment", "output", "seeds", "rows", "cells", "recipe", "tables_only")
+_OWN = ("experiment", "output", "seeds", "rows", "cells", "tables_only")
 
 
 def run_experiment(arguments: list[str]) -> int:
@@ -59,16 +58,14 @@ def _show(experiment: Experiment, output: pathlib.Path, seeds: list[int]) -> Non
 def _workspace(given: dict[str, Any], again: str) -> Workspace:
     if "dataset" not in given:
         raise InputError(f"--dataset is needed: {choices()}")
-    recipe = given.get("recipe", recipes.DEFAULT)
-    common = {**recipes.get_recipe(recipe), **{name: value for name, value in given.items() if name not in _OWN}}
+    common = {name: value for name, value in given.items() if name not in _OWN}
     if given["dataset"] == "sim":
         sensor = common.setdefault("sensor", "structured-light")
         common.setdefault("skeleton", SKELETON_OF_SENSOR.get(sensor, "nyu"))
     # What is wrong with the options is said before anything is trained.
     source = get_dataset(given["dataset"]).resolve(common, resolve_config(common))
     name = "-".join(part for part in (pathlib.Path(given["dataset"]).stem, source.sensor, source.config.preset) if part)
-    default = pathlib.Path("runs") / "experiments" / (name if recipe == recipes.DEFAULT else f"{name}-{recipe}")
-    return Workspace(given.get("output", default), common, recipe, again)
+    return Workspace(given.get("output", pathlib.Path("runs") / "experiments" / name), common, again)
 
 
 def _build_parser() -> Parser:
@@ -90,9 +87,6 @@ def _build_parser() -> Parser:
         "--rows", nargs="+", metavar="ROW", help="run only these rows; the table shows all that is there"
     )
     parser.add_argument("--cells", nargs="+", metavar="CELL", help="run only these cells, such as lsps-seed0")
-    parser.add_argument(
-        "--recipe", metavar="NAME", help=f"of {', '.join(recipes.RECIPES)} (default: {recipes.DEFAULT})"
-    )
     parser.add_argument("--tables-only", action="store_true", help="run nothing; write the table of what is there")
     add_data_and_settings(parser)
     return parser

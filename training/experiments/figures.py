@@ -1,6 +1,6 @@
 """The figures of a cell: a small JSON of its own, which the tables are made from, and nothing else.
 
-cell, row, seed, recipe   what it is
+cell, row, seed           what it is
 validation, test          as of `evaluation.error_figures`, rounded; the curve at every mm from 0 on. Choices are made
                           on the first, reports on the second
 seconds                   of measuring, and of training by run folder, the last one last; shared ones are in every cell

@@ -15,6 +15,7 @@ from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.files import write_json
 from lsps_tf.run_folder import Run, RunSettings, load_run, settings_path, weights_path
+from training.arguments import resolve_config
 from training.evaluation import error_figures, evaluated_errors_mm, predict_store
 from training.experiments import figures
 from training.experiments.baselines import PREDICTORS
@@ -29,13 +30,11 @@ class Workspace:
     Attributes:
         output: the folder of its run folders, figures and tables.
         given: options and settings of `run.py` for all cells, by their names.
-        recipe: the name of the recipe that `given` holds.
         again: the command that goes on after a stop.
     """
 
     output: pathlib.Path
     given: dict[str, Any]
-    recipe: str
     again: str
 
     def run_dir(self, training: Training) -> pathlib.Path:
@@ -53,7 +52,7 @@ def check_workspace(workspace: Workspace) -> None:
     """Notes what the cells in the folder were made with; InputError where they were made with something else."""
     path = workspace.output / "experiment.json"
     options = {name: value for name, value in sorted(workspace.given.items()) if name not in _NO_MATTER}
-    asked = json.loads(json.dumps({"recipe": workspace.recipe, "options": options}))
+    asked = json.loads(json.dumps({"options": options}))
     if not path.exists():
         write_json(path, asked)
         return
@@ -61,7 +60,7 @@ def check_workspace(workspace: Workspace) -> None:
     if stored != asked:
         before, now = stored["options"], asked["options"]
         changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
-        what = ", ".join(f"--{name.replace('_', '-')}" for name in changed) or "--recipe"
+        what = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
         raise InputError(f"{workspace.output}: its cells were made with another {what}; choose another --output")
 
 
@@ -98,6 +97,8 @@ def open_training(training: Training, workspace: Workspace) -> RunSettings:
     run_dir = workspace.run_dir(training)
     given = {**workspace.given, "seed": training.seed, **dict(training.options)}
     given.update(method=training.method, stages=training.stage, run_dir=str(run_dir))
+    if training.longer > 1:
+        given["posterior_steps"] = training.longer * resolve_config(given).training.posterior_steps
     if training.base is not None:
         given.update(pretrained=str(workspace.run_dir(training.base)), pretrained_stage=training.base.stage)
     return open_run({**given, "resume": settings_path(run_dir).exists()}, workspace.again)[1]
@@ -116,7 +117,7 @@ def measure_cell(cell: Cell, workspace: Workspace) -> dict[str, Any]:
         print(f"{split}: {measured[split]['mean_error_mm']:.2f} mm")
     seconds = {training.folder: seconds_of(workspace.run_dir(training)) for training in cell.trainings()}
     return {
-        **{"cell": cell.name, "row": cell.row, "seed": cell.seed, "recipe": workspace.recipe},
+        **{"cell": cell.name, "row": cell.row, "seed": cell.seed},
         **{split: figures.rounded(part) for split, part in measured.items()},
         "seconds": {"measuring": round(time.monotonic() - started, 1), "training": seconds},
         "settings": _settings(run),

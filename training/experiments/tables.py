@@ -35,7 +35,8 @@ def summarize(experiment: Experiment, cells: Cells) -> list[dict[str, Any]]:
     Returns:
         Per row `key`, `title`, `labels`, `group`, `seeds`; `test_mm`, `test_within_40_mm_percent` and `validation_mm`,
         each with `mean`, `spread` (the standard deviation of a sample; None for one seed) and `by_seed`; `seconds` of
-        training, of the last stage and of all stages before it; and the gaps of GAPS where their rows are there.
+        training, of the last stage and of all stages before it; `same_compute_mm`, as `test_mm`, of the row's second
+        column, None without one; and the gaps of GAPS where their rows are there.
     """
     return [
         {
@@ -44,12 +45,18 @@ def summarize(experiment: Experiment, cells: Cells) -> list[dict[str, Any]]:
             "test_mm": _over_seeds(cells[row.key], "test", "mean_error_mm"),
             "test_within_40_mm_percent": _over_seeds(cells[row.key], "test", "within_40_mm_percent"),
             "validation_mm": _over_seeds(cells[row.key], "validation", "mean_error_mm"),
+            "same_compute_mm": _same_compute(experiment, cells, row.key),
             "seconds": _seconds(cells[row.key]),
             **{name: gap_closed(cells, row.key, *ends) for name, ends in GAPS.items()},
         }
         for row in experiment.rows
-        if cells[row.key]
+        if cells[row.key] and not row.same_compute_as
     ]
+
+
+def _same_compute(experiment: Experiment, cells: Cells, key: str) -> dict[str, Any] | None:
+    longer = [row.key for row in experiment.rows if row.same_compute_as == key]
+    return _over_seeds(cells[longer[0]], "test", "mean_error_mm") if longer else None
 
 
 def gap_closed(cells: Cells, row: str, nothing: str, everything: str) -> dict[str, Any] | None:
@@ -72,11 +79,14 @@ def format_table(experiment: Experiment, lines: list[dict[str, Any]]) -> str:
     """The lines of `summarize` as Markdown: errors as mean ± spread over the seeds."""
     gaps = [name for name in GAPS if any(line[name] for line in lines)]
     titles = {"gap": "gap closed %", "gap_trunk": "gap closed %, from the trunk"}
-    headers = ["", "test mm", "within 40 mm %", "validation mm", *(titles[name] for name in gaps), "minutes", "seeds"]
+    second = ["same compute, test mm"] if any(line["same_compute_mm"] for line in lines) else []
+    headers = ["", "test mm", *second, "within 40 mm %", "validation mm", *(titles[name] for name in gaps)]
+    headers += ["minutes", "seeds"]
     rows = [
         (
             line["title"],
             _plus_minus(line["test_mm"], 2),
+            *(_plus_minus(line["same_compute_mm"], 2) for _ in second),
             _plus_minus(line["test_within_40_mm_percent"], 1),
             _plus_minus(line["validation_mm"], 2),
             *(_gap(line[name]) for name in gaps),
@@ -107,7 +117,8 @@ def write_tables(experiment: Experiment, output: pathlib.Path, seeds: list[int])
 NOTE = (
     "Mean joint error and frames with all joints within 40 mm on test subjects, mean ± standard deviation over the "
     "seeds. Gap closed: (synthetic-only - row) / (synthetic-only - real labels) of the means, by seed in brackets. "
-    "Minutes: the row's last stage + the stages before it, which rows may share."
+    "Minutes: the row's last stage + the stages before it, which rows may share. Same compute: the row trained as "
+    "long as all stages of the best recipe take."
 )
 
 
