@@ -56,13 +56,25 @@ def test_the_gap_is_closed_as_the_paper_counts_it(output):
 
 def test_the_table_is_made_from_the_cells_alone(output):
     table, paths = write_tables(TABLE1, output, [0, 1, 2])
-    assert "| LSPS, unlabelled real frames | 23.00 ± 1.00 | 77.0 ± 1.0 |" in " ".join(table.split())
+    assert "| LSPS, unlabelled real frames: the paper's recipe | 23.00 ± 1.00 | 77.0 ± 1.0 |" in " ".join(table.split())
     assert "| 82 (80, 75, 91) | 2.0 + 2.0 | 0, 1, 2 |" in " ".join(table.split())
     assert table in paths[0].read_text() and "| 21.50 |" in " ".join(table.split())
     assert [row["key"] for row in json.loads(paths[1].read_text())["rows"]][-1] == "oracle"
     with Image.open(paths[2]) as picture:
         assert picture.size[0] > 500
     assert write_tables(ABLATION, output, [7]) == ("no figures yet", [])
+
+
+def test_the_second_column_is_of_the_longer_training(output):
+    write(output, "synthetic-only-longer", 0, 27.0)
+    write(output, "synthetic-only-longer", 2, 28.0)
+    lines = {line["key"]: line for line in summarize(TABLE1, read_cells(output, TABLE1, [0, 1, 2]))}
+    assert list(lines) == ["synthetic-only", "lsps", "real", "oracle"]
+    assert lines["synthetic-only"]["same_compute_mm"]["by_seed"] == {0: 27.0, 2: 28.0}
+    assert lines["real"]["same_compute_mm"] is None and lines["lsps"]["same_compute_mm"] is None
+    rows = write_tables(TABLE1, output, [0, 1, 2])[0].splitlines()
+    assert "| same compute, test mm |" in " ".join(rows[0].split())
+    assert "| 32.00 ± 2.00 | 27.50 ± 0.71 |" in " ".join(rows[2].split())
 
 
 @pytest.mark.parametrize("experiment", [LABELS, ABLATION], ids=lambda experiment: experiment.name)
@@ -95,6 +107,10 @@ def test_one_depth_stage_serves_every_fraction_of_labels():
     assert [t.folder for t in trainings if t.stage == "pose" and t.name == "pose"] == ["pose-seed0"]
     fractions = {dict(t.options).get("labels", 0.0) for t in trainings if t.stage == "posterior"}
     assert fractions == {0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0}
+    assert {t.folder for t in trainings if t.stage == "fit2"} == {
+        *(f"lsps-fit2-{percent}-seed0" for percent in (1, 5, 10, 25, 50, 100)),
+        "lsps-fit2-seed0",
+    }
     assert cells_in_order(LABELS, [0], "sim")[0].name == "lsps-5-seed0"
 
 
