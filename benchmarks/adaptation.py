@@ -7,7 +7,7 @@ stereo: `lsps_tf.simulation.active_stereo`), its own resolution and field of vie
 and 512 frames of other subjects with labels that serve as the test. Then runs `training/run.py --dataset frames` twice:
 with the simulator's clean frames alone (before), and with the unlabelled frames besides (after). What is done is kept:
 start it again to go on. Options that are not its own go to both trainings; with --recipe fitting a third row shows what
-the paper's recipe, whose stages come first, reaches.
+the stages before the fitting reach.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main() -> int:
             return status
     figures = {"before": _evaluate(before)}
     if read_settings(after).config.training.fit_rounds:
-        figures["after, paper's recipe"] = _evaluate(after, POSTERIOR)
+        figures["after, without fitting"] = _evaluate(after, POSTERIOR)
     figures["after"] = _evaluate(after)
     keys = ("mean_error_mm", "within_40_mm_percent", "auc", "frames")
     report = {name: {key: found[key] for key in keys} for name, found in figures.items()}

@@ -1,4 +1,4 @@
-"""Predicts the joints of the hand in a depth frame: `python export/predict.py --model PATH FRAME`."""
+"""Predicts the joints of the hand in a depth frame: `python export/predict.py FRAME`."""
 
 from __future__ import annotations
 

@@ -21,8 +21,10 @@ from lsps_tf.camera import CAMERAS, Camera
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, write_json
 from lsps_tf.frames import read_depth
+from lsps_tf.run_folder import SHIPPED
 from lsps_tf.skeleton import Skeleton
 
+SHIPPED_NAME = "that comes with the program, trained on the simulator alone (its card: lsps_tf/trained/README.md)"
 # Around the cube, so that the overlay shows what the hand belongs to.
 _OVERLAY_MARGIN = 1.25
 
@@ -62,11 +64,13 @@ def predict_command(arguments: list[str]) -> int:
         raise InputError(f"{options.overlay}: the overlay is a PNG; give a name that ends in .png")
     depth_mm = read_depth(options.frame, options.depth_unit)
     camera = parse_camera(options.camera, options.frame, *depth_mm.shape)
-    model = open_model(options.model) if options.url is None else open_remote(options.url, options.depth_unit)
+    model = (
+        open_model(options.model or SHIPPED) if options.url is None else open_remote(options.url, options.depth_unit)
+    )
     center_mm = None if options.center is None else parse_center(options.center, camera, model.info.cube_mm)
     prediction = predict_frame(model, depth_mm, camera, center_mm, options.frame, options.hand)
     x, y, z = prediction.center_mm
-    source = options.model or options.url
+    source = options.model or options.url or SHIPPED_NAME
     print(f"{options.frame}: a hand around ({x:.0f}, {y:.0f}, {z:.0f}) mm, by the {model.kind} {source}")
     if options.json is None:
         print(_table(prediction))
@@ -138,8 +142,13 @@ def draw_prediction(depth_mm: np.ndarray, prediction: Prediction, camera: Camera
 
 def _build_parser() -> argparse.ArgumentParser:
     parser = Parser("predict.py", "Predicts the joints of the hand in a depth frame.")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--model", type=pathlib.Path, metavar="PATH", help="SavedModel folder, .tflite or run folder")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--model",
+        type=pathlib.Path,
+        metavar="PATH",
+        help="SavedModel folder, .tflite or run folder (default: the trained model that comes with the program)",
+    )
     source.add_argument("--url", metavar="URL", help="a server: http://HOST:PORT[/v1/models/NAME]")
     parser.add_argument("frame", type=pathlib.Path, metavar="FRAME", help="16-bit PNG, NYU-encoded PNG, or .npy")
     names = "|".join(CAMERAS)
