@@ -3,7 +3,7 @@
 They judge what `hand_finding` finds, as the refinement network of DeepPrior++ does (Oberweger & Lepetit, 2017, section
 3.2), and are trained on the simulator alone, with both sensors, and with arms, bodies, walls and other things for what
 is no hand: `python training/hand_finder.py` makes `hand_judge.npz` again. The first looks at many places of a frame and
-is tiny, the second at one.
+is tiny, the second at one hand.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ CUBE_MM = 300.0
 # Offsets leave the networks in units of this.
 OFFSET_MM = 50.0
 LEAK = 0.1
+_MIRROR = (-1.0, 1.0, 1.0)
+# Where the palm is looked for from: the given place, and so far from it in all six directions.
+_LOOKS_MM = 12.0 * np.concatenate([np.zeros([1, 3]), np.eye(3), -np.eye(3)]).astype(np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Look:
 # Says a logit, and the offset to the hand's middle (the mean of its joints).
 PRESENCE = Look("presence", 32, (16, 32, 48), 96, 4)
 # Says a logit for the right hand, and the offset to the palm's centre (NYU's joint "palm").
-PALM = Look("palm", 64, (16, 32, 64, 64), 128, 4)
+PALM = Look("palm", 64, (32, 64, 96, 128), 256, 4)
 
 
 @functools.lru_cache(maxsize=1)
@@ -75,12 +78,27 @@ def judge_presence(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Ten
 def judge_palm(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Judges a hand; arguments as of `judge_presence`.
 
+    It is the mean of looks from several places around the centre, and from the same ones in a mirror, which turns right
+    hands into left ones: the network knows both, and errs differently on the two.
+
     Returns:
         right [B], a logit, above 0 where it looks like a right hand (a single frame often does not tell); and palm_mm
         [B, 3] camera space.
     """
-    said = look(PALM, load_weights(), depth_mm, intrinsics, center_mm)
-    return said[:, 0], center_mm + OFFSET_MM * said[:, 1:4]
+    fx, fy, cx, cy = tf.unstack(intrinsics, axis=-1)
+    mirrored = tf.stack([fx, fy, tf.cast(tf.shape(depth_mm)[2], tf.float32) - 1.0 - cx, cy], axis=-1)
+    depth_mm = tf.concat([depth_mm, depth_mm[:, :, ::-1]], axis=0)
+    intrinsics = tf.concat([intrinsics, mirrored], axis=0)
+    center_mm = tf.concat([center_mm, center_mm * _MIRROR], axis=0)
+    rights, palms_mm = [], []
+    for offset_mm in _LOOKS_MM:
+        place_mm = center_mm + offset_mm
+        said = look(PALM, load_weights(), depth_mm, intrinsics, place_mm)
+        rights.append(said[:, 0])
+        palms_mm.append(place_mm + OFFSET_MM * said[:, 1:4])
+    is_right, is_left = tf.split(tf.add_n(rights) / len(rights), 2)
+    seen_mm, in_mirror_mm = tf.split(tf.add_n(palms_mm) / len(palms_mm), 2)
+    return 0.5 * (is_right - is_left), 0.5 * (seen_mm + in_mirror_mm * _MIRROR)
 
 
 def look(network: Look, weights: dict, depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor) -> tf.Tensor:

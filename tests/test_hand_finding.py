@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lsps_tf import crop, hand_finding, mirror
+from lsps_tf import crop, hand_finding, hand_judge, mirror
 from lsps_tf.simulation import scenes
 from tests.scene_frames import CAMERA, empty_frames, hand_frames
 
@@ -77,6 +77,18 @@ def test_the_palm_is_nearer_to_its_centre_than_the_centre_of_mass():
     error_mm = np.linalg.norm(palm_mm.numpy() - joints_mm[:, 34], axis=1)[present]
     assert np.median(error_mm) < 15.0
     assert np.mean(error_mm) < 0.5 * np.linalg.norm(center_mm - joints_mm[:, 34], axis=1)[present].mean()
+
+
+def test_in_a_mirror_the_palm_is_mirrored_and_the_hand_the_other_one():
+    depth_mm, joints_mm = hand_frames()
+    intrinsics = np.repeat(INTRINSICS, len(depth_mm), axis=0)
+    center_mm = joints_mm.mean(axis=1)
+    right, palm_mm = hand_judge.judge_palm(depth_mm, intrinsics, center_mm)
+    seen_in = np.repeat(mirror.mirror_camera(CAMERA).intrinsics[None], len(depth_mm), axis=0)
+    mirrored = mirror.mirror_depth(depth_mm).copy(), seen_in, mirror.mirror_points(center_mm)
+    other_right, other_mm = hand_judge.judge_palm(*mirrored)
+    np.testing.assert_allclose(mirror.mirror_points(other_mm.numpy()), palm_mm, atol=0.1)
+    np.testing.assert_allclose(other_right, -right, atol=0.02)
 
 
 def arm_frame(arm: bool):
