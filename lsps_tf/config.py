@@ -23,7 +23,7 @@ class DataConfig:
         "train", "frames of the synthetic-only regression: train (clean), or sensed (the simulator's, with its sensor)"
     )
     randomization: float = _setting(
-        0.0, "strength of the domain randomisation of synthetic images in the synthetic-only regression (0 is none)"
+        0.0, "strength of the domain randomisation of synthetic images, in the synthetic-only regression (0 is none)"
     )
 
 
@@ -73,6 +73,9 @@ class LossWeights:
     lambda_7: float = _setting(10.0, "posterior regression (equation 7)")
     lambda_7_made: float = _setting(
         0.0, "regression of equation 7 on what G_s and G_r make of synthetic images (not in the paper; 0 leaves it out)"
+    )
+    lambda_7_randomized: float = _setting(
+        0.0, "regression of equation 7 on randomised synthetic images read as real ones (not in the paper; 0: without)"
     )
     lambda_8_depth: float = _setting(0.0001, "feature matching in the depth stage (equation 8)")
     lambda_8_posterior: float = _setting(1.0, "feature matching in the posterior stage (equation 8)")
@@ -237,6 +240,6 @@ _PAPER = Config(preset="paper").replace(
 )
 
 # What a recipe changes of a preset: the paper's objective alone, or what measurement adds to it (docs/method.md).
-RECIPES = {"preset": {}, "paper": {"lambda_7_made": 0.0, "fit_rounds": 0}, "fitting": {"fit_rounds": 2}}
+RECIPES = {"preset": {}, "paper": {"lambda_7_made": 0.0}, "fitting": {"lambda_7_randomized": 1.0, "fit_rounds": 2}}
 
 PRESETS = {config.preset: config for config in (_TINY, _COMPACT, _PAPER)}

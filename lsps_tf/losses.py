@@ -33,6 +33,7 @@ _LAMBDAS = {
     ("eq6", "discriminator"): "lambda_4_mapping",
     ("eq7", "regression"): "lambda_7",
     ("eq7", "made"): "lambda_7_made",
+    ("eq7", "randomized"): "lambda_7_randomized",
     ("eq8", "matching"): "lambda_8",
 }
 

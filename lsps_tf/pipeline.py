@@ -122,27 +122,27 @@ class Preparation:
     Streams with depth give `image` [B, S, S, 1]; all but "real" give `joints` [B, J, 3] in half cubes. "real" stands
     for the unlabelled frames, whose joints no stage may see.
 
-    With `randomized`, the skeleton of the joints, the frames of "synthetic" are randomised too (`randomize`), by
-    `data.randomization`.
+    The frames of "synthetic" are randomised (`randomize`) with `strength` above 0, which needs the skeleton of the
+    joints: in place of themselves, or with `beside` as "randomized".
     """
 
-    def __init__(self, data: DataConfig, randomized: Skeleton | None = None):
+    def __init__(self, data: DataConfig, skeleton: Skeleton | None = None, strength: float = 0.0, beside: bool = False):
         self._data = data
-        self._randomized = randomized
+        self._skeleton, self._strength = skeleton, strength
+        self._randomized = "randomized" if beside else "synthetic"
 
     def __call__(self, raw: dict) -> dict:
         names = sorted(name for name in raw if name != "seed")
         seeds = tf.unstack(tf.random.split(tf.random.fold_in(raw["seed"], 1), len(names)))
         batch = {name: self._prepare(raw[name], seed, name != "real") for name, seed in zip(names, seeds)}
-        if self._randomized is not None:
-            batch["synthetic"] = self._randomize(batch["synthetic"], raw["synthetic"]["cube_mm"], raw["seed"])
+        if self._strength:
+            batch[self._randomized] = self._randomize(batch["synthetic"], raw["synthetic"]["cube_mm"], raw["seed"])
         return {**batch, "seed": raw["seed"]}
 
     def _randomize(self, frames: dict[str, tf.Tensor], cube_mm: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         seed = tf.random.fold_in(seed, 3)
-        strength = self._data.randomization
         image, joints = randomize.randomize(
-            frames["image"], frames["joints"], cube_mm, self._randomized, strength, seed
+            frames["image"], frames["joints"], cube_mm, self._skeleton, self._strength, seed
         )
         return {"image": image, "joints": joints}
 

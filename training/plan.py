@@ -98,6 +98,8 @@ def build_plan(
             frames, joints_mm = kept_labels(settings, store, fits, labelled)
             streams["labelled"] = Stream(SPLIT, training.posterior_batch, frames, joints_mm=joints_mm)
         optimizers = {"optimizer": _adam(training, rate, steps, training.clip_norm)}
+        if weights.lambda_7_randomized:
+            prepare = Preparation(settings.config.data, SKELETONS[settings.skeleton], strength=1.0, beside=True)
         model = PosteriorStage(networks, weights, prepare)
         plan = StagePlan(name, model, streams, steps, optimizers, "eq8_posterior")
     else:
@@ -115,8 +117,7 @@ def _regression(
     else:
         part = settings.config.data.synthetic_part
         streams = {"synthetic": Stream(f"synthetic/{part}", training.posterior_batch)}
-        if settings.config.data.randomization:
-            prepare = Preparation(settings.config.data, SKELETONS[settings.skeleton])
+        prepare = Preparation(settings.config.data, SKELETONS[settings.skeleton], settings.config.data.randomization)
     optimizers = {"optimizer": _adam(training, training.learning_rate, training.posterior_steps, training.clip_norm)}
     model = RegressionStage(networks, settings.config.weights, settings.domain, prepare)
     return StagePlan("regression", model, streams, training.posterior_steps, optimizers, "eq7_posterior")

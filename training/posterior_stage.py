@@ -14,6 +14,13 @@ from lsps_tf.networks import DOMAINS, Networks, apply_together
 from training.stage import DOMAIN_OF, PAIRS, Batch, Stage, Tensors, noise_seeds, sample_pose, unique_variables
 
 POSTERIOR, REGRESSION = "eq8_posterior", "eq7_posterior"
+_RANDOMIZED = "randomized"
+# What P regresses, by name, and where its images are in a batch; all but randomised synthetic images are of a domain.
+_PAIRS = {**PAIRS, _RANDOMIZED: "randomized"}
+_TERMS = {
+    **{domain: f"eq7_posterior_{domain}_regression" for domain in DOMAINS},
+    _RANDOMIZED: "eq7_posterior_synthetic_randomized",
+}
 
 
 class RegressionStage(Stage):
@@ -72,6 +79,9 @@ class RegressionStage(Stage):
 class PosteriorStage(Stage):
     """Trains P and the discriminators' layers, all but the realism head, with equation 8.
 
+    Two terms beside the paper's regress z_y of images whose pose is known: of what G_s and G_r make of synthetic images
+    (lambda_7_made), and of "randomized" synthetic images where the batch has them (lambda_7_randomized), read as real.
+
     L_POS_s regresses z_y ~ q(z_y|y) from the synthetic images, and L_POS_r (section 3.3) from "labelled" real ones
     where the batch has them. L_FM matches D_s and D_r on reconstructions and translations of the real images and of as
     many synthetic ones, made from the means of q(z|x): E and G are not trained here, and a sample's noise would show in
@@ -86,7 +96,8 @@ class PosteriorStage(Stage):
         norm: str = losses.SQUARED,
     ):
         kinds = ("eq7_posterior_{}_regression", "eq7_posterior_synthetic_to_{}_made", "eq8_features_{}_matching")
-        super().__init__(networks, lambdas, [k.format(d) for d in DOMAINS for k in kinds] + [POSTERIOR], prepare)
+        terms = [kind.format(domain) for domain in DOMAINS for kind in kinds]
+        super().__init__(networks, lambdas, [*terms, _TERMS[_RANDOMIZED], POSTERIOR], prepare)
         self.norm = norm
         trunks = [
             part for d in DOMAINS for part in (networks.discriminators[d].private, networks.discriminators[d].shared)
@@ -111,11 +122,11 @@ class PosteriorStage(Stage):
 
     def frozen_forward(self, batch: Batch) -> dict[str, Tensors]:
         """What the frozen networks make: `target` z_y by domain, and the images `made` by "SOURCE_to_TARGET"."""
-        seeds = noise_seeds(batch["seed"], [f"pose_{d}" for d in DOMAINS])
+        pairs = {name: part for name, part in _PAIRS.items() if part in batch}
+        seeds = noise_seeds(batch["seed"], [f"pose_{name}" for name in (*DOMAINS, *(pairs.keys() - PAIRS.keys()))])
         target = {
-            domain: sample_pose(self.networks, batch[name]["joints"], seeds[f"pose_{domain}"])
-            for domain, name in PAIRS.items()
-            if name in batch
+            name: sample_pose(self.networks, batch[part]["joints"], seeds[f"pose_{name}"])
+            for name, part in pairs.items()
         }
         if not (self.lambdas.lambda_8_posterior or self.lambdas.lambda_7_made):
             return {"target": target, "made": {}}
@@ -128,9 +139,10 @@ class PosteriorStage(Stage):
 
     def forward(self, batch: Batch, fixed: dict[str, Tensors]) -> dict[str, Tensors]:
         """P's `predicted` latents beside their `target`, by domain or made image, and the `features` of made images."""
-        paired = {domain: batch[PAIRS[domain]]["image"] for domain in fixed["target"]}
+        paired = {name: batch[_PAIRS[name]]["image"] for name in fixed["target"]}
         images = {**paired, **fixed["made"]}
-        features = self.networks.discriminator_features(images, {name: name.rpartition("_")[2] for name in images})
+        domains = {name: "real" if name == _RANDOMIZED else name.rpartition("_")[2] for name in images}
+        features = self.networks.discriminator_features(images, domains)
         target = dict(fixed["target"])
         if self.lambdas.lambda_7_made:
             for name in (f"synthetic_to_{domain}" for domain in DOMAINS):
@@ -142,8 +154,8 @@ class PosteriorStage(Stage):
         """Raw terms of equations 7 and 8."""
         features, terms = outputs["features"], {}
         for name, predicted in outputs["predicted"].items():
-            kind = "regression" if name in DOMAINS else "made"
-            terms[f"eq7_posterior_{name}_{kind}"] = losses.posterior_loss(predicted, outputs["target"][name], self.norm)
+            term = _TERMS.get(name, f"eq7_posterior_{name}_made")
+            terms[term] = losses.posterior_loss(predicted, outputs["target"][name], self.norm)
         if self.lambdas.lambda_8_posterior:
             for source in DOMAINS:
                 terms[f"eq8_features_{source}_matching"] = losses.feature_matching_loss(
