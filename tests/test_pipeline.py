@@ -6,6 +6,7 @@ from lsps_tf import camera, pipeline
 from lsps_tf.config import DataConfig
 from lsps_tf.datasets.store import create_store, open_store
 from lsps_tf.errors import InputError
+from lsps_tf.skeleton import ICVL
 
 SIZE, STORED, COUNT = 16, 24, 10
 
@@ -89,6 +90,21 @@ def test_preparation_augments_image_and_joints_and_hides_the_labels_of_unlabelle
     plain = still(tf.nest.map_structure(tf.constant, raw))["synthetic"]
     expected = (raw["synthetic"]["joints_mm"] - raw["synthetic"]["center_mm"][:, None]) / 100.0
     np.testing.assert_allclose(plain["joints"], expected, atol=1e-5)
+
+
+def test_randomised_frames_stand_beside_the_synthetic_ones_or_in_their_place(store_path):
+    raw = tf.nest.map_structure(tf.constant, batches(store_path, 1)[0])
+    data = DataConfig(image_size=SIZE, cube_mm=200.0)
+    plain, beside, instead = (
+        pipeline.Preparation(data, *options)(raw) for options in ((), (ICVL, 1.0, True), (ICVL, 1.0))
+    )
+    assert set(beside) == {*plain, "randomized"} and set(instead) == set(plain)
+    for batch in (beside, {name: part for name, part in instead.items() if name != "synthetic"}):
+        for name in set(batch) & set(plain):
+            tf.nest.map_structure(np.testing.assert_array_equal, batch[name], plain[name])
+    tf.nest.map_structure(np.testing.assert_array_equal, beside["randomized"], instead["synthetic"])
+    moved = np.abs(instead["synthetic"]["joints"] - plain["synthetic"]["joints"])
+    assert moved.min() > 0.0 and moved.max() < 1.0
 
 
 def test_poses_alone_read_no_depth(store_path):

@@ -112,10 +112,13 @@ def test_the_frozen_networks_make_targets_and_images(networks, batch, monkeypatc
             np.testing.assert_allclose(fixed["made"][f"{source}_to_{domain}"], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("lambda_7_made", [0.0, 2.0])
-def test_a_step_equals_one_written_by_hand(networks, batch, lambda_7_made):
-    """Equations 7 and 8, and 7 on made images, every network called on its own."""
-    weights, rate = LossWeights(lambda_7=10.0, lambda_7_made=lambda_7_made, lambda_8_posterior=3.0), 0.01
+@pytest.mark.parametrize(("lambda_7_made", "lambda_7_randomized"), [(0.0, 0.0), (2.0, 0.0), (2.0, 3.0)])
+def test_a_step_equals_one_written_by_hand(networks, batch, lambda_7_made, lambda_7_randomized):
+    """Equations 7 and 8, and 7 on made and on randomised images, every network called on its own."""
+    named = {"lambda_7_made": lambda_7_made, "lambda_7_randomized": lambda_7_randomized}
+    weights, rate = LossWeights(lambda_7=10.0, lambda_8_posterior=3.0, **named), 0.01
+    if lambda_7_randomized:
+        batch = {**batch, "randomized": {name: part[::-1] for name, part in batch["synthetic"].items()}}
     stage = compiled(networks, weights, rate=rate)
     fixed = stage.frozen_forward(batch)
     features = {domain: networks.discriminators[domain].features for domain in DOMAINS}
@@ -124,6 +127,12 @@ def test_a_step_equals_one_written_by_hand(networks, batch, lambda_7_made):
         for domain, frames in (("synthetic", batch["synthetic"]), ("real", batch["labelled"])):
             distance = networks.posterior(features[domain](frames["image"])) - fixed["target"][domain]
             total += weights.lambda_7 * tf.reduce_mean(tf.reduce_sum(distance**2, axis=-1))
+        if lambda_7_randomized:
+            distance = (
+                networks.posterior(features["real"](batch["randomized"]["image"])) - fixed["target"]["randomized"]
+            )
+            total += lambda_7_randomized * tf.reduce_mean(tf.reduce_sum(distance**2, axis=-1))
+            assert np.abs(fixed["target"]["randomized"] - fixed["target"]["synthetic"][::-1]).max() < 5.0
         for source in DOMAINS:
             made = [fixed["made"][f"{source}_to_{domain}"] for domain in ("synthetic", "real")]
             difference = features["synthetic"](made[0]) - features["real"](made[1])
