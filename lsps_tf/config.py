@@ -108,7 +108,7 @@ class TrainingConfig:
         0, "rounds of training by fitting after the posterior stage (not in the paper; 0 leaves them out)"
     )
     fit_frames: int = _setting(8000, "unlabelled frames, at most, that a round fits")
-    fit_keep: float = _setting(0.75, "part of them that a round trains on: the best explained")
+    fit_keep: float = _setting(0.85, "part of them that a round trains on: the best explained")
     fit_learning_rate: float = _setting(1e-4, "Adam's step size of the rounds' training")
     fit_steps: int = _setting(50_000, "iterations of each round's training")
     log_every: int = _setting(50, "steps between lines of metrics.jsonl")
@@ -220,7 +220,7 @@ _COMPACT = Config(preset="compact").replace(
     depth_batch=4,
     posterior_steps=6000,
     # The networks are trained already: with the posterior stage's rate they are lost within some hundred steps.
-    fit_learning_rate=5e-4,
+    fit_learning_rate=1e-3,
     fit_steps=4000,
     posterior_batch=32,
     matching_batch=8,

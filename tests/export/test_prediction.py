@@ -9,8 +9,9 @@ from PIL import Image
 
 from export.prediction import predict_command
 from lsps_tf.camera import NYU, mm_to_uvd
+from lsps_tf.frames import read_depth
 from lsps_tf.predictor import predictor_of_run
-from lsps_tf.run_folder import load_run
+from lsps_tf.run_folder import SHIPPED, load_run
 from lsps_tf.skeleton import SKELETONS
 
 REAL = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
@@ -44,6 +45,16 @@ def test_every_kind_of_model_predicts_what_the_networks_do(command, run_dir, mod
     assert values["joint_names"] == list(SKELETONS["nyu"].joint_names)
     uvd = mm_to_uvd(np.array(values["joints_mm"]), NYU.intrinsics.astype(np.float64))
     np.testing.assert_allclose(values["joints_uvd"], uvd, atol=0.01)
+
+
+def test_without_a_model_the_one_that_comes_with_the_program_predicts(command, frame):
+    output = frame.with_name("shipped.json")
+    status, out, err = command(predict_command, frame, "--json", output)
+    assert (status, err) == (0, "") and "that comes with the program" in out
+    depth_mm = read_depth(frame, None)
+    expected = predictor_of_run(load_run(SHIPPED))(depth_mm[None], NYU.intrinsics[None])
+    values = json.loads(output.read_text())
+    np.testing.assert_allclose(values["joints_mm"], expected["joints_mm"][0], atol=0.02)
 
 
 def test_every_frame_format_gives_the_same_joints(command, model_dir, frame, frame_mm, expected):

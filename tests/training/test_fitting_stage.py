@@ -90,7 +90,7 @@ def test_a_round_trains_on_what_was_fitted(settings, store):
         "fit1",
         TINY.training.fit_steps,
         "real/train",
-        6,
+        7,
     )
     assert np.isfinite(stream.joints_mm[stream.indices]).all()
 

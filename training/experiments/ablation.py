@@ -45,6 +45,11 @@ ABLATION = Experiment(
             "with supervision of translated images",
             of_training("lsps-translations", functools.partial(lsps, recipe="preset")),
         ),
+        Row(
+            "lsps-randomised",
+            "and of randomised synthetic images",
+            of_training("lsps-randomised", functools.partial(lsps, recipe="fitting")),
+        ),
         Row("lsps-fit1", "and one round of fitting", of_training("lsps-fit1", functools.partial(fitted, rounds=1))),
         Row("lsps-fitted", "and two rounds: recipe `fitting`", of_training("lsps-fitted", fitted)),
         Row("real", "real labels", of_training("real", real)),

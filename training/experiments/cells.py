@@ -124,16 +124,20 @@ def depth(seed: int) -> Training:
     return Training("depth", "depth", seed, base=pose(seed))
 
 
+# What a posterior stage is called by its recipe; "preset" adds to "paper", and "fitting" to both.
+_POSTERIORS = {"paper": "lsps", "preset": "lsps-translations", "fitting": "lsps-randomised"}
+
+
 def lsps(seed: int, labels: float = 0.0, recipe: str = "paper") -> Training:
     """The posterior stage of LSPS by a recipe of `run.py`, with a fraction of the real labels."""
-    name = _with_labels("lsps" if recipe == "paper" else "lsps-translations", labels)
+    name = _with_labels(_POSTERIORS[recipe], labels)
     return Training(name, "posterior", seed, base=depth(seed), options=(*_labels(labels), ("recipe", recipe)))
 
 
 def fitted(seed: int, labels: float = 0.0, rounds: int = 2) -> Training:
     """LSPS and rounds of training by fitting after it."""
-    base = lsps(seed, labels, "preset") if rounds == 1 else fitted(seed, labels, rounds - 1)
-    options = (*_labels(labels), ("fit_rounds", rounds))
+    base = lsps(seed, labels, "fitting") if rounds == 1 else fitted(seed, labels, rounds - 1)
+    options = (*_labels(labels), ("recipe", "fitting"), ("fit_rounds", rounds))
     return Training(_with_labels(f"lsps-fit{rounds}", labels), f"fit{rounds}", seed, base=base, options=options)
 
 

@@ -1,0 +1,46 @@
+"""The trained model that comes with the program: its figures can be measured again, and it is small and plain."""
+
+import json
+
+import h5py
+import numpy as np
+import tensorflow as tf
+
+from lsps_tf import augment, crop
+from lsps_tf.datasets.simulated import Simulation, ensure_store
+from lsps_tf.datasets.store import open_store
+from lsps_tf.run_folder import SHIPPED, load_run
+
+FRAMES = 64
+
+
+def test_its_error_on_test_subjects_is_what_its_card_says(tmp_path):
+    run = load_run(SHIPPED)
+    data = run.config.data
+    simulation = Simulation(run.settings.sensor, run.settings.skeleton, data.image_size, data.cube_mm)
+    ensure_store(simulation, tmp_path, {"real/test": FRAMES})
+    (path,) = tmp_path.rglob("*.h5")
+    with open_store(path) as store:
+        frames = store.read("real/test", np.arange(FRAMES))
+    stored = [tf.constant(frames[name]) for name in ("depth_mm", "center_mm", "extent_mm", "cube_mm")]
+    image = augment.view_crops(*stored, data.image_size, tf.zeros(FRAMES), tf.zeros((FRAMES, 3)))
+    joints_mm = crop.denormalize_joints(
+        run.networks.predict_joints(image, run.domain), frames["center_mm"], frames["cube_mm"]
+    )
+    evaluated = list(run.skeleton.evaluated)
+    errors_mm = np.linalg.norm((joints_mm - frames["joints_mm"]).numpy()[:, evaluated], axis=-1).mean(axis=1)
+    figures = json.loads((SHIPPED / "evaluation" / "test.json").read_text())
+    # Frames are fixed by their number, so these are the first of those that the card counts.
+    three_errors = 3 * errors_mm.std() / np.sqrt(FRAMES)
+    assert abs(errors_mm.mean() - figures["mean_error_mm"]) < three_errors < 4.0
+    assert f"| mean joint error | {figures['mean_error_mm']:.2f} |" in (SHIPPED.parent / "README.md").read_text()
+
+
+def test_it_is_small_and_holds_arrays_alone():
+    files = [path for path in SHIPPED.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 5e6
+    assert {path.suffix for path in files} == {".json", ".h5"}
+    with h5py.File(SHIPPED / "weights" / "fit2.h5") as file:
+        arrays = []
+        file.visititems(lambda name, item: arrays.append(item) if isinstance(item, h5py.Dataset) else None)
+        assert arrays and all(array.dtype == np.float32 and np.isfinite(array[...]).all() for array in arrays)
