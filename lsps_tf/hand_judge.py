@@ -90,21 +90,27 @@ def judge_palm(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor)
     depth_mm = tf.concat([depth_mm, depth_mm[:, :, ::-1]], axis=0)
     intrinsics = tf.concat([intrinsics, mirrored], axis=0)
     center_mm = tf.concat([center_mm, center_mm * _MIRROR], axis=0)
-    rights, palms_mm = [], []
-    for offset_mm in _LOOKS_MM:
-        place_mm = center_mm + offset_mm
-        said = look(PALM, load_weights(), depth_mm, intrinsics, place_mm)
-        rights.append(said[:, 0])
-        palms_mm.append(place_mm + OFFSET_MM * said[:, 1:4])
-    is_right, is_left = tf.split(tf.add_n(rights) / len(rights), 2)
-    seen_mm, in_mirror_mm = tf.split(tf.add_n(palms_mm) / len(palms_mm), 2)
+    places_mm = [center_mm + offset_mm for offset_mm in _LOOKS_MM]
+    crops = [_crops(PALM, depth_mm, intrinsics, place_mm) for place_mm in places_mm]
+    said = tf.reshape(_run(PALM, load_weights(), tf.concat(crops, axis=0)), [len(crops), -1, PALM.outputs])
+    right = tf.reduce_mean(said[..., 0], axis=0)
+    palm_mm = tf.reduce_mean(tf.stack(places_mm) + OFFSET_MM * said[..., 1:4], axis=0)
+    is_right, is_left = tf.split(right, 2)
+    seen_mm, in_mirror_mm = tf.split(palm_mm, 2)
     return 0.5 * (is_right - is_left), 0.5 * (seen_mm + in_mirror_mm * _MIRROR)
 
 
 def look(network: Look, weights: dict, depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor) -> tf.Tensor:
     """What a network with these weights says of the crops around centres, [B, outputs]."""
+    return _run(network, weights, _crops(network, depth_mm, intrinsics, center_mm))
+
+
+def _crops(network: Look, depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor) -> tf.Tensor:
     cropped_mm = crop.crop_frame(depth_mm, intrinsics, center_mm, CUBE_MM, network.image_size)
-    value = crop.normalize_depth(cropped_mm, center_mm, CUBE_MM)
+    return crop.normalize_depth(cropped_mm, center_mm, CUBE_MM)
+
+
+def _run(network: Look, weights: dict, value: tf.Tensor) -> tf.Tensor:
     for number in range(len(network.widths)):
         name = f"{network.name}/conv{number}"
         value = tf.nn.conv2d(value, weights[f"{name}/kernel"], 2, "SAME") + weights[f"{name}/bias"]

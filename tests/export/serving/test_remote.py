@@ -91,9 +91,7 @@ def test_several_frames_in_one_request(url):
     assert outputs["presence"].numpy().tolist() == [True, True]
 
 
-def test_either_a_model_or_a_server(frame):
-    with pytest.raises(InputError, match="--model"):
-        predict_command([str(frame)])
+def test_not_both_a_model_and_a_server(frame):
     with pytest.raises(InputError, match="not allowed with"):
         predict_command(["--model", "a", "--url", "b", str(frame)])
 
