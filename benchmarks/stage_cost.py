@@ -25,7 +25,7 @@ import tensorflow as tf
 from tabulate import tabulate
 from tensorflow import keras
 
-from lsps_tf.config import PRESETS, TrainingConfig
+from lsps_tf.config import PRESETS
 from lsps_tf.datasets.store import open_store
 from lsps_tf.files import write_json
 from lsps_tf.networks import build_networks
@@ -76,7 +76,7 @@ def measure(preset: str, steps: int, scratch: Path) -> dict[str, dict[str, float
     for stage in STAGES["lsps"]:
         times = [line["seconds"] for line in lines if line["stage"] == stage][SKIPPED - 1 :]
         figures[stage] = {
-            "steps": _steps(training, stage),
+            "steps": getattr(training, f"{stage}_steps"),
             "seconds_per_step": float(np.median(np.diff(times))),
             "gflop_per_step": gflop_of_step(run_dir, stage),
         }
@@ -96,10 +96,6 @@ def gflop_of_step(run_dir: Path, stage: str) -> float:
     count = tf.compat.v1.profiler.profile(step.graph, options=options).total_float_ops
     keras.backend.clear_session()
     return count / 1e9
-
-
-def _steps(training: TrainingConfig, stage: str) -> int:
-    return getattr(training, f"{stage}_steps")
 
 
 if __name__ == "__main__":

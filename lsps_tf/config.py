@@ -23,7 +23,7 @@ class DataConfig:
         "train", "frames of the synthetic-only regression: train (clean), or sensed (the simulator's, with its sensor)"
     )
     randomization: float = _setting(
-        0.0, "strength of the domain randomisation of synthetic images, in the synthetic-only regression (0 is none)"
+        0.0, "strength of the domain randomisation of synthetic images in the synthetic-only regression (0 is none)"
     )
 
 

@@ -15,14 +15,13 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from lsps_tf import crop
+from lsps_tf import crop, mirror
 
 WEIGHTS = pathlib.Path(__file__).with_name("hand_judge.npz")
 CUBE_MM = 300.0
 # Offsets leave the networks in units of this.
 OFFSET_MM = 50.0
 LEAK = 0.1
-_MIRROR = (-1.0, 1.0, 1.0)
 # Where the palm is looked for from: the given place, and so far from it in all six directions.
 _LOOKS_MM = 12.0 * np.concatenate([np.zeros([1, 3]), np.eye(3), -np.eye(3)]).astype(np.float32)
 
@@ -85,11 +84,10 @@ def judge_palm(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor)
         right [B], a logit, above 0 where it looks like a right hand (a single frame often does not tell); and palm_mm
         [B, 3] camera space.
     """
-    fx, fy, cx, cy = tf.unstack(intrinsics, axis=-1)
-    mirrored = tf.stack([fx, fy, tf.cast(tf.shape(depth_mm)[2], tf.float32) - 1.0 - cx, cy], axis=-1)
-    depth_mm = tf.concat([depth_mm, depth_mm[:, :, ::-1]], axis=0)
+    mirrored = mirror.mirror_intrinsics(intrinsics, tf.shape(depth_mm)[2])
+    depth_mm = tf.concat([depth_mm, mirror.mirror_depth(depth_mm)], axis=0)
     intrinsics = tf.concat([intrinsics, mirrored], axis=0)
-    center_mm = tf.concat([center_mm, center_mm * _MIRROR], axis=0)
+    center_mm = tf.concat([center_mm, mirror.mirror_points(center_mm)], axis=0)
     places_mm = [center_mm + offset_mm for offset_mm in _LOOKS_MM]
     crops = [_crops(PALM, depth_mm, intrinsics, place_mm) for place_mm in places_mm]
     said = tf.reshape(_run(PALM, load_weights(), tf.concat(crops, axis=0)), [len(crops), -1, PALM.outputs])
@@ -97,7 +95,7 @@ def judge_palm(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor)
     palm_mm = tf.reduce_mean(tf.stack(places_mm) + OFFSET_MM * said[..., 1:4], axis=0)
     is_right, is_left = tf.split(right, 2)
     seen_mm, in_mirror_mm = tf.split(palm_mm, 2)
-    return 0.5 * (is_right - is_left), 0.5 * (seen_mm + in_mirror_mm * _MIRROR)
+    return 0.5 * (is_right - is_left), 0.5 * (seen_mm + mirror.mirror_points(in_mirror_mm))
 
 
 def look(network: Look, weights: dict, depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor) -> tf.Tensor:

@@ -22,6 +22,12 @@ def mirror_camera(camera: Camera) -> Camera:
     return dataclasses.replace(camera, cx=camera.width - 1 - camera.cx)
 
 
+def mirror_intrinsics(intrinsics: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+    """The same of a tensor of intrinsics [B, 4] and the frames' width in pixels."""
+    fx, fy, cx, cy = tf.unstack(intrinsics, axis=-1)
+    return tf.stack([fx, fy, tf.cast(width, tf.float32) - 1.0 - cx, cy], axis=-1)
+
+
 def mirror_points(points_mm):
     """Camera-space points [..., 3] in mm seen in the mirror: x to -x; array or tensor."""
     sign = np.array([-1.0, 1.0, 1.0], np.float32)

@@ -7,12 +7,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from lsps_tf import camera, crop, hand_finding
+from lsps_tf import camera, crop, hand_finding, mirror
 from lsps_tf.confidence import Confidence
 from lsps_tf.run_folder import Run
 from lsps_tf.skeleton import Skeleton
-
-_MIRROR = (-1.0, 1.0, 1.0)
 
 
 class Located(NamedTuple):
@@ -155,9 +153,7 @@ def _find_unknown(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tens
 
 
 def _mirrored_views(depth_mm: tf.Tensor, intrinsics: tf.Tensor, left: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    width = tf.cast(tf.shape(depth_mm)[2], tf.float32)
-    fx, fy, cx, cy = tf.unstack(intrinsics, axis=-1)
-    mirrored = tf.stack([fx, fy, width - 1.0 - cx, cy], axis=-1)
+    mirrored = mirror.mirror_intrinsics(intrinsics, tf.shape(depth_mm)[2])
     depth_mm = tf.cond(
         tf.reduce_any(left),
         lambda: tf.where(left[:, None, None], tf.reverse(depth_mm, [2]), depth_mm),
@@ -167,7 +163,7 @@ def _mirrored_views(depth_mm: tf.Tensor, intrinsics: tf.Tensor, left: tf.Tensor)
 
 
 def _mirrored_points(points_mm: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
-    return tf.where(_like(left, points_mm), points_mm * tf.constant(_MIRROR), points_mm)
+    return tf.where(_like(left, points_mm), mirror.mirror_points(points_mm), points_mm)
 
 
 def _where(presence: tf.Tensor, value: tf.Tensor, otherwise: float) -> tf.Tensor:

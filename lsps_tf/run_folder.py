@@ -24,7 +24,7 @@ from lsps_tf.files import atomic_path, write_json
 from lsps_tf.networks import Networks, build_networks
 
 FORMAT = "lsps-run"
-# The trained run that comes with the program (training/ship.py made it; its README.md is the model card).
+# The trained run that comes with the program (training/ship.py made it; trained/README.md is its card).
 SHIPPED = pathlib.Path(__file__).with_name("trained") / "structured-light"
 VERSION = 1
 METHODS = ("lsps", "synthetic-only", "real", "crossing-nets")

@@ -16,7 +16,7 @@ from training.stage import DOMAIN_OF, PAIRS, Batch, Stage, Tensors, noise_seeds,
 POSTERIOR, REGRESSION = "eq8_posterior", "eq7_posterior"
 _RANDOMIZED = "randomized"
 # What P regresses, by name, and where its images are in a batch; all but randomised synthetic images are of a domain.
-_PAIRS = {**PAIRS, _RANDOMIZED: "randomized"}
+_PAIRS = {**PAIRS, _RANDOMIZED: _RANDOMIZED}
 _TERMS = {
     **{domain: f"eq7_posterior_{domain}_regression" for domain in DOMAINS},
     _RANDOMIZED: "eq7_posterior_synthetic_randomized",
@@ -121,7 +121,7 @@ class PosteriorStage(Stage):
         return self.log({**terms, POSTERIOR: total})
 
     def frozen_forward(self, batch: Batch) -> dict[str, Tensors]:
-        """What the frozen networks make: `target` z_y by domain, and the images `made` by "SOURCE_to_TARGET"."""
+        """What the frozen networks make: `target` z_y by _PAIRS' names, and the images `made` by "SOURCE_to_TARGET"."""
         pairs = {name: part for name, part in _PAIRS.items() if part in batch}
         seeds = noise_seeds(batch["seed"], [f"pose_{name}" for name in (*DOMAINS, *(pairs.keys() - PAIRS.keys()))])
         target = {
@@ -138,7 +138,7 @@ class PosteriorStage(Stage):
         return {"target": target, "made": {name: tf.stop_gradient(image) for name, image in made.items()}}
 
     def forward(self, batch: Batch, fixed: dict[str, Tensors]) -> dict[str, Tensors]:
-        """P's `predicted` latents beside their `target`, by domain or made image, and the `features` of made images."""
+        """P's `predicted` latents beside their `target`, by name, and the `features` of the made images."""
         paired = {name: batch[_PAIRS[name]]["image"] for name in fixed["target"]}
         images = {**paired, **fixed["made"]}
         domains = {name: "real" if name == _RANDOMIZED else name.rpartition("_")[2] for name in images}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import dataclasses
 import http.client
@@ -90,3 +91,8 @@ def running(settings: Settings) -> Iterator[tuple[Asker, list[str]]]:
         thread.join(60)
     assert not thread.is_alive()
     assert not failed
+
+
+def b64(content: bytes) -> dict[str, str]:
+    """Bytes as the contract writes them in JSON."""
+    return {"b64": base64.b64encode(content).decode()}

@@ -5,19 +5,15 @@ This project's own, or the real one (with the models of toy_models.py) where TF_
     python tests/export/serving/toy_models.py /tmp/toys
     tensorflow_model_server --rest_api_port=8501 --model_config_file=/tmp/toys/models.config \
         --allow_version_labels_for_unavailable_models --monitoring_config_file=export/tf_serving/monitoring.config
-    TF_SERVING_URL=http://127.0.0.1:8501 python -m pytest tests/export/serving/test_contract.py
+    TF_SERVING_URL=http://127.0.0.1:8501 python -m pytest tests/export/serving/test_contract*.py
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import json
-import math
 
 import numpy as np
 import pytest
-from PIL import Image
 
 X = [1.0, 2.0, 3.0]
 # 2 x + version; version 2 is the highest.
@@ -205,83 +201,6 @@ def test_fixed_batch(server):
     assert server.predict({"signature_name": "fixed", "inputs": [X]}).status == 400
 
 
-# Values
-
-
-def test_bytes(server):
-    raw = bytes(range(256))
-    rows = [
-        {"word": "Welt \u00e4\u20ac", "raw_bytes": _b64(raw)},
-        {"word": _b64(b"world"), "raw_bytes": "plain"},
-    ]
-    answer = server.predict({"signature_name": "text", "instances": rows})
-    assert answer.status == 200
-    first, second = answer.body["predictions"]
-    assert first == {"greeting": "hello Welt \u00e4\u20ac", "same_bytes": _b64(raw)}
-    assert second == {"greeting": "hello world", "same_bytes": _b64(b"plain")}
-
-
-@pytest.mark.parametrize("value", [{"b64": "*"}, {"b64": 3}, {"b64": "aa==", "c": 1}, {"c": "aa=="}, 3, None, True])
-def test_bytes_that_are_none(server, value):
-    answer = server.predict({"signature_name": "text", "inputs": {"word": ["a"], "raw_bytes": [value]}})
-    assert answer.status == 400
-    assert answer.error
-
-
-def test_types_come_back_as_they_were(server):
-    inputs = {"i8": [-128, 127], "u8": [0, 255], "i64": [2**63 - 1, -(2**63)], "flag": [True, False]}
-    inputs["wide"] = [0.1, 1e300]
-    answer = server.predict({"signature_name": "types", "inputs": inputs})
-    assert (answer.status, answer.body) == (200, {"outputs": inputs})
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("i64", 1.0),
-        ("i8", 1.0),
-        ("i64", 2**63),
-        ("i64", "1"),
-        ("i64", True),
-        ("i64", None),
-        ("i64", {"b64": "aa=="}),
-        ("flag", 1),
-        ("flag", "true"),
-        ("wide", "0.1"),
-        ("wide", True),
-        ("wide", None),
-    ],
-)
-def test_wrong_types_are_refused(server, name, value):
-    inputs = {"i8": [1], "u8": [1], "i64": [1], "flag": [True], "wide": [1.0], name: [value]}
-    answer = server.predict({"signature_name": "types", "inputs": inputs})
-    assert answer.status == 400
-    assert "expected type" in answer.error
-
-
-def test_floats_take_whole_numbers_that_are_exact(server):
-    assert server.predict({"inputs": [[1, 2, 3]]}).body == {"outputs": [Y]}
-    assert server.predict({"inputs": [[2**24 - 1, 0, 0]]}).status == 200
-    for value in (2**24 + 1, 1e39):
-        answer = server.predict({"inputs": [[value, 0, 0]]})
-        assert answer.status == 400
-        assert "without loss of precision" in answer.error
-
-
-def test_nan_and_infinity_in_and_out(server):
-    answer = server.predict(b'{"inputs": [[NaN, Infinity, -Infinity]]}')
-    assert answer.status == 200
-    [[nan, above, below]] = answer.body["outputs"]
-    assert math.isnan(nan)
-    assert (above, below) == (math.inf, -math.inf)
-
-
-def test_floats_are_exact(server):
-    x = np.float32([[0.1, 1 / 3, 1.7e-38]])
-    [row] = server.predict({"inputs": x.tolist()}).body["outputs"]
-    assert np.float32(row).tolist() == (2 * x + np.float32(2))[0].tolist()
-
-
 # Errors
 
 
@@ -357,50 +276,3 @@ def test_metrics(server):
     assert answer.status == 200
     assert b"request" in answer.body
     assert b'"toy"' in answer.body
-
-
-# Frames, as this project's models take them
-
-
-def test_frames(server):
-    depth = np.random.default_rng(0).integers(400, 900, (24, 32)).astype(np.uint16)
-    rows = [_frame(depth, 0.5), _frame(depth, 1.0)]
-    answer = server.predict({"instances": rows}, "/v1/models/image")
-    assert answer.status == 200
-    for row, unit in zip(answer.body["predictions"], (0.5, 1.0)):
-        assert row["mean_mm"] == pytest.approx(depth.mean() * unit, rel=1e-5)
-        assert row["focal_px"] == 475.0
-
-
-@pytest.mark.parametrize(
-    "damage", [lambda png: png[:-20], lambda png: png[:30], lambda png: b"no PNG", lambda png: b""]
-)
-def test_damaged_frames(server, damage):
-    depth = np.full((24, 32), 500, np.uint16)
-    row = _frame(depth, 1.0)
-    row["depth_png_bytes"] = _b64(damage(_png(depth)))
-    answer = server.predict({"instances": [row]}, "/v1/models/image")
-    assert answer.status == 400
-    assert answer.error
-
-
-def test_camera_of_nan(server):
-    row = _frame(np.full((24, 32), 500, np.uint16), 1.0)
-    row["intrinsics"] = [math.nan, 475.0, 16.0, 12.0]
-    answer = server.predict({"instances": [row]}, "/v1/models/image")
-    assert answer.status == 400
-    assert "intrinsics must be finite" in answer.error
-
-
-def _frame(depth: np.ndarray, unit_mm: float) -> dict:
-    return {"depth_png_bytes": _b64(_png(depth)), "intrinsics": [475.0, 475.0, 16.0, 12.0], "depth_unit_mm": unit_mm}
-
-
-def _png(depth: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(depth).save(file, format="PNG")
-    return file.getvalue()
-
-
-def _b64(content: bytes) -> dict[str, str]:
-    return {"b64": base64.b64encode(content).decode()}
