@@ -111,6 +111,9 @@ class TrainingConfig:
     fit_keep: float = _setting(0.85, "part of them that a round trains on: the best explained")
     fit_learning_rate: float = _setting(1e-4, "Adam's step size of the rounds' training")
     fit_steps: int = _setting(50_000, "iterations of each round's training")
+    fit_translations: str = _setting(
+        "no", "whether the rounds also train on reconstructions and translations (equation 8, lambda_7_made)"
+    )
     log_every: int = _setting(50, "steps between lines of metrics.jsonl")
     checkpoint_every: int = _setting(500, "steps between checkpoints")
     picture_every: int = _setting(500, "steps between picture grids of the depth stage")
@@ -219,9 +222,9 @@ _COMPACT = Config(preset="compact").replace(
     depth_steps=6000,
     depth_batch=4,
     posterior_steps=6000,
-    # The networks are trained already: with the posterior stage's rate they are lost within some hundred steps.
-    fit_learning_rate=1e-3,
-    fit_steps=4000,
+    # 3e-3 was thrown back once in a round, 1e-3 learnt a little less.
+    fit_learning_rate=1.5e-3,
+    fit_steps=6000,
     posterior_batch=32,
     matching_batch=8,
     intra_op_threads=1,

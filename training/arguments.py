@@ -111,7 +111,7 @@ _AT_LEAST_ZERO = (
 _CHOICES = {
     "decay": ("none", "cosine", "halving"),
     "synthetic_part": ("train", "sensed"),
-    **dict.fromkeys(("weight_sharing", "pose_vae", "cycle"), ("yes", "no")),
+    **dict.fromkeys(("weight_sharing", "pose_vae", "cycle", "fit_translations"), ("yes", "no")),
 }
 
 

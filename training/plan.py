@@ -90,22 +90,33 @@ def build_plan(
         model = DepthStage(networks, weights, prepare, cycle=training.cycle == "yes")
         plan = StagePlan(name, model, streams, training.depth_steps, optimizers, "eq2_generators")
     elif name == "posterior" or name.startswith(FIT):
-        rate, steps = training.learning_rate, training.posterior_steps
-        if name.startswith(FIT):
-            rate, steps = training.fit_learning_rate, training.fit_steps
-        streams = _images(training.posterior_batch, labelled, training.matching_batch)
+        plan = _posterior(name, settings, networks, labelled, prepare)
         if fits is not None:
             frames, joints_mm = kept_labels(settings, store, fits, labelled)
-            streams["labelled"] = Stream(SPLIT, training.posterior_batch, frames, joints_mm=joints_mm)
-        optimizers = {"optimizer": _adam(training, rate, steps, training.clip_norm)}
-        if weights.lambda_7_randomized:
-            prepare = Preparation(settings.config.data, SKELETONS[settings.skeleton], strength=1.0, beside=True)
-        model = PosteriorStage(networks, weights, prepare)
-        plan = StagePlan(name, model, streams, steps, optimizers, "eq8_posterior")
+            plan.streams["labelled"] = Stream(SPLIT, training.posterior_batch, frames, joints_mm=joints_mm)
     else:
         plan = _regression(settings, networks, labelled, prepare)
     plan.model.compile(**plan.optimizers)
     return dataclasses.replace(plan, streams=_of_the_run(plan.streams, settings.frames))
+
+
+def _posterior(
+    name: str, settings: RunSettings, networks: Networks, labelled: tuple[int, ...], prepare: Preparation
+) -> StagePlan:
+    """The posterior stage, or what trains it on in a round of fitting: for the most part equation 7 alone."""
+    training, weights = settings.config.training, settings.config.weights
+    rate, steps = training.learning_rate, training.posterior_steps
+    streams = _images(training.posterior_batch, labelled, training.matching_batch)
+    if name.startswith(FIT):
+        rate, steps = training.fit_learning_rate, training.fit_steps
+        if training.fit_translations == "no":
+            weights = dataclasses.replace(weights, lambda_7_made=0.0, lambda_8_posterior=0.0)
+            del streams["real"]
+    if weights.lambda_7_randomized:
+        prepare = Preparation(settings.config.data, SKELETONS[settings.skeleton], strength=1.0, beside=True)
+    model = PosteriorStage(networks, weights, prepare)
+    optimizers = {"optimizer": _adam(training, rate, steps, training.clip_norm)}
+    return StagePlan(name, model, streams, steps, optimizers, "eq8_posterior")
 
 
 def _regression(

@@ -13,6 +13,7 @@ from training.experiments.cells import (
     lsps,
     lsps_variant,
     of_training,
+    pose,
     real,
     synthetic_only,
 )
@@ -25,6 +26,19 @@ def _without(part: str, title: str, own_pose: bool = False, **options: Any) -> R
 
 def _train(key: str, own_pose: bool, options: dict[str, Any], seed: int) -> Training:
     return lsps_variant(seed, key, own_pose, **options)
+
+
+def _fitted_with_translations(seed: int) -> Training:
+    # At the step size that the rounds had before they went without: they do not bear a larger one.
+    return fitted(seed, name="lsps-fit{}-translations", fit_translations="yes", fit_learning_rate=1e-3)
+
+
+def _fitted_without_depth_stage(seed: int) -> Training:
+    """Both rounds after a posterior stage that neither has nor uses trained E, G and M; the layers of D start anew."""
+    options = {"recipe": "fitting", "lambda_7_made": 0.0, "lambda_8_posterior": 0.0}
+    untrained = Training("depth-untrained", "depth", seed, base=pose(seed), options=(("depth_steps", 1),))
+    posterior = Training("randomised-untrained", "posterior", seed, base=untrained, options=tuple(options.items()))
+    return fitted(seed, name="lsps-fit{}-untrained", first=posterior)
 
 
 ABLATION = Experiment(
@@ -52,6 +66,16 @@ ABLATION = Experiment(
         ),
         Row("lsps-fit1", "and one round of fitting", of_training("lsps-fit1", functools.partial(fitted, rounds=1))),
         Row("lsps-fitted", "and two rounds: recipe `fitting`", of_training("lsps-fitted", fitted)),
+        Row(
+            "lsps-fitted-translations",
+            "`fitting` with translations and feature matching in its rounds, too",
+            of_training("lsps-fitted-translations", _fitted_with_translations),
+        ),
+        Row(
+            "lsps-fitted-untrained",
+            "`fitting` without the depth stage, translations and feature matching",
+            of_training("lsps-fitted-untrained", _fitted_without_depth_stage),
+        ),
         Row("real", "real labels", of_training("real", real)),
     ),
     first=("synthetic-only", "lsps", "real"),

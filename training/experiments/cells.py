@@ -134,11 +134,30 @@ def lsps(seed: int, labels: float = 0.0, recipe: str = "paper") -> Training:
     return Training(name, "posterior", seed, base=depth(seed), options=(*_labels(labels), ("recipe", recipe)))
 
 
-def fitted(seed: int, labels: float = 0.0, rounds: int = 2) -> Training:
-    """LSPS and rounds of training by fitting after it."""
-    base = lsps(seed, labels, "fitting") if rounds == 1 else fitted(seed, labels, rounds - 1)
-    options = (*_labels(labels), ("recipe", "fitting"), ("fit_rounds", rounds))
-    return Training(_with_labels(f"lsps-fit{rounds}", labels), f"fit{rounds}", seed, base=base, options=options)
+def fitted(
+    seed: int,
+    labels: float = 0.0,
+    rounds: int = 2,
+    name: str = "lsps-fit{}",
+    first: Training | None = None,
+    **options: Any,
+) -> Training:
+    """LSPS and rounds of training by fitting after it.
+
+    Args:
+        seed: of the run.
+        labels: fraction of the real labels.
+        rounds: how many.
+        name: of a round's training, with a place for its number.
+        first: the posterior stage before the rounds; None for the recipe's.
+        options: further settings of the rounds.
+    """
+    training = first or lsps(seed, labels, "fitting")
+    for number in range(1, rounds + 1):
+        given = (*_labels(labels), ("recipe", "fitting"), ("fit_rounds", number), *sorted(options.items()))
+        own = _with_labels(name.format(number), labels)
+        training = Training(own, f"fit{number}", seed, base=training, options=given)
+    return training
 
 
 def _with_labels(name: str, labels: float) -> str:
