@@ -111,6 +111,7 @@ def test_one_depth_stage_serves_every_fraction_of_labels():
         *(f"lsps-fit2-{percent}-seed0" for percent in (1, 5, 10, 25, 50, 100)),
         "lsps-fit2-seed0",
     }
+    assert {t.folder for t in trainings if t.stage == "fit1"} == {"lsps-fit1-seed0"}
     assert cells_in_order(LABELS, [0], "sim")[0].name == "lsps-5-seed0"
 
 

@@ -142,7 +142,7 @@ def fitted(
     first: Training | None = None,
     **options: Any,
 ) -> Training:
-    """LSPS and rounds of training by fitting after it.
+    """LSPS and rounds of training by fitting after it; labels enter in the last one, so that fractions share the rest.
 
     Args:
         seed: of the run.
@@ -152,11 +152,11 @@ def fitted(
         first: the posterior stage before the rounds; None for the recipe's.
         options: further settings of the rounds.
     """
-    training = first or lsps(seed, labels, "fitting")
+    training = first or lsps(seed, recipe="fitting")
     for number in range(1, rounds + 1):
-        given = (*_labels(labels), ("recipe", "fitting"), ("fit_rounds", number), *sorted(options.items()))
-        own = _with_labels(name.format(number), labels)
-        training = Training(own, f"fit{number}", seed, base=training, options=given)
+        used = labels if number == rounds else 0.0
+        given = (*_labels(used), ("recipe", "fitting"), ("fit_rounds", number), *sorted(options.items()))
+        training = Training(_with_labels(name.format(number), used), f"fit{number}", seed, base=training, options=given)
     return training
 
 

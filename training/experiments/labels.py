@@ -22,7 +22,7 @@ FRACTIONS = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 _ORDER = (0.05, 0.0, 1.0, 0.01, 0.1, 0.25, 0.5)
 _METHODS: dict[str, tuple[str, Callable[..., Training]]] = {
     "lsps": ("LSPS, the paper's recipe", lsps),
-    "lsps-fitted": ("LSPS, recipe fitting", fitted),
+    "lsps-fitted": ("LSPS, recipe fitting, labels in its last round", fitted),
     "real": ("real labels alone", real),
     "crossing-nets": ("crossing nets, no simulation", crossing_nets),
 }
