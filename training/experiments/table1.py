@@ -34,7 +34,7 @@ def _translate(seed: int, times: int = 1) -> Cell:
 
 
 # What all stages of the best recipe take, in trainings of one regression, as measured (docs/results.md).
-_COMPUTE = 17
+_COMPUTE = 13
 
 
 def _longer(key: str, build: Callable[[int], Training]) -> Row:
