@@ -112,12 +112,22 @@ def stopping(monkeypatch):
     return plan
 
 
+@pytest.mark.parametrize("how", ["eagerly", pytest.param("in_graphs", marks=pytest.mark.slow)])
 def test_a_run_that_was_stopped_in_every_stage_ends_like_one_that_never_was(
-    finished_run, arguments, tmp_path, stopping, capsys
+    how, request, arguments, tmp_path, stopping, capsys
 ):
     run_dir = tmp_path / "a run"
+    common = [*arguments, "--log-every", "3"]
+    if how == "eagerly":
+        request.getfixturevalue(how)
+        common += ["--pose-steps", "20", "--depth-steps", "4", "--posterior-steps", "4"]
+        finished_run = tmp_path / "whole"
+        assert run_session([*common, "--run-dir", str(finished_run)]) == 0
+    else:
+        finished_run = request.getfixturevalue("finished_run")
+    capsys.readouterr()
     stopping.update(pose=17, depth=3, posterior=2)
-    command = [*arguments, "--run-dir", str(run_dir), "--log-every", "3"]
+    command = [*common, "--run-dir", str(run_dir)]
     for number, stage in enumerate(STAGES):
         assert run_session(command) == STOPPED
         said = capsys.readouterr().err
