@@ -10,6 +10,7 @@ from lsps_tf.config import PRESETS, RECIPES
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.networks import build_networks
+from lsps_tf.pipeline import build_pipeline
 from lsps_tf.simulation import depth_fitting
 from lsps_tf.simulation.depth_fitting import DepthFit
 from training import fitting_stage
@@ -93,6 +94,26 @@ def test_a_round_trains_on_what_was_fitted(settings, store):
         7,
     )
     assert np.isfinite(stream.joints_mm[stream.indices]).all()
+
+
+@pytest.mark.parametrize(("translations", "streams"), [("no", {"synthetic", "labelled"}), ("yes", {"real"})])
+def test_a_round_leaves_translations_out_unless_asked_for_them(settings, store, translations, streams, eagerly):
+    """Without them a round's loss is equation 7 alone, whatever the preset's weights of the other terms are."""
+    config = settings.config.replace(fit_translations=translations, lambda_7_made=1.0, lambda_7_randomized=1.0)
+    settings = dataclasses.replace(settings, config=config)
+    networks = build_networks(config.network, config.data.image_size, seed=0)
+    plan = build_plan("fit1", settings, networks, store, made_up_fits(8))
+    assert set(plan.streams) == streams | {"synthetic", "labelled"}
+    batch = next(iter(build_pipeline(settings.store, plan.streams, seed=0)))
+    terms = {name: float(value) for name, value in plan.model.train_step(batch).items()}
+    beside = {name for name in terms if "matching" in name or name.endswith("made")}
+    assert bool(beside) == (translations == "yes")
+    weights = config.weights
+    expected = sum(terms[name] * weights.lambda_7 for name in terms if name.endswith("regression"))
+    expected += terms["eq7_posterior_synthetic_randomized"] * weights.lambda_7_randomized
+    expected += sum(terms[name] for name in beside if name.endswith("made"))
+    expected += sum(terms[name] * weights.lambda_8_posterior for name in beside if "matching" in name)
+    assert terms["eq8_posterior"] == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.slow
