@@ -6,6 +6,8 @@ import pytest
 from PIL import Image
 
 from lsps_tf.errors import InputError
+from lsps_tf.run_folder import stages_of
+from training.arguments import resolve_config
 from training.experiments import figures
 from training.experiments.cells import cells_in_order
 from training.experiments.command import EXPERIMENTS
@@ -113,6 +115,15 @@ def test_one_depth_stage_serves_every_fraction_of_labels():
     }
     assert {t.folder for t in trainings if t.stage == "fit1"} == {"lsps-fit1-seed0"}
     assert cells_in_order(LABELS, [0], "sim")[0].name == "lsps-5-seed0"
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_what_is_measured_is_the_last_stage_of_its_run(name):
+    """Or the run would never count as finished."""
+    for cell in cells_in_order(EXPERIMENTS[name], [0], "sim"):
+        training = cell.training
+        config = resolve_config({"preset": "tiny", **{k: v for k, v in training.options if k != "labels"}})
+        assert stages_of(training.method, config)[-1] == training.stage, training.folder
 
 
 def test_rows_that_two_experiments_have_are_the_same_training():

@@ -131,7 +131,10 @@ _POSTERIORS = {"paper": "lsps", "preset": "lsps-translations", "fitting": "lsps-
 def lsps(seed: int, labels: float = 0.0, recipe: str = "paper") -> Training:
     """The posterior stage of LSPS by a recipe of `run.py`, with a fraction of the real labels."""
     name = _with_labels(_POSTERIORS[recipe], labels)
-    return Training(name, "posterior", seed, base=depth(seed), options=(*_labels(labels), ("recipe", recipe)))
+    # The rounds are trainings of their own, and a run is finished with its last stage.
+    rounds = (("fit_rounds", 0),) if recipe == "fitting" else ()
+    options = (*_labels(labels), ("recipe", recipe), *rounds)
+    return Training(name, "posterior", seed, base=depth(seed), options=options)
 
 
 def fitted(
