@@ -103,7 +103,7 @@ def build_plan(
 def _posterior(
     name: str, settings: RunSettings, networks: Networks, labelled: tuple[int, ...], prepare: Preparation
 ) -> StagePlan:
-    """The posterior stage, or what trains it on in a round of fitting: for the most part equation 7 alone."""
+    """The posterior stage, or its training in a round of fitting, which has equation 7 alone unless asked for more."""
     training, weights = settings.config.training, settings.config.weights
     rate, steps = training.learning_rate, training.posterior_steps
     streams = _images(training.posterior_batch, labelled, training.matching_batch)

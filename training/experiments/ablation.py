@@ -35,9 +35,9 @@ def _fitted_with_translations(seed: int) -> Training:
 
 def _fitted_without_depth_stage(seed: int) -> Training:
     """Both rounds after a posterior stage that neither has nor uses trained E, G and M; the layers of D start anew."""
-    options = {"recipe": "fitting", "lambda_7_made": 0.0, "lambda_8_posterior": 0.0}
+    options = (("recipe", "fitting"), ("fit_rounds", 0), ("lambda_7_made", 0.0), ("lambda_8_posterior", 0.0))
     untrained = Training("depth-untrained", "depth", seed, base=pose(seed), options=(("depth_steps", 1),))
-    posterior = Training("randomised-untrained", "posterior", seed, base=untrained, options=tuple(options.items()))
+    posterior = Training("randomised-untrained", "posterior", seed, base=untrained, options=options)
     return fitted(seed, name="lsps-fit{}-untrained", first=posterior)
 
 
