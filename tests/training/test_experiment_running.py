@@ -177,6 +177,22 @@ def test_parts_can_be_left_out(table1, arguments, capsys):
 
 
 @pytest.mark.slow
+def test_a_round_with_labels_takes_the_fits_of_the_one_without(table1, arguments, monkeypatch):
+    """It would find the same ones: from the same networks, in the same frames."""
+    output, _ = table1
+    monkeypatch.setattr(fitting_stage.DepthFitter, "__init__", _no_fit)
+    _run_quickly(["labels", *arguments, *FEW, "--seeds", "0", "--output", str(output), "--rows", "lsps-fitted-25"])
+    found, (without, own) = cells(output), (output / "runs" / f"lsps-fit2{name}-seed0" for name in ("", "-25"))
+    assert (own / "fits" / "fit2.npz").read_bytes() == (without / "fits" / "fit2.npz").read_bytes()
+    errors = [found[f"lsps-fitted{name}-seed0"]["test"]["mean_error_mm"] for name in ("", "-25")]
+    assert errors[0] != errors[1]  # the labels took part
+
+
+def _no_fit(*_):
+    raise AssertionError("fits again what is fitted")
+
+
+@pytest.mark.slow
 def test_what_is_there_is_not_run_again(table1, capsys, monkeypatch):
     output, command = table1
     monkeypatch.setattr("training.experiments.running.run_training", None)

@@ -114,6 +114,8 @@ def test_one_depth_stage_serves_every_fraction_of_labels():
         "lsps-fit2-seed0",
     }
     assert {t.folder for t in trainings if t.stage == "fit1"} == {"lsps-fit1-seed0"}
+    sharing = {t.fits_of.folder for t in trainings if t.stage == "fit2" and "labels" in dict(t.options)}
+    assert sharing == {"lsps-fit2-seed0"}
     assert cells_in_order(LABELS, [0], "sim")[0].name == "lsps-5-seed0"
 
 

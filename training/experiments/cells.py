@@ -21,6 +21,7 @@ class Training:
         base: the training whose weights it starts from, None for initial weights.
         options: further options and settings of `run.py` by their names.
         longer: so many times the preset's steps of the posterior stage, or of the regression.
+        fits_of: a training that fits the same frames from the same networks, whose fits it takes where they are there.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Training:
     base: Training | None = None
     options: tuple[tuple[str, Any], ...] = ()
     longer: int = 1
+    fits_of: Training | None = None
 
     @property
     def folder(self) -> str:
@@ -158,9 +160,16 @@ def fitted(
     training = first or lsps(seed, recipe="fitting")
     for number in range(1, rounds + 1):
         used = labels if number == rounds else 0.0
-        given = (*_labels(used), ("recipe", "fitting"), ("fit_rounds", number), *sorted(options.items()))
-        training = Training(_with_labels(name.format(number), used), f"fit{number}", seed, base=training, options=given)
+        given = (("recipe", "fitting"), ("fit_rounds", number), *sorted(options.items()))
+        fit = Training(name.format(number), f"fit{number}", seed, base=training, options=given)
+        training = fit if not used else _fitted_with_labels(fit, used)
     return training
+
+
+def _fitted_with_labels(fit: Training, labels: float) -> Training:
+    """A round that trains on real labels besides its fits, which are those of the round without."""
+    name, options = _with_labels(fit.name, labels), (*_labels(labels), *fit.options)
+    return dataclasses.replace(fit, name=name, options=options, fits_of=fit)
 
 
 def _with_labels(name: str, labels: float) -> str:

@@ -13,13 +13,14 @@ from tensorflow import keras
 
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
-from lsps_tf.files import write_json
+from lsps_tf.files import atomic_path, write_json
 from lsps_tf.run_folder import Run, RunSettings, load_run, settings_path, weights_path
 from training.arguments import resolve_config
 from training.evaluation import error_figures, evaluated_errors_mm, predict_store
 from training.experiments import figures
 from training.experiments.baselines import PREDICTORS
 from training.experiments.cells import Cell, Training
+from training.fitting_stage import fits_path
 from training.session import open_run, train
 
 
@@ -82,6 +83,7 @@ def run_training(training: Training, workspace: Workspace) -> bool:
     run_dir = workspace.run_dir(training)
     print(f"{training.folder}, {training.stage} stage")
     settings = open_training(training, workspace)
+    _take_fits(training, workspace)
     before, started = seconds_of(run_dir), time.monotonic()
     try:
         return train(settings, run_dir)
@@ -102,6 +104,17 @@ def open_training(training: Training, workspace: Workspace) -> RunSettings:
     if training.base is not None:
         given.update(pretrained=str(workspace.run_dir(training.base)), pretrained_stage=training.base.stage)
     return open_run({**given, "resume": settings_path(run_dir).exists()}, workspace.again)[1]
+
+
+def _take_fits(training: Training, workspace: Workspace) -> None:
+    """Copies the fits that another training has made already; the run goes on with those that are missing, if any."""
+    if training.fits_of is None:
+        return
+    made = fits_path(workspace.run_dir(training.fits_of), training.stage)
+    own = fits_path(workspace.run_dir(training), training.stage)
+    if made.exists() and not own.exists():
+        with atomic_path(own) as partial:
+            partial.write_bytes(made.read_bytes())
 
 
 def measure_cell(cell: Cell, workspace: Workspace) -> dict[str, Any]:
