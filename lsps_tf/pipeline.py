@@ -73,6 +73,8 @@ def build_pipeline(
 
     options = tf.data.Options()
     options.deterministic = True
+    # There is nothing to tune, and an iterator's end waits for the tuner's next look: a minute, later on.
+    options.autotune.enabled = False
     dataset = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
     return dataset.map(load, num_parallel_calls=1).prefetch(4).with_options(options)
 

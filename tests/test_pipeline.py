@@ -63,6 +63,11 @@ def test_a_pipeline_that_starts_later_goes_on_as_if_it_had_run(store_path):
     assert [list(batch["seed"]) for batch in whole] == [[5, step] for step in range(7)]
 
 
+def test_no_tuner_keeps_a_finished_pipeline_waiting(store_path):
+    """TensorFlow's thread for it sleeps for up to a minute, and the end of an iterator joins it."""
+    assert pipeline.build_pipeline(store_path, streams(), seed=1).options().autotune.enabled is False
+
+
 def test_batches_hold_the_stored_rows_and_domains_are_not_paired(store_path):
     batch = batches(store_path, 1)[0]
     with open_store(store_path) as store:
