@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -10,6 +11,7 @@ from training.experiments.cells import (
     Row,
     Training,
     fitted,
+    longer,
     lsps,
     lsps_variant,
     of_training,
@@ -33,12 +35,18 @@ def _fitted_with_translations(seed: int) -> Training:
     return fitted(seed, name="lsps-fit{}-translations", fit_translations="yes", fit_learning_rate=1e-3)
 
 
-def _fitted_without_depth_stage(seed: int) -> Training:
-    """Both rounds after a posterior stage that neither has nor uses trained E, G and M; the layers of D start anew."""
+def _fitted_without_depth_stage(seed: int, rounds: int = 2) -> Training:
+    """Rounds after a posterior stage that neither has nor uses trained E, G and M; the layers of D start anew."""
     options = (("recipe", "fitting"), ("fit_rounds", 0), ("lambda_7_made", 0.0), ("lambda_8_posterior", 0.0))
     untrained = Training("depth-untrained", "depth", seed, base=pose(seed), options=(("depth_steps", 1),))
     posterior = Training("randomised-untrained", "posterior", seed, base=untrained, options=options)
-    return fitted(seed, name="lsps-fit{}-untrained", first=posterior)
+    return fitted(seed, rounds=rounds, name="lsps-fit{}-untrained", first=posterior)
+
+
+def _one_long_round_without_depth_stage(seed: int) -> Training:
+    """It takes as long as all stages of the recipe, with the same fits as the row with two rounds."""
+    first = _fitted_without_depth_stage(seed, rounds=1)
+    return dataclasses.replace(longer(first, 6), fits_of=first)
 
 
 ABLATION = Experiment(
@@ -75,6 +83,11 @@ ABLATION = Experiment(
             "lsps-fitted-untrained",
             "`fitting` without the depth stage, translations and feature matching",
             of_training("lsps-fitted-untrained", _fitted_without_depth_stage),
+        ),
+        Row(
+            "lsps-fit1-untrained-longer",
+            "the same with one round of six times the steps: the compute of `fitting`",
+            of_training("lsps-fit1-untrained-longer", _one_long_round_without_depth_stage),
         ),
         Row("real", "real labels", of_training("real", real)),
     ),

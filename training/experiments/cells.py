@@ -20,7 +20,7 @@ class Training:
         method: of `run.py`.
         base: the training whose weights it starts from, None for initial weights.
         options: further options and settings of `run.py` by their names.
-        longer: so many times the preset's steps of the posterior stage, or of the regression.
+        longer: so many times the preset's steps of its stage: of the posterior stage, the regression or a round.
         fits_of: a training that fits the same frames from the same networks, whose fits it takes where they are there.
     """
 
@@ -222,7 +222,7 @@ def crossing_nets(seed: int, labels: float) -> Training:
 
 
 def longer(training: Training, times: int) -> Training:
-    """The same regression with so many times the steps."""
+    """The same regression, or round, with so many times the steps."""
     return dataclasses.replace(training, name=f"{training.name}-longer", longer=times)
 
 

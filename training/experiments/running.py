@@ -14,7 +14,7 @@ from tensorflow import keras
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, write_json
-from lsps_tf.run_folder import Run, RunSettings, load_run, settings_path, weights_path
+from lsps_tf.run_folder import FIT, Run, RunSettings, load_run, settings_path, weights_path
 from training.arguments import resolve_config
 from training.evaluation import error_figures, evaluated_errors_mm, predict_store
 from training.experiments import figures
@@ -100,7 +100,8 @@ def open_training(training: Training, workspace: Workspace) -> RunSettings:
     given = {**workspace.given, "seed": training.seed, **dict(training.options)}
     given.update(method=training.method, stages=training.stage, run_dir=str(run_dir))
     if training.longer > 1:
-        given["posterior_steps"] = training.longer * resolve_config(given).training.posterior_steps
+        steps = "fit_steps" if training.stage.startswith(FIT) else "posterior_steps"
+        given[steps] = training.longer * getattr(resolve_config(given).training, steps)
     if training.base is not None:
         given.update(pretrained=str(workspace.run_dir(training.base)), pretrained_stage=training.base.stage)
     return open_run({**given, "resume": settings_path(run_dir).exists()}, workspace.again)[1]
