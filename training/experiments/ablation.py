@@ -69,11 +69,13 @@ ABLATION = Experiment(
         ),
         Row(
             "lsps-randomised",
-            "and of randomised synthetic images",
+            "with supervision of translated and randomised images",
             of_training("lsps-randomised", functools.partial(lsps, recipe="fitting")),
         ),
-        Row("lsps-fit1", "and one round of fitting", of_training("lsps-fit1", functools.partial(fitted, rounds=1))),
-        Row("lsps-fitted", "and two rounds: recipe `fitting`", of_training("lsps-fitted", fitted)),
+        Row(
+            "lsps-fit1", "these and one round of fitting", of_training("lsps-fit1", functools.partial(fitted, rounds=1))
+        ),
+        Row("lsps-fitted", "these and two rounds: recipe `fitting`", of_training("lsps-fitted", fitted)),
         Row(
             "lsps-fitted-translations",
             "`fitting` with translations and feature matching in its rounds, too",
