@@ -57,6 +57,7 @@ def describe_preset(config: Config) -> dict[str, str]:
         "depth stage, steps x images of each domain": f"{training.depth_steps:,} x {training.depth_batch}",
         "posterior stage, steps x images": f"{training.posterior_steps:,} x {training.posterior_batch}",
         "of these, images of each domain to match": f"{training.matching_batch}",
+        "a round of `--recipe fitting`, steps x images": f"{training.fit_steps:,} x {training.posterior_batch}",
     }
 
 
