@@ -1,0 +1,35 @@
+"""What the trainings of an experiment's cells are told to train, without training them."""
+
+import pytest
+
+from training.experiments import running
+from training.experiments.ablation import ABLATION
+from training.experiments.table1 import TABLE1
+
+
+@pytest.fixture
+def options_of(tmp_path, monkeypatch):
+    """options_of(training): what it would give to `run.py`, in a folder with few steps of every stage."""
+    monkeypatch.setattr(running, "open_run", lambda given, again: (None, given))
+    few = {"dataset": "sim", "preset": "tiny", "posterior_steps": 5, "fit_steps": 3}
+    return lambda training: running.open_training(training, running.Workspace(tmp_path, few, "again"))
+
+
+def test_a_longer_round_has_more_steps_of_its_own_and_the_fits_of_the_short_one(options_of):
+    short, long = (
+        ABLATION.row(key).build(0).training for key in ("lsps-fitted-untrained", "lsps-fit1-untrained-longer")
+    )
+    first = short.base
+    assert (first.stage, long.stage) == ("fit1", "fit1")
+    assert options_of(first)["fit_steps"] == 3
+    assert options_of(long)["fit_steps"] == 6 * 3
+    assert options_of(long)["posterior_steps"] == 5
+    assert long.fits_of.folder == first.folder != long.folder
+    assert long.base == first.base
+
+
+def test_a_longer_regression_has_more_steps_of_the_posterior_stage(options_of):
+    short, long = (TABLE1.row(key).build(0).training for key in ("real", "real-longer"))
+    assert options_of(short)["posterior_steps"] == 5
+    assert options_of(long)["posterior_steps"] == 22 * 5
+    assert options_of(long)["fit_steps"] == 3
