@@ -27,15 +27,16 @@ import tensorflow as tf
 from tabulate import tabulate
 from tqdm import tqdm
 
-from export.command import run_command
+from lsps_tf.commandline.command import run_command
 from lsps_tf.datasets.simulated import SUBJECTS
+from lsps_tf.depth_files import write_depth_png16
 from lsps_tf.files import atomic_path, write_json
-from lsps_tf.frames import write_depth_png16
 from lsps_tf.run_folder import STAGES, load_run, read_settings, settings_path
 from lsps_tf.simulation import scenes, shape
 from lsps_tf.simulation.sensor import HELD_OUT_SENSOR
 from lsps_tf.skeleton import NYU
-from training.evaluation import predict_store, summarize, write_evaluation
+from training.evaluation.measure import predict_store, summarize
+from training.evaluation.pictures import write_evaluation
 
 RUN = Path(__file__).resolve().parents[1] / "training" / "run.py"
 BATCH = 16

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.stats import spearmanr
 from tabulate import tabulate
 
-from export.calibration import fit_confidence, labelled_crops, signs_and_errors
+from export.tflite.calibration import fit_confidence, labelled_crops, signs_and_errors
 from lsps_tf.confidence import SIGNS, WITHIN_MM
 from lsps_tf.files import atomic_path, write_json
 from lsps_tf.run_folder import load_run

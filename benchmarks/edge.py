@@ -22,11 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from export.edge import EdgePredictor, HandTracker, OneEuroFilter
-from export.edge_crop import crop_frame, normalize_depth
-from export.edge_hands import find_hand, track_hand
 from lsps_tf.camera import NYU
+from lsps_tf.depth_files import read_depth
+from lsps_tf.device.crop import crop_frame, normalize_depth
+from lsps_tf.device.search import find_hand, track_hand
 from lsps_tf.files import write_json
-from lsps_tf.frames import read_depth
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "example" / "structured-light.png"
 BACKGROUND_MM = 1600.0

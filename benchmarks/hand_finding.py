@@ -25,9 +25,10 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation, Slerp
 from tabulate import tabulate
 
-from lsps_tf import crop, hand_finding, mirror
+from lsps_tf import crop, mirror
 from lsps_tf.datasets.simulated import SUBJECTS
 from lsps_tf.files import write_json
+from lsps_tf.hand_finding import search
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import load_run
 from lsps_tf.simulation import scenes, sensor, shape
@@ -125,7 +126,7 @@ def measure_sequences(name: str, subjects: shape.HandShape, count: int) -> dict[
                 rows.setdefault(f"{key}_within_60_mm_percent", []).append(100.0 * near)
             rows.setdefault("from_the_frame_before_percent", []).append(100.0 * bool(tracked[0]))
             if present[0]:
-                right.append(float(hand_finding.find_palm(depth_mm, intrinsics, center)[1][0]))
+                right.append(float(search.find_palm(depth_mm, intrinsics, center)[1][0]))
         sides.append(-np.mean(right) if left else np.mean(right))
     figures = {key: float(np.mean(values)) for key, values in rows.items()}
     figures["side_told_percent"] = 100.0 * float(np.mean(np.abs(sides) > 0.25))
@@ -185,17 +186,15 @@ def _mirrored(depth_mm: np.ndarray, joints_mm: np.ndarray) -> tuple[np.ndarray, 
 @tf.function
 def _find(depth_mm, intrinsics, joints_mm):
     """The found centre, presence, the palm's centre, and the centre from a start at the true hand."""
-    center_mm, present = hand_finding.find_hand(depth_mm, intrinsics)
-    palm_mm, _ = hand_finding.find_palm(depth_mm, intrinsics, center_mm)
-    thinned = hand_finding.thinned(depth_mm, intrinsics)
-    return center_mm, present, palm_mm, hand_finding.refine_center(*thinned, tf.reduce_mean(joints_mm, axis=1))
+    center_mm, present = search.find_hand(depth_mm, intrinsics)
+    palm_mm, _ = search.find_palm(depth_mm, intrinsics, center_mm)
+    thinned = search.thinned(depth_mm, intrinsics)
+    return center_mm, present, palm_mm, search.refine_center(*thinned, tf.reduce_mean(joints_mm, axis=1))
 
 
 _FRAMES, _INTRINSICS = tf.TensorSpec([None, None, None], tf.float32), tf.TensorSpec([None, 4], tf.float32)
-_find_alone = tf.function(hand_finding.find_hand, input_signature=[_FRAMES, _INTRINSICS])
-_track = tf.function(
-    hand_finding.track_hand, input_signature=[_FRAMES, _INTRINSICS, tf.TensorSpec([None, 3], tf.float32)]
-)
+_find_alone = tf.function(search.find_hand, input_signature=[_FRAMES, _INTRINSICS])
+_track = tf.function(search.track_hand, input_signature=[_FRAMES, _INTRINSICS, tf.TensorSpec([None, 3], tf.float32)])
 
 
 def _build_predict(run_dir: Path):

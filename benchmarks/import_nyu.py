@@ -102,9 +102,9 @@ def encode(depth_mm: np.ndarray) -> np.ndarray:
 def run_import(folder: pathlib.Path, path: pathlib.Path, frames: int, image_size: int, workers: int | None) -> None:
     """One import of `frames`; prints its seconds, which do not hold the start of Python and TensorFlow."""
     from lsps_tf import camera
-    from lsps_tf.datasets import nyu
-    from lsps_tf.datasets.frame_sources import RecordedSource
     from lsps_tf.datasets.importing import Target, import_store
+    from lsps_tf.datasets.public import nyu
+    from lsps_tf.datasets.public.source import RecordedSource
 
     path.with_suffix(".started").touch()
     started = time.perf_counter()

@@ -18,12 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import tensorflow as tf
 
-from export.calibration import calibration_images, labelled_crops
 from export.exporting import sample_crops, size_in_bytes
-from export.saved_model import FROM_CROP, MODEL_NAME, VERSION, deployed_variables
-from export.tflite import VARIANTS, tflite_path
-from export.tflite_network import TfliteNetwork
+from export.saved_model.signatures import VERSION, deployed_variables
+from export.tflite.calibration import calibration_images, labelled_crops
+from export.tflite.convert import VARIANTS, tflite_path
 from lsps_tf import metrics
+from lsps_tf.device.network import TfliteNetwork
+from lsps_tf.model_info import FROM_CROP, MODEL_NAME
 from lsps_tf.run_folder import Run, load_run
 
 Runner = Callable[[np.ndarray], np.ndarray]

@@ -22,7 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from export.command import run_command
+from lsps_tf.commandline.command import run_command
 from lsps_tf.config import PRESETS
 
 HELD_OUT = 2048
@@ -142,7 +142,7 @@ def check(real: RealPoses, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def fit_subject(real: RealPoses, frames: slice) -> tuple[Any, dict[str, Any]]:
     """The hand fitted to every few frames of a subject, and what it misses with this and with the average shape."""
-    from lsps_tf.simulation.fitting import fit_hand
+    from lsps_tf.fitting.to_joints import fit_hand
     from lsps_tf.simulation.shape import NUM_SHAPE_PARAMETERS, SHAPE_PARAMETERS
 
     joints_mm = thinned(real.joints_mm[frames])

@@ -11,7 +11,8 @@ from PIL import Image
 
 from lsps_tf import draw
 from lsps_tf.files import atomic_path
-from lsps_tf.simulation import anatomy, fitting, kinematics, pose_prior, shape, view_prior
+from lsps_tf.fitting import to_joints
+from lsps_tf.simulation import anatomy, kinematics, pose_prior, shape, view_prior
 from lsps_tf.skeleton import NYU
 
 POSES = 20000
@@ -21,7 +22,7 @@ TILE, MM_PER_PIXEL = 384, 0.6
 SHOWN = 2  # real poses of each subject in the picture
 
 
-def statistics(fits: dict[str, fitting.HandFit], seed: int) -> dict[str, dict[str, Any]]:
+def statistics(fits: dict[str, to_joints.HandFit], seed: int) -> dict[str, dict[str, Any]]:
     """Per subject and of the simulator: percentiles of angles and views, correlations, distances of nearest poses."""
     angles = simulated_angles(POSES, (seed, 3))
     rotation = view_prior.sample_rotation(tf.constant([seed, 5]), POSES).numpy()
@@ -54,7 +55,7 @@ def palm_poses(angles: np.ndarray, parameters: np.ndarray) -> np.ndarray:
     return kinematics.pose_hand(tf.constant(angles), *still, hand).joints_mm.numpy()
 
 
-def nearest_figures(fit: fitting.HandFit, seed: int) -> dict[str, float]:
+def nearest_figures(fit: to_joints.HandFit, seed: int) -> dict[str, float]:
     """Mean joint distance of a subject's poses from the nearest simulated ones, all in one shape and in the palm frame.
 
     Beside it the same of other simulated poses: what the simulator's own density gives.
@@ -62,8 +63,8 @@ def nearest_figures(fit: fitting.HandFit, seed: int) -> dict[str, float]:
     parameters = fit.shape_parameters
     simulated_mm = palm_poses(simulated_angles(POSES, (seed, 3), parameters), parameters)
     others_mm = palm_poses(simulated_angles(len(fit.angles), (seed, 4), parameters), parameters)
-    _, real = fitting.nearest_poses(palm_poses(fit.angles, parameters), simulated_mm)
-    _, other = fitting.nearest_poses(others_mm, simulated_mm)
+    _, real = to_joints.nearest_poses(palm_poses(fit.angles, parameters), simulated_mm)
+    _, other = to_joints.nearest_poses(others_mm, simulated_mm)
     return {"real_mm": round(float(real.mean()), 3), "simulated_mm": round(float(other.mean()), 3)}
 
 
@@ -104,7 +105,7 @@ def view_figures(rotation: np.ndarray) -> dict[str, Any]:
 
 
 def draw_nearest(
-    labels_mm: dict[str, np.ndarray], fits: dict[str, fitting.HandFit], seed: int, path: str | Path
+    labels_mm: dict[str, np.ndarray], fits: dict[str, to_joints.HandFit], seed: int, path: str | Path
 ) -> None:
     """Writes a PNG: a few real poses of each subject and the simulated poses nearest to them, from two sides.
 
@@ -119,7 +120,7 @@ def draw_nearest(
         parameters = fit.shape_parameters
         simulated_mm = palm_poses(simulated_angles(POSES, (seed, 3), parameters), parameters)
         frames = (np.arange(SHOWN) * 2 + 1) * len(fit.angles) // (2 * SHOWN)
-        indices, _ = fitting.nearest_poses(palm_poses(fit.angles[frames], parameters), simulated_mm)
+        indices, _ = to_joints.nearest_poses(palm_poses(fit.angles[frames], parameters), simulated_mm)
         for frame, index in zip(frames, indices):
             real_mm = labels_mm[subject][frame]
             found_mm = simulated_mm[index] @ fit.rotation[frame].T + fit.translation_mm[frame]

@@ -8,12 +8,13 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from lsps_tf import crop, hand_finding
+from lsps_tf import crop
 from lsps_tf.config import Config
+from lsps_tf.hand_finding import search
 from lsps_tf.networks import Networks, build_networks
 from lsps_tf.pipeline import Preparation
 from lsps_tf.simulation import kinematics, pose_prior, renderer, shape, surface, view_prior
-from training.pose_stage import PoseStage
+from training.stages.pose import PoseStage
 
 BATCH = 512
 WINDOW_SIZE, WINDOW_MM = 64, 500.0
@@ -55,7 +56,7 @@ def simulated_poses(
 def _mass_center(state: kinematics.HandState, middle_mm: tf.Tensor) -> tf.Tensor:
     cones, wedges = surface.primitives(forearm=False)
     window_mm = renderer.render_crop(state.centers_mm, state.radii_mm, cones, wedges, middle_mm, WINDOW_MM, WINDOW_SIZE)
-    return hand_finding.refine_center(window_mm, crop.crop_intrinsics(middle_mm, WINDOW_MM, WINDOW_SIZE), middle_mm)
+    return search.refine_center(window_mm, crop.crop_intrinsics(middle_mm, WINDOW_MM, WINDOW_SIZE), middle_mm)
 
 
 def train_pose_vae(joints_mm: np.ndarray, center_mm: np.ndarray, config: Config, steps: int, seed: int) -> Networks:

@@ -219,7 +219,7 @@ def find_model(directory: pathlib.Path) -> pathlib.Path:
 
 def export_random(preset: str, scratch: pathlib.Path) -> None:
     """Writes scratch/models/lsps/1: networks of a preset with random weights, exported like any run."""
-    from export.saved_model import export_saved_model
+    from export.saved_model.signatures import export_saved_model
     from lsps_tf import run_folder
     from lsps_tf.config import PRESETS
     from lsps_tf.networks import build_networks

@@ -20,7 +20,7 @@ import numpy as np
 
 from export.client import Client, encode_png
 from lsps_tf.camera import NYU
-from lsps_tf.frames import read_depth
+from lsps_tf.depth_files import read_depth
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "docs" / "example" / "structured-light.png"

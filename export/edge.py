@@ -19,15 +19,16 @@ from typing import Any
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from export import edge_sources  # noqa: E402
-from export.arguments import Parser, parse_camera  # noqa: E402
-from export.command import run_command  # noqa: E402
-from export.edge_predictor import HANDS, EdgeHand, EdgePredictor  # noqa: E402
-from export.edge_sources import Frame, LatestFrame  # noqa: E402
-from export.edge_tracking import HandTracker, OneEuroFilter  # noqa: E402
+from export.device import sources as edge_sources  # noqa: E402
+from export.device.sources import Frame, LatestFrame  # noqa: E402
 from lsps_tf.camera import CAMERAS, Camera  # noqa: E402
+from lsps_tf.commandline.command import run_command  # noqa: E402
+from lsps_tf.commandline.parser import Parser  # noqa: E402
+from lsps_tf.commandline.values import parse_camera  # noqa: E402
+from lsps_tf.depth_files import read_depth  # noqa: E402
+from lsps_tf.device.predictor import HANDS, EdgeHand, EdgePredictor  # noqa: E402
+from lsps_tf.device.tracking import HandTracker, OneEuroFilter  # noqa: E402
 from lsps_tf.errors import InputError  # noqa: E402
-from lsps_tf.frames import read_depth  # noqa: E402
 
 __all__ = ["EdgeHand", "EdgePredictor", "Frame", "HandTracker", "LatestFrame", "OneEuroFilter", "edge_command"]
 

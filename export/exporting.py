@@ -9,14 +9,14 @@ import numpy as np
 import tensorflow as tf
 from tabulate import tabulate
 
-from export.arguments import Parser
-from export.calibration import calibration_images, fit_confidence
-from export.models import OpenModel, open_model
-from export.saved_model import export_saved_model
-from export.tflite import FLOAT32, INT8, VARIANTS, export_tflite
+from export.saved_model.signatures import export_saved_model
+from export.tflite.calibration import calibration_images, fit_confidence
+from export.tflite.convert import FLOAT32, INT8, VARIANTS, export_tflite
 from lsps_tf import crop
+from lsps_tf.commandline.parser import Parser
 from lsps_tf.errors import InputError
 from lsps_tf.files import write_json
+from lsps_tf.models import OpenModel, open_model
 from lsps_tf.run_folder import Run, load_run
 from lsps_tf.simulation import kinematics, pose_prior, renderer, shape, surface, view_prior
 

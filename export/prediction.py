@@ -13,14 +13,15 @@ import tensorflow as tf
 from PIL import Image
 from tabulate import tabulate
 
-from export.arguments import Parser, parse_camera, parse_center
-from export.models import OpenModel, open_model
 from export.remote import open_remote
 from lsps_tf import crop, draw, mirror
 from lsps_tf.camera import CAMERAS, Camera
+from lsps_tf.commandline.parser import Parser
+from lsps_tf.commandline.values import parse_camera, parse_center
+from lsps_tf.depth_files import read_depth
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, write_json
-from lsps_tf.frames import read_depth
+from lsps_tf.models import OpenModel, open_model
 from lsps_tf.run_folder import SHIPPED
 from lsps_tf.skeleton import Skeleton
 
@@ -98,7 +99,7 @@ def predict_frame(
     Models know right hands; a left one is shown to them in a mirror, and what they say is mirrored back.
 
     Args:
-        model: from `export.models.open_model`.
+        model: from `lsps_tf.models.open_model`.
         depth_mm: float32 [H, W], 0 = no reading.
         camera: that made the frame.
         center_mm: where the hand is, camera space; None finds it.

@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from export.client import Client, ServerError
-from export.metadata import ModelInfo
-from export.models import OpenModel, Outputs
 from lsps_tf.errors import InputError
+from lsps_tf.model_info import ModelInfo
+from lsps_tf.models import OpenModel, Outputs
 from lsps_tf.skeleton import ICVL, NYU, SKELETONS, Skeleton
 
 _MAX_COUNT = 65535

@@ -8,7 +8,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from export.command import run_command  # noqa: E402
+from lsps_tf.commandline.command import run_command  # noqa: E402
 
 
 def main() -> int:

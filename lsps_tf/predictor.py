@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from lsps_tf import camera, crop, hand_finding, mirror
+from lsps_tf import camera, crop, mirror
 from lsps_tf.confidence import Confidence
+from lsps_tf.hand_finding import search
 from lsps_tf.run_folder import Run
 from lsps_tf.skeleton import Skeleton
 
@@ -84,7 +85,7 @@ class Predictor(tf.Module):
             depth_mm, intrinsics = _mirrored_views(depth_mm, intrinsics, left)
             center_mm = None if center_mm is None else _mirrored_points(center_mm, left)
         if center_mm is None:
-            center_mm, presence = hand_finding.find_hand(depth_mm, intrinsics)
+            center_mm, presence = search.find_hand(depth_mm, intrinsics)
         else:
             center_mm, presence = _find_unknown(depth_mm, intrinsics, center_mm)
         cropped_mm = crop.crop_frame(depth_mm, intrinsics, center_mm, self.cube_mm, self.image_size)
@@ -147,7 +148,7 @@ def _find_unknown(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tens
     """The centres that are given, and those of the hands that must be found where one is NaN."""
     known = tf.reduce_all(tf.math.is_finite(center_mm), axis=1)
     found_mm, presence = tf.cond(
-        tf.reduce_all(known), lambda: (center_mm, known), lambda: hand_finding.find_hand(depth_mm, intrinsics)
+        tf.reduce_all(known), lambda: (center_mm, known), lambda: search.find_hand(depth_mm, intrinsics)
     )
     return tf.where(known[:, None], center_mm, found_mm), known | presence
 

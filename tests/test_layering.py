@@ -6,7 +6,9 @@ import pathlib
 import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-SOURCES = sorted((ROOT / "lsps_tf").rglob("*.py"))
+# The one room of the library that parses arguments and prints; `training` and `export` alone use it.
+COMMANDS = ROOT / "lsps_tf" / "commandline"
+SOURCES = sorted(path for path in (ROOT / "lsps_tf").rglob("*.py") if COMMANDS not in path.parents)
 COMMAND_LINE = {"argparse", "optparse", "getopt", "click", "absl", "fire"}
 OUTPUT = {"print", "tf.print", "sys.stdout", "sys.stderr", "sys.argv", "sys.exit", "tqdm", "logging"}
 
@@ -46,7 +48,7 @@ def test_a_module_keeps_its_place(path):
     ("source", "found"),
     [
         ("from training.stage import Stage", {"training"}),
-        ("def f():\n    import export.models", {"export"}),
+        ("def f():\n    import export.remote", {"export"}),
         ("import argparse", {"argparse"}),
         ("print('hello')", {"print"}),
         ("import sys\nsys.stderr.write('x')", {"sys.stderr"}),
@@ -67,4 +69,5 @@ def test_commands_start_without_tensorflow():
     for name in ("training/run.py", "training/evaluate.py", "export/run.py", "export/predict.py"):
         tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
         top = ast.Module([node for node in tree.body if not isinstance(node, ast.FunctionDef)], [])
-        assert not set(imported(top)) & {"tensorflow", "lsps_tf", "training"}, name
+        modules = {node.module for node in top.body if isinstance(node, ast.ImportFrom)}
+        assert modules <= {"__future__", "lsps_tf.commandline.command"}, name

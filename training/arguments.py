@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import difflib
-from typing import Any, NoReturn
+from typing import Any
 
+from lsps_tf.commandline.parser import Parser
 from lsps_tf.config import PRESETS, RECIPES, Config, setting_fields
 from lsps_tf.errors import InputError
 from lsps_tf.run_folder import METHODS, STAGES
@@ -19,7 +19,6 @@ def build_parser() -> argparse.ArgumentParser:
         prog="run.py",
         description="Train LSPS, or one of the methods it is compared with, and evaluate the result.",
         argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "--recipe",
@@ -89,10 +88,7 @@ def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:
 
 def parse_with(parser: argparse.ArgumentParser, arguments: list[str] | None) -> dict[str, Any]:
     """The options of `parser` that were given, by name; InputError on anything unknown, with the nearest name."""
-    namespace, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        raise InputError(_unknown(parser, unknown[0]))
-    return vars(namespace)
+    return vars(parser.parse_args(arguments))
 
 
 def resolve_config(given: dict[str, Any]) -> Config:
@@ -159,16 +155,3 @@ def _integers(text: str) -> tuple[int, ...]:
 
 def _all_stages() -> list[str]:
     return list(dict.fromkeys(stage for stages in STAGES.values() for stage in stages))
-
-
-def _unknown(parser: argparse.ArgumentParser, argument: str) -> str:
-    known = [option for action in parser._actions for option in action.option_strings]
-    nearest = difflib.get_close_matches(argument.split("=")[0], known, n=1, cutoff=0.0)[0]
-    return f"unknown setting '{argument}'; the nearest one is '{nearest}'"
-
-
-class Parser(argparse.ArgumentParser):
-    """Raises its errors, so that they end in one line as all others do."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(message)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from lsps_tf import draw
 from lsps_tf.files import atomic_path, disk_errors
-from training.stage import Stage
+from training.stages.base import Stage
 
 
 class StageCallback(keras.callbacks.Callback):

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from export.command import run_command  # noqa: E402
+from lsps_tf.commandline.command import run_command  # noqa: E402
 
 EXAMPLE_FRAME = ROOT / "docs" / "example" / "structured-light.png"
 DATA = ["--sim-synthetic-frames", "8000", "--sim-real-frames", "8000", "--sim-test-frames", "1024"]
@@ -92,7 +92,8 @@ def _train(title: str, run_dir: pathlib.Path, arguments: list[str]) -> int:
 
 def _evaluate(run_dir: pathlib.Path) -> dict:
     from lsps_tf.run_folder import load_run
-    from training.evaluation import predict_store, summarize, write_evaluation
+    from training.evaluation.measure import predict_store, summarize
+    from training.evaluation.pictures import write_evaluation
 
     run = load_run(run_dir)
     predictions = predict_store(run)

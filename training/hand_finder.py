@@ -12,14 +12,14 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from export.command import run_command  # noqa: E402
+from lsps_tf.commandline.command import run_command  # noqa: E402
 
 
 def main() -> int:
-    from training.judge_stage import train_judges
+    from training.hand_finding.train import train_judges
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "lsps_tf" / "hand_judge.npz")
+    parser.add_argument("--output", type=pathlib.Path, default=ROOT / "lsps_tf" / "trained" / "hand_finding.npz")
     parser.add_argument("--windows", type=int, default=80_000, help="simulated windows (default: 80000)")
     parser.add_argument("--presence-steps", type=int, default=10_000, help="0 leaves that network (default: 10000)")
     parser.add_argument("--palm-steps", type=int, default=20_000, help="0 leaves that network (default: 20000)")

@@ -9,17 +9,18 @@ from tensorflow import keras
 from lsps_tf.config import Config, TrainingConfig
 from lsps_tf.datasets.store import Store
 from lsps_tf.errors import InputError
+from lsps_tf.fitting.to_depth import DepthFit
 from lsps_tf.networks import Networks
 from lsps_tf.pipeline import Preparation, Stream, labelled_indices
 from lsps_tf.run_folder import FIT, STAGES, RunSettings, stages_of
-from lsps_tf.simulation.depth_fitting import DepthFit
 from lsps_tf.skeleton import SKELETONS
-from training.crossing_stages import CrossingDepthStage, CrossingPosteriorStage
-from training.depth_stage import DepthStage
-from training.fitting_stage import SPLIT, kept_labels
-from training.pose_stage import PoseStage
-from training.posterior_stage import PosteriorStage, RegressionStage
-from training.stage import Stage
+from training.pseudo_labels import SPLIT, kept_labels
+from training.stages.base import Stage
+from training.stages.crossing_nets import CrossingDepthStage, CrossingPosteriorStage
+from training.stages.depth import DepthStage
+from training.stages.pose import PoseStage
+from training.stages.posterior import PosteriorStage
+from training.stages.regression import RegressionStage
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,10 +19,10 @@ from lsps_tf.errors import InputError
 from lsps_tf.networks import Networks, build_networks
 from lsps_tf.run_folder import RunSettings
 from training.arguments import parse_arguments, resolve_config
-from training.datasets import SIMULATED_SPLITS, choices, get_dataset
-from training.fit import fit_stage
-from training.fitting_stage import fit_frames
+from training.data.table import SIMULATED_SPLITS, choices, get_dataset
+from training.loop import fit_stage
 from training.plan import build_plan, labelled_frames, resolve_stages
+from training.pseudo_labels import fit_frames
 
 STOPPED = 130
 

@@ -1,28 +1,62 @@
-"""Makes a finished run the one that comes with the program: `python training/ship.py --run-dir RUN`."""
+"""Makes a finished run the one that comes with the program: `python training/ship.py --run-dir RUN`.
+
+What comes with the program is the run's settings, the weights of its last stage, and its figures.
+"""
 
 from __future__ import annotations
 
-import argparse
 import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from export.command import run_command  # noqa: E402
+from lsps_tf.commandline.command import run_command  # noqa: E402
+
+FIGURES = pathlib.PurePath("evaluation", "test.json")
 
 
 def main() -> int:
+    from lsps_tf.commandline.parser import Parser
     from lsps_tf.run_folder import SHIPPED
-    from training.shipping import ship_run
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = Parser("ship.py", "Makes a finished run the one that comes with the program.")
     parser.add_argument("--run-dir", type=pathlib.Path, required=True, help="the run, finished and evaluated")
     parser.add_argument("--output", type=pathlib.Path, default=SHIPPED, help=f"default: {SHIPPED}")
-    given = parser.parse_args()
+    given = parser.parse_args(sys.argv[1:])
     ship_run(given.run_dir, given.output)
     print(f"Written: {given.output}")
     return 0
+
+
+def ship_run(run_dir: pathlib.Path, output: pathlib.Path) -> None:
+    """Copies what a trained run needs to predict, without the folders of the machine that it was trained on.
+
+    Args:
+        run_dir: a finished run that `training/evaluate.py --run-dir` has measured.
+        output: a run folder to write; what is there is replaced.
+
+    Raises:
+        InputError: where the run is not finished or not evaluated.
+    """
+    import dataclasses
+    import shutil
+
+    from lsps_tf import run_folder
+    from lsps_tf.errors import InputError
+
+    run = run_folder.load_run(run_dir)
+    if not (run_dir / FIGURES).is_file():
+        raise InputError(f"{run_dir}: the run is not evaluated; python training/evaluate.py --run-dir {run_dir}")
+    store = f"data/{run.store_path.name}"
+    settings = dataclasses.replace(run.settings, store=store, pretrained="", pretrained_stage="")
+    weights = run_folder.weights_path(output, run_folder.stages_of(settings.method, settings.config)[-1])
+    shutil.rmtree(weights.parent, ignore_errors=True)
+    for path in (weights, output / FIGURES):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    run_folder.write_settings(output, settings)
+    run_folder.save_weights(run.networks, weights)
+    shutil.copyfile(run_dir / FIGURES, output / FIGURES)
 
 
 if __name__ == "__main__":

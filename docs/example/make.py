@@ -8,14 +8,14 @@ import sys
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from export.command import run_command  # noqa: E402
+from lsps_tf.commandline.command import run_command  # noqa: E402
 
 NUMBER = 3
 
 
 def main() -> int:
     from lsps_tf.datasets.simulated import Simulation, Simulator
-    from lsps_tf.frames import write_depth_png16
+    from lsps_tf.depth_files import write_depth_png16
     from lsps_tf.simulation.sensor import SENSORS
 
     for name in SENSORS:

@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
-from export.arguments import Parser
 from export.serving.app import Application
 from export.serving.batching import Batcher
 from export.serving.connection import connection_class
 from export.serving.metrics import METRICS_PATH, Metrics
 from export.serving.settings import MIB, Settings
 from export.serving.versions import Model, find_models
+from lsps_tf.commandline.parser import Parser
 from lsps_tf.errors import InputError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")

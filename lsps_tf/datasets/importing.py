@@ -15,10 +15,10 @@ from typing import Any
 
 from lsps_tf.camera import Camera
 from lsps_tf.datasets.frame_sources import FrameSource
-from lsps_tf.datasets.parts import Parts
-from lsps_tf.datasets.readers import Pool
-from lsps_tf.datasets.recorded import NAMED
+from lsps_tf.datasets.public.recording import NAMED
 from lsps_tf.datasets.store import stored_size
+from lsps_tf.datasets.store_parts import Parts
+from lsps_tf.datasets.workers import Pool
 from lsps_tf.errors import InputError
 
 # Frames per part, a multiple of both batch sizes.

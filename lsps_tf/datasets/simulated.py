@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from lsps_tf import crop, hand_finding
+from lsps_tf import crop
+from lsps_tf.datasets.frame_sources import Batch
+from lsps_tf.datasets.hand_crops import WINDOW_EXTENT, WINDOW_SIZE
 from lsps_tf.datasets.store import MARGIN, Store, create_store, growing_store, open_store, stored_size
+from lsps_tf.datasets.workers import Pool
 from lsps_tf.errors import InputError
+from lsps_tf.hand_finding import search
 from lsps_tf.simulation import kinematics, pose_prior, renderer, sensor, shape, surface, view_prior
 
 VERSION = "sim-v1"
 BATCH = 64
-WINDOW_SIZE = 64
-WINDOW_EXTENT = 2.0
 START_SPREAD_MM = 15.0
 
 # Subject 0 is the canonical hand. No subject is in two parts. "synthetic/sensed" are the hands of "synthetic/train" as
@@ -196,7 +198,7 @@ class Simulator:
         extent_mm = WINDOW_EXTENT * self.simulation.cube_mm
         window_mm = self._view(hand, start_mm, extent_mm, WINDOW_SIZE, view_seed)
         intrinsics = crop.crop_intrinsics(start_mm, extent_mm, WINDOW_SIZE)
-        return hand_finding.refine_center(window_mm, intrinsics, start_mm)
+        return search.refine_center(window_mm, intrinsics, start_mm)
 
     def _view(
         self, hand: kinematics.HandState, center_mm: tf.Tensor, extent_mm: float, size: int, seed: tf.Tensor
@@ -207,3 +209,27 @@ class Simulator:
             return depth_mm
         pixel_size = sensor.pixel_size_of_crop(self.simulation.sensor, center_mm, extent_mm, size)
         return sensor.apply_sensor(self.simulation.sensor, depth_mm, pixel_size, seed)
+
+
+class SimulatedSource:
+    """The first `count` frames of a split of the built-in simulator."""
+
+    batch = BATCH
+
+    def __init__(self, simulation: Simulation, split: str, count: int):
+        self._simulation, self._split, self._count = simulation, split, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def digest(self) -> str:
+        return repr((self._simulation.source, self._split))
+
+    def name_of(self, position: int) -> str:
+        return f"simulated frame {position}"
+
+    def batches(self, ranges: Iterable[range], pool: Pool | None) -> Iterator[Batch]:
+        simulator = Simulator(self._simulation, self._split)
+        for positions in ranges:
+            rows = simulator.batch(positions.start // self.batch)
+            yield Batch({name: value[: len(positions)] for name, value in rows.items()}, [])

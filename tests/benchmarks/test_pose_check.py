@@ -10,7 +10,8 @@ from benchmarks import pose_check, pose_statistics, pose_vae
 from lsps_tf import skeleton
 from lsps_tf.config import PRESETS
 from lsps_tf.errors import InputError
-from lsps_tf.simulation import anatomy, fitting, shape
+from lsps_tf.fitting import to_joints
+from lsps_tf.simulation import anatomy, shape
 
 PUBLISHED = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data" / "published"
 ALL = tuple(range(36))
@@ -105,7 +106,7 @@ def test_simulated_poses_are_nearest_to_themselves(monkeypatch):
     angles = pose_statistics.simulated_angles(500, (0, 3))[:40]
     still = np.tile(np.eye(3, dtype=np.float32), (40, 1, 1))
     joints_mm = pose_statistics.palm_poses(angles, parameters)
-    fit = fitting.HandFit(angles, still, np.zeros((40, 3), np.float32), parameters, joints_mm)
+    fit = to_joints.HandFit(angles, still, np.zeros((40, 3), np.float32), parameters, joints_mm)
     figures = pose_statistics.nearest_figures(fit, 0)
     assert figures["real_mm"] < 0.01 and 3.0 < figures["simulated_mm"] < 20.0
 
@@ -126,7 +127,7 @@ def test_published_labels_are_right_hands_near_their_centers():
     assert np.linalg.norm(nyu.joints_mm.mean(axis=1) - nyu.mass_mm, axis=-1).mean() < 25.0
     for real in (nyu, icvl):
         subject_mm = next(real.joints_mm[frames] for frames in real.subjects.values())[::100]
-        fit = fitting.fit_hand(subject_mm, real.joints)
+        fit = to_joints.fit_hand(subject_mm, real.joints)
         assert np.linalg.norm(fit.joints_mm - subject_mm, axis=-1).mean() < 3.5
 
 

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from lsps_tf import camera, crop
-from lsps_tf.datasets import importing, nyu
-from lsps_tf.datasets.frame_sources import RecordedSource, find_and_crop
+from lsps_tf.datasets import importing
+from lsps_tf.datasets.hand_crops import find_and_crop
 from lsps_tf.datasets.importing import Target, import_store
-from lsps_tf.datasets.parts import Parts, delete_parts
-from lsps_tf.datasets.readers import read_batch
-from lsps_tf.datasets.recorded import check_recordings
+from lsps_tf.datasets.public import nyu
+from lsps_tf.datasets.public.recording import check_recordings
+from lsps_tf.datasets.public.source import RecordedSource
 from lsps_tf.datasets.store import open_store
+from lsps_tf.datasets.store_parts import Parts, delete_parts
+from lsps_tf.datasets.workers import read_batch
 from lsps_tf.errors import InputError
 from tests.datasets.official_trees import write_nyu
 

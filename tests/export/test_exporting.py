@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from export.exporting import LARGEST_DIFFERENCE, compare_exports, export_command, sample_crops, size_in_bytes
-from export.models import open_model
-from export.saved_model import deployed_variables
+from export.saved_model.signatures import deployed_variables
 from lsps_tf import run_folder
+from lsps_tf.models import open_model
 from lsps_tf.run_folder import load_run
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
-from export.metadata import ModelInfo
-from export.models import OpenModel
 from export.prediction import predict_frame
 from lsps_tf import crop, mirror
 from lsps_tf.camera import Camera, mm_to_uvd
+from lsps_tf.model_info import ModelInfo
+from lsps_tf.models import OpenModel
 from lsps_tf.skeleton import NYU
 
 CAMERA = Camera(180.0, 175.0, 121.0, 88.0, 240, 180)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export.models import open_model
 from lsps_tf.errors import InputError
+from lsps_tf.models import open_model
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import load_run
 

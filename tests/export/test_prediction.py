@@ -9,7 +9,7 @@ from PIL import Image
 
 from export.prediction import predict_command
 from lsps_tf.camera import NYU, mm_to_uvd
-from lsps_tf.frames import read_depth
+from lsps_tf.depth_files import read_depth
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import SHIPPED, load_run
 from lsps_tf.skeleton import SKELETONS
@@ -160,7 +160,7 @@ def test_frames_of_no_use_are_named_and_nothing_is_written(command, model_dir, f
         (["--center", "0,0"], "--center: '0,0' has 2 numbers"),
         (["--center", "-300,0,600"], "nothing was measured around the given center"),
         (["--overlay", "out.jpg"], "the overlay is a PNG"),
-        (["--overlays", "out.png"], "unrecognized arguments: --overlays"),
+        (["--overlays", "out.png"], "unknown setting '--overlays'; the nearest one is '--overlay'"),
         (["--json"], "expected one argument"),
     ],
 )

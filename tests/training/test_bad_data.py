@@ -8,10 +8,10 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from export.command import exit_status
 from lsps_tf import mirror
 from lsps_tf.camera import Camera
-from lsps_tf.frames import write_depth_png16
+from lsps_tf.commandline.command import exit_status
+from lsps_tf.depth_files import write_depth_png16
 from tests.datasets.official_trees import write_icvl, write_labels, write_nyu
 from tests.scene_frames import CAMERA, empty_frames, hand_frames
 from training.session import run_session

@@ -13,7 +13,7 @@ from lsps_tf import run_folder
 from lsps_tf.camera import NYU
 from lsps_tf.datasets.store import create_store, open_store
 from lsps_tf.errors import InputError
-from training import datasets
+from training.data import table
 from training.session import STOPPED, run_session
 
 # Two steps of the pose stage alone.
@@ -203,7 +203,7 @@ def test_ctrl_c_while_the_data_is_made(arguments, tmp_path, monkeypatch, capsys)
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(datasets, "ensure_store", stop)
+    monkeypatch.setattr(table, "ensure_store", stop)
     command = [*arguments, "--run-dir", str(tmp_path / "run")]
     with pytest.raises(SystemExit) as status:
         run_session(command)

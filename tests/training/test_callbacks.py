@@ -12,7 +12,7 @@ from tensorflow import keras
 
 from lsps_tf.config import LossWeights
 from training import callbacks
-from training.depth_stage import DepthStage
+from training.stages.depth import DepthStage
 
 ROWS = [
     *("synthetic", "synthetic, reconstructed", "synthetic to real", "synthetic to real and back"),

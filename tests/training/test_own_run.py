@@ -8,16 +8,16 @@ import pytest
 from PIL import Image
 
 from lsps_tf import camera, mirror
-from lsps_tf.datasets.sides import FEWEST_FRAMES
+from lsps_tf.datasets.own.hands import FEWEST_FRAMES
 from lsps_tf.datasets.store import open_store
+from lsps_tf.depth_files import write_depth_png16
 from lsps_tf.errors import InputError
-from lsps_tf.frames import write_depth_png16
 from lsps_tf.prediction_files import read_joints_uvd
 from lsps_tf.run_folder import read_settings, write_settings
 from lsps_tf.skeleton import NYU
 from tests.scene_frames import CAMERA, hand_frames
 from training import session
-from training.evaluation import run_evaluation
+from training.evaluation.command import run_evaluation
 from training.session import run_session
 
 UNIT_MM, COUNT = 0.5, FEWEST_FRAMES + 4

@@ -8,9 +8,10 @@ import shlex
 import sys
 from typing import Any
 
+from lsps_tf.commandline.parser import Parser
 from lsps_tf.errors import InputError
-from training.arguments import Parser, add_data_and_settings, parse_with, resolve_config
-from training.datasets import choices, get_dataset
+from training.arguments import add_data_and_settings, parse_with, resolve_config
+from training.data.table import choices, get_dataset
 from training.experiments.ablation import ABLATION
 from training.experiments.cells import Experiment, cells_in_order
 from training.experiments.labels import LABELS
@@ -73,7 +74,6 @@ def _build_parser() -> Parser:
         prog="experiment.py",
         description="Run the cells of an experiment that are not there yet, and write its table and its plot.",
         argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
     )
     parser.add_argument("experiment", choices=list(EXPERIMENTS), help="which one")
     parser.add_argument(

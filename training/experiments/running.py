@@ -16,11 +16,11 @@ from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, write_json
 from lsps_tf.run_folder import FIT, Run, RunSettings, load_run, settings_path, weights_path
 from training.arguments import resolve_config
-from training.evaluation import error_figures, evaluated_errors_mm, predict_store
+from training.evaluation.measure import error_figures, evaluated_errors_mm, predict_store
 from training.experiments import figures
 from training.experiments.baselines import PREDICTORS
 from training.experiments.cells import Cell, Training
-from training.fitting_stage import fits_path
+from training.pseudo_labels import fits_path
 from training.session import open_run, train
 
 

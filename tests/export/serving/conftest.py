@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from asker import Asker, running
-from toy_models import write_toy_models
 
 from export.serving.settings import Settings
+from tests.export.serving.asker import Asker, running
+from tests.export.serving.toy_models import write_toy_models
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,9 @@ import math
 
 import numpy as np
 import pytest
-from asker import b64
 from PIL import Image
+
+from tests.export.serving.asker import b64
 
 
 def test_frames(server):

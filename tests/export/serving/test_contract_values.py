@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from asker import b64
+
+from tests.export.serving.asker import b64
 
 
 def test_bytes(server):

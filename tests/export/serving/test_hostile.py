@@ -10,10 +10,10 @@ import threading
 
 import numpy as np
 import pytest
-from asker import running
 
 from export.client import encode_png
 from export.serving.settings import Settings
+from tests.export.serving.asker import running
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "benchmarks"))
 

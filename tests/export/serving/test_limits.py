@@ -12,11 +12,11 @@ import zlib
 
 import numpy as np
 import pytest
-from asker import running
 
 from export.client import encode_png
 from export.serving.frames import frame_sizes
 from export.serving.settings import Settings
+from tests.export.serving.asker import running
 
 GOOD = {"instances": [[1.0, 2.0, 3.0]]}
 GOOD_REPLY = {"predictions": [[4.0, 6.0, 8.0]]}

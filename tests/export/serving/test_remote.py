@@ -7,16 +7,16 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from asker import running
 
 from export.client import Client
 from export.prediction import predict_command
 from export.remote import counts_of_depth, open_remote
 from export.serving.settings import Settings
 from lsps_tf.camera import NYU
+from lsps_tf.depth_files import write_depth_png16
 from lsps_tf.errors import InputError
-from lsps_tf.frames import write_depth_png16
 from lsps_tf.skeleton import NYU as NYU_SKELETON
+from tests.export.serving.asker import running
 
 JOINTS = NYU_SKELETON.num_joints
 

@@ -18,14 +18,14 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
-from asker import Asker, running
-from toy_models import save_toy
 
 from export.serving.command import serve_command
 from export.serving.servable import LoadError, load_servable
 from export.serving.settings import Settings
 from export.serving.warmup import WARMUP_FILE, prediction_log_class, read_warmup_requests
 from lsps_tf.errors import InputError
+from tests.export.serving.asker import Asker, running
+from tests.export.serving.toy_models import save_toy
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 X = {"instances": [[1.0, 2.0, 3.0]]}

@@ -1,0 +1,48 @@
+"""Encoded depth frames inside a graph: what `lsps_tf/depth_files.py` does with files, for TensorFlow Serving."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+# The bytes of a PNG that say bits per channel and kind of colour.
+_KIND_PLACE, _KIND_LENGTH = 24, 2
+_GRAY_16, _RGB_8 = b"\x10\x00", b"\x08\x02"
+SMALLEST_SIDE = 32
+
+
+def decode_depth(png_bytes: tf.Tensor) -> tf.Tensor:
+    """Decodes a depth frame.
+
+    Args:
+        png_bytes: scalar string, a 16-bit grayscale PNG (counts) or an 8-bit RGB one in the encoding of the NYU hand
+            pose dataset (mm = 256 * green + blue, Tompson et al., 2014).
+
+    Returns:
+        float32 [H, W], counts.
+
+    Raises:
+        tf.errors.InvalidArgumentError: where it is no PNG, damaged, of another kind, or too small for a hand.
+    """
+    # Of 8-bit channels TensorFlow makes 16-bit ones by repeating the byte.
+    pixels = tf.io.decode_png(png_bytes, channels=0, dtype=tf.uint16)
+    kind = tf.strings.substr(png_bytes, _KIND_PLACE, _KIND_LENGTH)
+    shape = tf.shape(pixels)
+    checks = (
+        tf.debugging.Assert(
+            (kind == _GRAY_16) | (kind == _RGB_8),
+            ["depth_png_bytes: this PNG is a picture; a 16-bit grayscale PNG or the NYU encoding is needed"],
+        ),
+        tf.debugging.Assert(
+            tf.reduce_min(shape[:2]) >= SMALLEST_SIDE,
+            ["depth_png_bytes: each side of the frame needs at least 32 pixels, not", shape],
+        ),
+    )
+    with tf.control_dependencies(checks):
+        values = tf.cast(pixels, tf.float32)
+    return tf.cond(kind == _RGB_8, lambda: _join_bytes(values), lambda: values[..., 0])
+
+
+def _join_bytes(values: tf.Tensor) -> tf.Tensor:
+    """256 * green + blue of channels that TensorFlow widened; the graph must hold for one channel, too."""
+    narrow = tf.floor(values / 257.0)
+    return 256.0 * narrow[..., -2] + narrow[..., -1]

@@ -1,0 +1,208 @@
+"""The SavedModel: from encoded or decoded depth frames, or from crops, to joints; what TensorFlow Serving serves."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from export.saved_model.model_card import CARD_NAME, write_card
+from export.saved_model.png_graph import decode_depth
+from export.saved_model.warmup import write_warmup_requests
+from lsps_tf.confidence import Confidence
+from lsps_tf.files import atomic_path
+from lsps_tf.model_info import (
+    ASSET_NAME,
+    FROM_CROP,
+    FROM_DEPTH,
+    FROM_DEPTH_HINTED,
+    FROM_PNG,
+    FROM_PNG_HINTED,
+    MODEL_NAME,
+    ModelInfo,
+)
+from lsps_tf.predictor import Located, Predictor, predictor_of_run
+from lsps_tf.run_folder import Run
+
+VERSION = "1"
+
+_PNG = tf.TensorSpec([None], tf.string, "depth_png_bytes")
+_UNIT = tf.TensorSpec([None], tf.float32, "depth_unit_mm")
+_DEPTH = tf.TensorSpec([None, None, None], tf.float32, "depth_mm")
+_INTRINSICS = tf.TensorSpec([None, 4], tf.float32, "intrinsics")
+_CENTER = tf.TensorSpec([None, 3], tf.float32, "center_mm")
+_HAND = tf.TensorSpec([None], tf.string, "hand")
+
+Outputs = dict[str, tf.Tensor]
+
+
+class Servable(tf.Module):
+    """Holds the functions that become signatures, the variables that they read, and the assets.
+
+    Attributes:
+        signatures_by_name: concrete functions, all with a dynamic batch.
+    """
+
+    def __init__(self, run: Run, predictor: Predictor, assets: list[pathlib.Path]):
+        super().__init__(name="lsps")
+        self.deployed = deployed_variables(run)
+        self.assets = [tf.saved_model.Asset(str(path)) for path in assets]
+        self._predictor = predictor
+        # One graph of it, which all signatures call.
+        left = tf.TensorSpec([None], tf.bool)
+        self._locate = tf.function(predictor.locate, input_signature=(_DEPTH, _INTRINSICS, _CENTER, left))
+        size = run.config.data.image_size
+        image = tf.TensorSpec([None, size, size, 1], tf.float32, "image")
+        functions = {
+            FROM_PNG: (self.from_png, (_PNG, _INTRINSICS, _UNIT)),
+            FROM_PNG_HINTED: (self.from_png_hinted, (_PNG, _INTRINSICS, _UNIT, _CENTER, _HAND)),
+            FROM_DEPTH: (self.from_depth, (_DEPTH, _INTRINSICS)),
+            FROM_DEPTH_HINTED: (self.from_depth_hinted, (_DEPTH, _INTRINSICS, _CENTER, _HAND)),
+            FROM_CROP: (self.from_crop, (image,)),
+        }
+        self.signatures_by_name = {
+            name: tf.function(function).get_concrete_function(*specs) for name, (function, specs) in functions.items()
+        }
+
+    def from_png(self, depth_png_bytes: tf.Tensor, intrinsics: tf.Tensor, depth_unit_mm: tf.Tensor) -> Outputs:
+        """Encoded frames, whose sizes may differ."""
+        return self.from_png_hinted(depth_png_bytes, intrinsics, depth_unit_mm, *_no_hints(intrinsics))
+
+    def from_png_hinted(
+        self,
+        depth_png_bytes: tf.Tensor,
+        intrinsics: tf.Tensor,
+        depth_unit_mm: tf.Tensor,
+        center_mm: tf.Tensor,
+        hand: tf.Tensor,
+    ) -> Outputs:
+        """The same with the hand's centre, NaN where it is to be found, and which hand it is.
+
+        Frames are found and cropped one by one, as their sizes may differ; the network sees all crops at once.
+        """
+
+        def locate(row: tuple[tf.Tensor, ...]) -> Located:
+            png_bytes, unit_mm, *others = row
+            depth_mm = _readings(decode_depth(png_bytes) * unit_mm)
+            located = self._locate(depth_mm[None], *(value[None] for value in others))
+            return Located(*(value[0] for value in located))
+
+        size = self._predictor.image_size
+        specs = Located(tf.TensorSpec([size, size, 1]), tf.TensorSpec([3]), tf.TensorSpec([], tf.bool))
+        with _checked(intrinsics=intrinsics, depth_unit_mm=depth_unit_mm, center_mm=center_mm, hand=hand):
+            left = tf.equal(hand, "left")
+            rows = (tf.identity(depth_png_bytes), depth_unit_mm, intrinsics, center_mm, left)
+            return self._predictor.predict(tf.map_fn(locate, rows, fn_output_signature=specs), intrinsics, left)
+
+    def from_depth(self, depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> Outputs:
+        """Frames in mm."""
+        return self.from_depth_hinted(depth_mm, intrinsics, *_no_hints(intrinsics))
+
+    def from_depth_hinted(
+        self, depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor, hand: tf.Tensor
+    ) -> Outputs:
+        """The same with the hand's centre, NaN where it is to be found, and which hand it is."""
+        with _checked(intrinsics=intrinsics, center_mm=center_mm, hand=hand):
+            left = tf.equal(hand, "left")
+            located = self._locate(_readings(depth_mm), intrinsics, center_mm, left)
+            return self._predictor.predict(Located(*located), intrinsics, left)
+
+    def from_crop(self, image: tf.Tensor) -> Outputs:
+        """Normalised crops of right hands."""
+        return self._predictor.predict_crops(image)
+
+
+def export_saved_model(run: Run, directory: str | pathlib.Path, confidence: Confidence | None = None) -> pathlib.Path:
+    """Writes `directory`/lsps/1, the layout of TensorFlow Serving.
+
+    Signatures, all pure graphs with a dynamic batch:
+        serving_default: depth_png_bytes [B] (16-bit grayscale PNG, or the NYU encoding; sizes may differ), intrinsics
+            [B, 4] in pixels and depth_unit_mm [B], the mm of one count.
+        serving_hinted: the same, and what serving_default does by itself: center_mm [B, 3], NaN where the hand is to
+            be found, and hand [B], "right" or "left". Signatures have no optional inputs, hence two.
+        from_depth, from_depth_hinted: the same of depth_mm [B, H, W] in mm, 0 = no reading.
+        from_crop: image [B, S, S, 1] in [-1, 1] to joints_norm [B, J, 3] in half cubes.
+    The others give joints_mm [B, J, 3] and joints_uvd [B, J, 3], center_mm [B, 3] and presence [B], where it is False
+    NaN. All give the confidence [B, J] of each joint where it is known. The assets are the description `lsps.json` and
+    the model card; warm-up requests lie in `assets.extra`.
+
+    Args:
+        run: a loaded run.
+        directory: where the folder `lsps` comes to lie.
+        confidence: of the run's joints, None leaves it out.
+
+    Returns:
+        The folder of the version.
+
+    Raises:
+        InputError: where the disk is full or the folder cannot be written.
+    """
+    path = pathlib.Path(directory) / MODEL_NAME / VERSION
+    with tempfile.TemporaryDirectory() as scratch, atomic_path(path) as partial, _full_disk(path):
+        info_path, card_path = pathlib.Path(scratch) / ASSET_NAME, pathlib.Path(scratch) / CARD_NAME
+        info_path.write_text(ModelInfo.of_run(run).to_json(), encoding="utf-8")
+        write_card(run, card_path, confidence)
+        servable = Servable(run, predictor_of_run(run, confidence), [info_path, card_path])
+        tf.saved_model.save(servable, str(partial), signatures=servable.signatures_by_name)
+        write_warmup_requests(partial, servable.signatures_by_name)
+    return path
+
+
+def deployed_variables(run: Run) -> list[tf.Variable]:
+    """The variables that P_r = G_y(P(x)) and its confidence read: the run's trunk, P's head, G_y and E_y."""
+    trunk = run.networks.discriminators[run.domain]
+    parts = (trunk.private, trunk.shared, run.networks.posterior, run.networks.pose_decoder, run.networks.pose_encoder)
+    return [variable for part in parts for variable in part.variables]
+
+
+@contextlib.contextmanager
+def _full_disk(path: pathlib.Path) -> Iterator[None]:
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        # TensorFlow's own name for a full disk.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+
+
+def _no_hints(intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Centres and hands of a batch about which nothing is known."""
+    batch = tf.shape(intrinsics)[0]
+    return tf.fill([batch, 3], float("nan")), tf.fill([batch], "right")
+
+
+def _readings(depth_mm: tf.Tensor) -> tf.Tensor:
+    """Depth whose pixels without a reading are 0, however they were marked."""
+    return tf.where(tf.math.is_finite(depth_mm) & (depth_mm > 0.0), depth_mm, 0.0)
+
+
+@contextlib.contextmanager
+def _checked(**inputs: tf.Tensor) -> Iterator[None]:
+    """What is computed within waits for the checks of the inputs, by their names."""
+    asserted = []
+    for name, value in inputs.items():
+        is_right, needs = _CHECKS[name]
+        asserted.append(tf.debugging.Assert(tf.reduce_all(is_right(value)), [f"{name}: {needs}, not", value]))
+    with tf.control_dependencies(asserted):
+        yield
+
+
+def _is_camera(intrinsics: tf.Tensor) -> tf.Tensor:
+    return tf.math.is_finite(intrinsics) & ((intrinsics > 0.0) | tf.constant([False, False, True, True]))
+
+
+def _is_center(center_mm: tf.Tensor) -> tf.Tensor:
+    unknown, known = tf.math.is_nan(center_mm), tf.math.is_finite(center_mm)
+    return tf.reduce_all(unknown, axis=1) | (tf.reduce_all(known, axis=1) & (center_mm[:, 2] > 0.0))
+
+
+_CHECKS = {
+    "intrinsics": (_is_camera, "fx, fy, cx, cy must be finite, and the focal lengths fx, fy more than 0 pixels"),
+    "depth_unit_mm": (lambda unit: tf.math.is_finite(unit) & (unit > 0.0), "the mm of one count must be more than 0"),
+    "center_mm": (_is_center, "x, y, z must be finite with z more than 0, or all NaN where the hand is to be found"),
+    "hand": (lambda hand: tf.equal(hand, "right") | tf.equal(hand, "left"), "it must be right or left"),
+}

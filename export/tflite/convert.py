@@ -1,0 +1,98 @@
+"""The TFLite models for edge devices: one crop to joints, of built-in operations only, in four kinds of numbers."""
+
+from __future__ import annotations
+
+import pathlib
+import tempfile
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from export.saved_model.signatures import deployed_variables
+from export.tflite.rounding import round_network
+from lsps_tf.files import atomic_path
+from lsps_tf.model_info import MODEL_NAME, ModelInfo, embed_info
+from lsps_tf.native_messages import native_messages_off
+from lsps_tf.run_folder import Run
+
+SIGNATURE = "serving_default"
+# In the order of their size. The first computes what the run does; the others are smaller or faster.
+FLOAT32, FLOAT16, DYNAMIC, INT8 = VARIANTS = ("float32", "float16", "dynamic", "int8")
+
+
+class _CropModel(tf.Module):
+    """The deployed network at batch 1, so that the converter knows every shape."""
+
+    def __init__(self, run: Run, joints_of_crop: Callable[[tf.Tensor], tf.Tensor]):
+        super().__init__(name="lsps_crop")
+        self.deployed = deployed_variables(run)
+        size = run.config.data.image_size
+        image = tf.TensorSpec([1, size, size, 1], tf.float32, "image")
+        self.predict = tf.function(lambda image: {"joints_norm": joints_of_crop(image)})
+        self.concrete = self.predict.get_concrete_function(image)
+
+
+def tflite_path(directory: str | pathlib.Path, variant: str) -> pathlib.Path:
+    """`lsps.tflite` for float32, `lsps-VARIANT.tflite` for the others."""
+    ending = "" if variant == FLOAT32 else f"-{variant}"
+    return pathlib.Path(directory) / f"{MODEL_NAME}{ending}.tflite"
+
+
+def export_tflite(
+    run: Run,
+    directory: str | pathlib.Path,
+    variants: tuple[str, ...] = (FLOAT32,),
+    calibration: np.ndarray | None = None,
+) -> list[pathlib.Path]:
+    """Writes the deployed network (the trunk's convolutions, P's head and G_y) as TFLite files.
+
+    The signature `serving_default` takes `image` [1, S, S, 1] in [-1, 1] and gives `joints_norm` [1, J, 3] in half
+    cubes. The file's metadata entry "lsps" holds the description as JSON (`lsps_tf.model_info.read_tflite_info`).
+        float32: the run's own numbers.
+        float16: weights of half the size, computed in float32 where the device has nothing better.
+        dynamic: 8-bit weights; activations are rounded to 8 bits as they come.
+        int8: weights, activations, input and output in 8 bits, for devices that have whole numbers alone; rounded as
+            `export.tflite.rounding` says.
+
+    Args:
+        run: a loaded run.
+        directory: where the files come to lie.
+        variants: which of VARIANTS.
+        calibration: [N, S, S, 1] crops of the sensor in [-1, 1], which decide how int8 is rounded.
+
+    Returns:
+        The files, in the order of `variants`.
+
+    Raises:
+        InputError: where the disk is full or a file cannot be written.
+    """
+    exact, paths = _CropModel(run, lambda image: run.networks.predict_joints(image, run.domain)), []
+    for variant in variants:
+        model = _CropModel(run, round_network(run, calibration)) if variant == INT8 else exact
+        content = embed_info(_convert(model, variant), ModelInfo.of_run(run, variant))
+        paths.append(tflite_path(directory, variant))
+        with atomic_path(paths[-1]) as partial:
+            partial.write_bytes(content)
+    return paths
+
+
+def _convert(model: _CropModel, variant: str) -> bytes:
+    # By way of a SavedModel, because only then the files keep the names of input and output.
+    with tempfile.TemporaryDirectory() as saved_model:
+        tf.saved_model.save(model, saved_model, signatures={SIGNATURE: model.concrete})
+        converter = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=[SIGNATURE])
+        return _convert_saved(converter, variant)
+
+
+def _convert_saved(converter: tf.lite.TFLiteConverter, variant: str) -> bytes:
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    if variant != FLOAT32:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if variant == FLOAT16:
+        converter.target_spec.supported_types = [tf.float16]
+    if variant == INT8:
+        # Without a data set: the graph says all ranges.
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+    with native_messages_off():
+        return converter.convert()

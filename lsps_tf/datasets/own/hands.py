@@ -1,0 +1,301 @@
+"""Where the hand is in every frame of a recording, found before anything is cropped: centre and side, or why not.
+
+Sequences are tracked, so the frames are taken in order. What is found is kept in blocks beside the store until that is
+made, so a stop costs the block in progress.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import itertools
+import pathlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from lsps_tf.camera import Camera
+from lsps_tf.datasets.own.files import CAMERA_FILE, CameraFile, FrameName, FrameReader, to_mm
+from lsps_tf.datasets.workers import read_ahead
+from lsps_tf.errors import InputError
+from lsps_tf.files import atomic_path
+from lsps_tf.hand_finding import search
+
+BLOCK = 256
+# Why a frame gives no crop.
+USED, BROKEN, NO_HAND, CUT_OFF = range(4)
+REASONS = ("", "cannot be read", "no hand in view", "hand cut off by the frame's border")
+# Less of the hand's surroundings than this inside the frame, from its centre, and fingers or palm are missing.
+_BORDER_MM = 40.0
+_SAMPLES = 12
+# What cameras and programs store depth in, mm per count.
+_UNITS_MM = (1.0, 1000.0, 0.1, 0.125, 0.25, 0.5, 0.2, 10.0, 100.0, 0.05, 0.01, 0.001)
+_FARTHEST_MM, _NEAREST_MM = 5000.0, 80.0
+_NOWHERE_MM = np.full(3, np.nan, np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Hands:
+    """What was found in N frames, in the recording's order.
+
+    Attributes:
+        center_mm: float32 [N, 3] camera space, NaN where no crop can be made.
+        kind: uint8 [N], index into REASONS.
+        detail: str [N], more on what cannot be read.
+        tracked: bool [N], whether the centre came from the frame before.
+        right: float32 [N], above 0 where the hand looks like a right one; NaN where there is none.
+    """
+
+    center_mm: np.ndarray
+    kind: np.ndarray
+    detail: np.ndarray
+    tracked: np.ndarray
+    right: np.ndarray
+
+
+def find_hands(
+    sequences: dict[str, list[FrameName]],
+    camera_file: CameraFile,
+    camera: Camera,
+    folder: pathlib.Path,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Hands:
+    """Finds the hand in every frame, or goes on where a stop left it.
+
+    Args:
+        sequences: of `recording.list_sequences`.
+        camera_file: of the recording.
+        camera: that took the frames; frames of another size cannot be used.
+        folder: where the blocks are kept; of this recording alone.
+        progress: called with the frames done and all frames.
+    """
+    frames = [(name, number) for number, names in enumerate(sequences.values()) for name in names]
+    find = _build_find(camera)
+    paths = [folder / f"{number:06d}.npz" for number in range(-(-len(frames) // BLOCK))]
+    blocks = [_read_block(path) for path in itertools.takewhile(pathlib.Path.is_file, paths)]
+    with contextlib.ExitStack() as stack:
+        reader = stack.enter_context(FrameReader())
+        read = functools.partial(_read, reader=reader, camera_file=camera_file, camera=camera)
+        rest = (frame for frame, _ in frames[len(blocks) * BLOCK :])
+        depths = stack.enter_context(contextlib.closing(read_ahead(read, rest)))
+        look = functools.partial(_look, camera=camera, find=find)
+        for number, path in enumerate(paths[len(blocks) :], start=len(blocks)):
+            previous_mm = blocks[-1].center_mm[-1] if blocks else _NOWHERE_MM
+            block = _find_block(
+                frames, number * BLOCK, previous_mm, depths, look, lambda done: progress(done, len(frames))
+            )
+            with atomic_path(path) as partial, partial.open("wb") as file:
+                np.savez(file, **dataclasses.asdict(block))
+            blocks.append(block)
+    progress(len(frames), len(frames))
+    fields = [field.name for field in dataclasses.fields(Hands)]
+    return Hands(*(np.concatenate([getattr(block, name) for block in blocks]) for name in fields))
+
+
+def frame_size(sequences: dict[str, list[FrameName]], camera_file: CameraFile) -> tuple[int, int]:
+    """Width and height of the recording's frames: those of the camera's file, else those that most sampled frames have.
+
+    Raises:
+        InputError: where no sampled frame can be read, or none has the size that the camera's file says.
+    """
+    sizes, error = [], None
+    with FrameReader() as reader:
+        for frame in _sample(sequences):
+            try:
+                sizes.append(reader.read(frame).shape[::-1])
+            except InputError as reason:
+                error = reason
+    if not sizes:
+        raise error
+    common = max(sizes, key=sizes.count)
+    asked = (camera_file.width or common[0], camera_file.height or common[1])
+    if asked not in sizes:
+        raise InputError(
+            f"{CAMERA_FILE}: width and height are {asked[0]} x {asked[1]} pixels, the frames' {common[0]} x {common[1]}"
+            "; write the frames' size, and the intrinsics that belong to it"
+        )
+    return asked
+
+
+def check_unit(sequences: dict[str, list[FrameName]], camera_file: CameraFile, camera: Camera) -> None:
+    """Raises InputError where depth_unit_mm cannot be right, and says which unit shows a hand.
+
+    Samples of the recording are looked at; as a hand has a hand's size in the right unit alone, the units that cameras
+    use are tried where the given one shows none.
+    """
+    counts, find = [], _build_find(camera)
+    with FrameReader() as reader:
+        for frame in _sample(sequences):
+            try:
+                counts.append(reader.read(frame))
+            except InputError:
+                continue
+    counts = [frame for frame in counts if frame.shape == (camera.height, camera.width) and np.any(frame > 0)]
+    if not counts:
+        return
+    shown = {camera_file.depth_unit_mm: _share_with_hand(counts, camera_file.depth_unit_mm, find)}
+    nearest = float(np.median([np.percentile(frame[frame > 0], 2.0) for frame in counts]))
+    nearest_mm = nearest * camera_file.depth_unit_mm
+    if shown[camera_file.depth_unit_mm] > 0.0:
+        return
+    shown.update({unit: _share_with_hand(counts, unit, find) for unit in _UNITS_MM if unit not in shown})
+    best = max(shown, key=lambda unit: shown[unit])
+    where = f"{nearest_mm / 1000:.3g} m" if nearest_mm >= 1000.0 else f"{nearest_mm:.3g} mm"
+    if shown[best] >= 0.25:
+        raise InputError(
+            f"{CAMERA_FILE}: with depth_unit_mm = {camera_file.depth_unit_mm:g} what is nearest lies {where} away and "
+            f"no hand is found; with depth_unit_mm = {best:g} hands are, {nearest * best:.0f} mm away: write that"
+        )
+    if not _NEAREST_MM <= nearest_mm <= _FARTHEST_MM:
+        raise InputError(
+            f"{CAMERA_FILE}: with depth_unit_mm = {camera_file.depth_unit_mm:g} what is nearest lies {where} away, "
+            "where no hand can be measured; write the mm that one count stands for (1000 where the files hold metres)"
+        )
+
+
+def _share_with_hand(counts: list[np.ndarray], unit_mm: float, find: Callable) -> float:
+    found = [find((frame * unit_mm).astype(np.float32), _NOWHERE_MM)[1] for frame in counts]
+    return float(np.mean(found))
+
+
+def _sample(sequences: dict[str, list[FrameName]]) -> list[FrameName]:
+    frames = [name for names in sequences.values() for name in names]
+    return [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, _SAMPLES).astype(int))]
+
+
+def _find_block(
+    frames: list[tuple[FrameName, int]],
+    start: int,
+    previous_mm: np.ndarray,
+    depths: Iterator[np.ndarray | str],
+    look: Callable[[np.ndarray | str, np.ndarray], tuple],
+    progress: Callable[[int], None],
+) -> Hands:
+    found = []
+    for position in range(start, min(start + BLOCK, len(frames))):
+        progress(position)
+        if not position or frames[position - 1][1] != frames[position][1]:
+            previous_mm = _NOWHERE_MM
+        found.append(look(next(depths), previous_mm))
+        previous_mm = found[-1][0]
+    columns = zip(*found)
+    return Hands(
+        *(np.array(column, kind) for column, kind in zip(columns, (np.float32, np.uint8, np.str_, bool, np.float32)))
+    )
+
+
+def _look(
+    depth_mm: np.ndarray | str, previous_mm: np.ndarray, camera: Camera, find: Callable
+) -> tuple[np.ndarray, int, str, bool, float]:
+    """A frame's values of `Hands`, given what `_read` made of it."""
+    if isinstance(depth_mm, str):
+        return _NOWHERE_MM, BROKEN, depth_mm, False, np.nan
+    center_mm, present, tracked, right = find(depth_mm, previous_mm)
+    if not present:
+        return _NOWHERE_MM, NO_HAND, "", False, np.nan
+    if _cut_off(center_mm, camera):
+        return _NOWHERE_MM, CUT_OFF, "", False, np.nan
+    return center_mm, USED, "", tracked, right
+
+
+def _read(frame: FrameName, reader: FrameReader, camera_file: CameraFile, camera: Camera) -> np.ndarray | str:
+    """A frame in mm, or why it cannot be used."""
+    try:
+        counts = reader.read(frame)
+        if counts.shape == (camera.height, camera.width):
+            return to_mm(counts, camera_file, frame.name)
+    except InputError as error:
+        return str(error)
+    height, width = counts.shape
+    return f"{frame.name}: its size is {width} x {height} pixels, not {camera.width} x {camera.height}"
+
+
+def _read_block(path: pathlib.Path) -> Hands:
+    with np.load(path) as file:
+        return Hands(**{name: file[name] for name in file.files})
+
+
+def _cut_off(center_mm: np.ndarray, camera: Camera) -> bool:
+    x, y, z = center_mm
+    u, v = camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy
+    reach_u, reach_v = camera.fx * _BORDER_MM / z, camera.fy * _BORDER_MM / z
+    return bool(min(u - reach_u, camera.width - u - reach_u) < 0 or min(v - reach_v, camera.height - v - reach_v) < 0)
+
+
+@functools.lru_cache(maxsize=4)
+def _build_find(camera: Camera) -> Callable:
+    """A function of one frame [H, W] and the previous centre: centre, presence, tracked, and the right hand's logit."""
+    intrinsics = tf.constant(camera.intrinsics[None])
+    frame = tf.TensorSpec([camera.height, camera.width], tf.float32)
+
+    @tf.function(input_signature=[frame, tf.TensorSpec([3], tf.float32)])
+    def find(depth_mm: tf.Tensor, previous_mm: tf.Tensor):
+        center_mm, present, tracked = search.track_hand(depth_mm[None], intrinsics, previous_mm[None])
+        _, right = search.find_palm(depth_mm[None], intrinsics, center_mm)
+        return center_mm[0], present[0], tracked[0], right[0]
+
+    def run(depth_mm: np.ndarray, previous_mm: np.ndarray) -> tuple[np.ndarray, bool, bool, float]:
+        # On the CPU, so that a store does not depend on where it was made.
+        with tf.device("CPU"):
+            center_mm, present, tracked, right = (value.numpy() for value in find(depth_mm, previous_mm))
+        return center_mm, bool(present), bool(tracked), float(right)
+
+    return run
+
+
+# A side is told from at least so many frames, and where the mean logit is at least so far from 0.
+FEWEST_FRAMES, SURE = 20, 0.25
+
+
+# A side is told from at least so many frames, and where the mean logit is at least so far from 0.
+FEWEST_FRAMES, SURE = 20, 0.25
+
+
+Sequences = dict[str, list[FrameName]]
+
+
+def decide_sides(folder: pathlib.Path, sequences: Sequences, said: str, right: np.ndarray) -> dict[str, str]:
+    """Which hand each sequence shows.
+
+    Args:
+        folder: of the recording, for messages.
+        sequences: its frames by sequence.
+        said: "right", "left", or "auto" to have it told.
+        right: [N] per frame the logit of a right hand (`hand_finding.find_palm`), NaN where there is none.
+
+    Returns:
+        "right" or "left" by the sequence's name.
+
+    Raises:
+        InputError: for "auto", where a sequence has too few frames with a hand, or looks like neither clearly enough.
+    """
+    if said != "auto":
+        return dict.fromkeys(sequences, said)
+    return {name: _side(folder, name, logits) for name, logits in _by_sequence(sequences, right).items()}
+
+
+def doubtful_sides(sequences: Sequences, said: str, right: np.ndarray) -> list[str]:
+    """Sequences that clearly look like the other hand than was said; arguments as of `decide_sides`."""
+    if said == "auto":
+        return []
+    other = -1.0 if said == "right" else 1.0
+    logits = _by_sequence(sequences, right)
+    return [name for name, seen in logits.items() if len(seen) >= FEWEST_FRAMES and other * seen.mean() > SURE]
+
+
+def _side(folder: pathlib.Path, name: str, right: np.ndarray) -> str:
+    if len(right) < FEWEST_FRAMES or abs(right.mean()) < SURE:
+        where = "the recording" if name == "." else f"'{name}'"
+        raise InputError(
+            f"{folder}: which hand {where} shows cannot be told from {len(right)} frames with a hand; say "
+            f'hand = "right" or "left" in {CAMERA_FILE}, or --hand'
+        )
+    return "right" if right.mean() > 0 else "left"
+
+
+def _by_sequence(sequences: Sequences, right: np.ndarray) -> dict[str, np.ndarray]:
+    """Per sequence the logits of its frames with a hand."""
+    ends = np.cumsum([len(names) for names in sequences.values()])[:-1]
+    return {name: part[np.isfinite(part)] for name, part in zip(sequences, np.split(right, ends))}

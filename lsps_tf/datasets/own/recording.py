@@ -1,0 +1,312 @@
+"""One's own depth frames into the store: the hand found in every frame, cropped, mirrored where it is a left hand.
+
+All frames without a label, and the labelled ones that are to train on, are "real/train"; the others are
+"real/validation" and "real/test". "synthetic/train" comes from the simulator, so that one store serves a training.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import pathlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from lsps_tf import crop, mirror
+from lsps_tf.camera import Camera
+from lsps_tf.datasets.frame_sources import Batch, FrameSource
+from lsps_tf.datasets.importing import Target, import_store
+from lsps_tf.datasets.own import hands as finding
+from lsps_tf.datasets.own.files import (
+    CAMERA_FILE,
+    CameraFile,
+    FrameName,
+    FrameReader,
+    fingerprint,
+    list_sequences,
+    read_camera_file,
+    to_mm,
+)
+from lsps_tf.datasets.own.hands import Hands, decide_sides, doubtful_sides
+from lsps_tf.datasets.own.labels import JOINTS_FILE, PARTS, Labels, misplaced_labels, read_labels
+from lsps_tf.datasets.simulated import SimulatedSource, Simulation
+from lsps_tf.datasets.store import MARGIN, stored_size
+from lsps_tf.datasets.workers import read_ahead
+from lsps_tf.errors import InputError
+
+VERSION = "frames-v1"
+NAMED = 5
+BROKEN_REASON = finding.REASONS[finding.BROKEN]
+# The hands of the simulator stand where those of the recording do: as near as the one sensor's or the other's.
+_NEAR_HANDS_MM = 550.0
+
+Progress = Callable[[int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnRecording:
+    """A recording, listed and checked.
+
+    Attributes:
+        folder: that holds it.
+        sequences: its frames by sequence.
+        camera_file: what `camera.toml` says, with the hand that was asked for in its place.
+        camera: that took the frames.
+        labels: of `joints.csv`.
+        identity: changes when the recording does.
+    """
+
+    folder: pathlib.Path
+    sequences: dict[str, list[FrameName]]
+    camera_file: CameraFile
+    camera: Camera
+    labels: Labels
+    identity: str
+
+    @property
+    def frames(self) -> list[FrameName]:
+        """All frames in order."""
+        return [name for names in self.sequences.values() for name in names]
+
+    @property
+    def sequence_of(self) -> np.ndarray:
+        """Per frame the number of its sequence, int32 [N]."""
+        counts = [len(names) for names in self.sequences.values()]
+        return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+
+
+def open_recording(folder: str | pathlib.Path, hand: str | None = None) -> OwnRecording:
+    """Lists and checks a recording.
+
+    Args:
+        folder: with the frames and `camera.toml`.
+        hand: "right", "left" or "auto" in place of what `camera.toml` says.
+
+    Raises:
+        InputError: where the folder, the camera's file or the labels have a mistake.
+    """
+    folder = pathlib.Path(folder)
+    sequences = list_sequences(folder)
+    camera_file = read_camera_file(folder)
+    if hand is not None:
+        camera_file = dataclasses.replace(camera_file, hand=hand)
+    camera = camera_file.camera(*finding.frame_size(sequences, camera_file))
+    if not (0 <= camera.cx < camera.width and 0 <= camera.cy < camera.height):
+        raise InputError(
+            f"{folder / CAMERA_FILE}: the principal point cx = {camera.cx:g}, cy = {camera.cy:g} is outside the frames "
+            f"of {camera.width} x {camera.height} pixels; it is near the middle"
+        )
+    names = [frame.name for names in sequences.values() for frame in names]
+    labels = read_labels(folder, names, camera.intrinsics)
+    return OwnRecording(
+        folder, sequences, camera_file, camera, labels, fingerprint(folder, sequences, camera_file.hand)
+    )
+
+
+def find_hands(own: OwnRecording, store_path: pathlib.Path, progress: Progress = lambda done, total: None) -> Hands:
+    """Finds the hands of a recording whose store is to be made at `store_path`; a stop is gone on from.
+
+    Raises:
+        InputError: where the depth unit is wrong.
+    """
+    folder = _hands_folder(store_path)
+    if not any(folder.glob("*.npz")):
+        finding.check_unit(own.sequences, own.camera_file, own.camera)
+    return finding.find_hands(own.sequences, own.camera_file, own.camera, folder, progress)
+
+
+def check_hands(own: OwnRecording, hands: Hands, skip_bad: bool) -> None:
+    """Raises InputError where frames cannot be read and are not to be skipped, or no frame shows a hand."""
+    broken = np.flatnonzero(hands.kind == finding.BROKEN)
+    if len(broken) and not skip_bad:
+        named = "; ".join(str(hands.detail[i]) for i in broken[:NAMED])
+        raise InputError(
+            f"{own.folder}: {len(broken)} of {len(hands.kind)} frames cannot be used ({named}); mend or remove them, "
+            "or leave them out with --skip-bad"
+        )
+    if not (hands.kind == finding.USED).any():
+        counts = [f"{(hands.kind == kind).sum()} {text}" for kind, text in enumerate(finding.REASONS) if kind]
+        raise InputError(
+            f"{own.folder}: no frame shows a hand that can be used ({', '.join(counts)}); check depth_unit_mm, near_mm "
+            f"and far_mm in {CAMERA_FILE}: the hand must be what is nearest to the camera"
+        )
+
+
+def make_store(
+    own: OwnRecording,
+    hands: Hands,
+    target: Target,
+    synthetic_frames: int,
+    progress: Progress = lambda done, total: None,
+    report_bad: Callable[[str], None] = lambda text: None,
+) -> None:
+    """Crops the frames into the store, and adds the simulator's; a stop is gone on from.
+
+    Args:
+        own: the recording.
+        hands: what `find_hands` found.
+        target: the store to make; the report is a part of its source.
+        synthetic_frames: how many frames of the simulator.
+        progress: called with the frames done and all frames.
+        report_bad: called with a line on frames that cannot be read any more.
+    """
+    own = _without_misplaced(own, hands)
+    sides = decide_sides(own.folder, own.sequences, own.camera_file.hand, hands.right)
+    sources: dict[str, FrameSource] = {}
+    for part in PARTS:
+        positions = _positions(own, hands, part)
+        if len(positions):
+            sources[f"real/{part}"] = OwnFrames(own, hands, sides, positions, target.cube_mm, target.image_size)
+    if "real/train" not in sources:
+        raise InputError(f"{own.folder}: no usable frame is left to train on; add frames without labels")
+    sensor = sensor_like(hands)
+    simulation = Simulation(sensor, own.labels.skeleton.name, target.image_size, target.cube_mm)
+    sources = {"synthetic/train": SimulatedSource(simulation, "synthetic/train", synthetic_frames), **sources}
+    import_store(target, sources, True, 0, progress, report_bad)
+    shutil.rmtree(_hands_folder(target.path), ignore_errors=True)
+
+
+def make_report(own: OwnRecording, hands: Hands) -> dict[str, Any]:
+    """What was used and what was not, and why; ready for JSON.
+
+    Returns:
+        `folder`, `camera` (fx, fy, cx, cy, width, height), `depth_unit_mm`, `hand` (by sequence), `frames`, `used`,
+        `tracked` (of the used ones), `labelled` (used, by part), `labels_unused` (labelled frames without a hand that
+        can be used), `labels_misplaced` (frames whose labels are not of the hand that was found), `doubtful` (sequences
+        that look like the other hand), `distance_mm` (nearest, median, farthest hand) and `unusable`: by reason
+        `frames` and the `first` names.
+
+    Raises:
+        InputError: where most labels are not where the hands are.
+    """
+    frames, used = own.frames, hands.kind == finding.USED
+    unusable = {}
+    for kind, reason in enumerate(finding.REASONS):
+        places = np.flatnonzero(hands.kind == kind)
+        if kind != finding.USED and len(places):
+            first = [str(hands.detail[i]) or frames[i].name for i in places[:NAMED]]
+            unusable[reason] = {"frames": len(places), "first": first}
+    z = hands.center_mm[used, 2]
+    labelled = [own.labels.parts.get(frames[i].name) for i in np.flatnonzero(used)]
+    return {
+        "folder": str(own.folder),
+        "camera": dataclasses.asdict(own.camera),
+        "depth_unit_mm": own.camera_file.depth_unit_mm,
+        "hand": decide_sides(own.folder, own.sequences, own.camera_file.hand, hands.right),
+        "doubtful": doubtful_sides(own.sequences, own.camera_file.hand, hands.right),
+        "frames": len(frames),
+        "used": int(used.sum()),
+        "tracked": int((hands.tracked & used).sum()),
+        "labelled": {part: labelled.count(part) for part in PARTS if part in labelled},
+        "labels_unused": len(own.labels.parts) - sum(part is not None for part in labelled),
+        "labels_misplaced": _misplaced(own, hands),
+        "distance_mm": [round(float(value), 1) for value in (z.min(), np.median(z), z.max())],
+        "unusable": unusable,
+    }
+
+
+def sensor_like(hands: Hands) -> str:
+    """The simulator's sensor whose hands are about as far away as the recording's."""
+    distance_mm = float(np.nanmedian(hands.center_mm[:, 2]))
+    return "time-of-flight" if distance_mm < _NEAR_HANDS_MM else "structured-light"
+
+
+class OwnFrames:
+    """Some of a recording's frames as a split of the store."""
+
+    batch = 16
+
+    def __init__(
+        self,
+        own: OwnRecording,
+        hands: Hands,
+        sides: dict[str, str],
+        positions: np.ndarray,
+        cube_mm: float,
+        image_size: int,
+    ):
+        self._own, self._hands, self._positions = own, hands, positions
+        self._cube_mm, self._size = cube_mm, stored_size(image_size)
+        self._frames, self._sequence_of = own.frames, own.sequence_of
+        self._left = np.array([side == "left" for side in sides.values()])[self._sequence_of]
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def digest(self) -> str:
+        return f"{VERSION} {self._own.identity}"
+
+    def name_of(self, position: int) -> str:
+        return self._frames[self._positions[position]].name
+
+    def batches(self, ranges: Iterable[range], pool: Any) -> Iterator[Batch]:
+        ranges = list(ranges)
+        places = self._positions[[position for positions in ranges for position in positions]]
+        with contextlib.ExitStack() as stack:
+            read = functools.partial(self._read, reader=stack.enter_context(FrameReader()))
+            depths = stack.enter_context(contextlib.closing(read_ahead(read, places)))
+            for positions in ranges:
+                yield self._batch(positions, [next(depths) for _ in positions])
+
+    def _read(self, place: int, reader: FrameReader) -> np.ndarray | str:
+        """A frame in mm, or why it cannot be read any more."""
+        frame = self._frames[place]
+        try:
+            return to_mm(reader.read(frame), self._own.camera_file, frame.name)
+        except InputError as error:
+            return str(error)
+
+    def _batch(self, positions: range, depths: list[np.ndarray | str]) -> Batch:
+        unusable = [(p, found) for p, found in zip(positions, depths) if isinstance(found, str)]
+        usable = [p for p, found in zip(positions, depths) if not isinstance(found, str)]
+        if not usable:
+            return Batch({"frame": np.empty(0, np.int64)}, unusable)
+        depth_mm = np.stack([found for found in depths if not isinstance(found, str)])
+        return Batch(self._rows(depth_mm, self._positions[usable]), unusable)
+
+    def _rows(self, depth_mm: np.ndarray, places: np.ndarray) -> dict[str, np.ndarray]:
+        count, left = len(places), self._left[places]
+        center_mm = self._hands.center_mm[places]
+        with tf.device("CPU"):
+            intrinsics = np.repeat(self._own.camera.intrinsics[None], count, axis=0)
+            extent_mm = tf.constant(MARGIN * self._cube_mm, tf.float32)
+            cropped_mm = crop.crop_frame(depth_mm, intrinsics, center_mm, extent_mm, self._size).numpy()
+        missing = np.full((self._own.labels.skeleton.num_joints, 3), np.nan, np.float32)
+        joints_mm = np.stack([self._own.labels.joints_mm.get(self._frames[place].name, missing) for place in places])
+        return {
+            "depth_mm": np.where(left[:, None, None], mirror.mirror_depth(cropped_mm), cropped_mm),
+            "joints_mm": np.where(left[:, None, None], mirror.mirror_points(joints_mm), joints_mm),
+            "center_mm": np.where(left[:, None], mirror.mirror_points(center_mm), center_mm),
+            "cube_mm": np.full(count, self._cube_mm),
+            "extent_mm": np.full(count, self._cube_mm * MARGIN),
+            "subject": self._sequence_of[places],
+            "frame": places,
+        }
+
+
+def _misplaced(own: OwnRecording, hands: Hands) -> list[str]:
+    used = hands.kind == finding.USED
+    center_mm = {frame.name: center for frame, center, ok in zip(own.frames, hands.center_mm, used) if ok}
+    return misplaced_labels(own.folder / JOINTS_FILE, own.labels.joints_mm, center_mm)
+
+
+def _without_misplaced(own: OwnRecording, hands: Hands) -> OwnRecording:
+    """Without labels to train on that are not of the hand found; to test on they stay, so that the error shows."""
+    misplaced = {name for name in _misplaced(own, hands) if own.labels.parts[name] == "train"}
+    joints_mm = {name: joints for name, joints in own.labels.joints_mm.items() if name not in misplaced}
+    return dataclasses.replace(own, labels=dataclasses.replace(own.labels, joints_mm=joints_mm))
+
+
+def _positions(own: OwnRecording, hands: Hands, part: str) -> np.ndarray:
+    """Places of the usable frames of a part, int64, in order."""
+    parts = np.array([own.labels.parts.get(frame.name, "train") for frame in own.frames])
+    return np.flatnonzero((parts == part) & (hands.kind == finding.USED))
+
+
+def _hands_folder(store_path: pathlib.Path) -> pathlib.Path:
+    return store_path.with_name(store_path.name + ".hands")

@@ -1,0 +1,156 @@
+"""What an exported model says about itself: a small JSON, in the SavedModel's assets and inside the TFLite file.
+
+It can be read without TensorFlow. `format`, `version`, then the skeleton's name, `joint_names`, `bones`, the crop's
+`image_size` (pixels), `cube_mm`, the `numbers` of weights and activations, in `units` what each tensor holds, and the
+`limits` of what it was made for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import flatbuffers
+from ai_edge_litert import schema_py_generated as schema
+
+from lsps_tf.errors import InputError
+from lsps_tf.skeleton import SKELETONS, Skeleton
+
+# The description must stay readable where TensorFlow is not installed.
+if TYPE_CHECKING:
+    from lsps_tf.run_folder import Run
+
+FORMAT = "lsps-model"
+VERSION = 1
+# Name of the entry in a TFLite file's metadata, and of the file among a SavedModel's assets.
+TFLITE_ENTRY = "lsps"
+ASSET_NAME = "lsps.json"
+TFLITE_IDENTIFIER = b"TFL3"
+
+# Names of the exported model and of its signatures.
+MODEL_NAME = "lsps"
+FROM_PNG, FROM_PNG_HINTED = "serving_default", "serving_hinted"
+FROM_DEPTH, FROM_DEPTH_HINTED = "from_depth", "from_depth_hinted"
+FROM_CROP = "from_crop"
+
+_UNITS = {
+    "image": "[B, S, S, 1] crop in [-1, 1]: (depth_mm - center z) / (cube_mm / 2), 1 = background or no reading",
+    "depth_png_bytes": "[B] PNG, 16-bit grayscale, or 8-bit RGB with counts of 256 * green + blue; 0 = no reading",
+    "depth_unit_mm": "[B] mm of one count",
+    "depth_mm": "[B, H, W] mm along z, 0 = no reading",
+    "intrinsics": "[B, 4] fx, fy, cx, cy in pixels, pixel centers at integers",
+    "joints_norm": "[B, J, 3] (joints_mm - center_mm) / (cube_mm / 2)",
+    "joints_mm": "[B, J, 3] camera space in mm: x right, y down, z forward",
+    "joints_uvd": "[B, J, 3] u, v in pixels of the frame, depth in mm",
+    "center_mm": "[B, 3] center of the hand's cube, camera space in mm",
+    "hand": "[B] 'right' or 'left'",
+    "presence": "[B] whether a hand was found; where it was not, the others are NaN and the confidence 0",
+    "confidence": "[B, J] probability that the joint lies within 20 mm of its place",
+}
+_LIMITS = {
+    "hands": "one, the nearest; between 100 and 3000 mm from the camera",
+    "frame": "at least 32x32 pixels; made for 240 to 480 rows",
+    "counts": "16 bits; depth_unit_mm of 1 reaches 65 m, of 0.125 (Intel SR305) 8 m",
+    "camera": "a pinhole without distortion; undistort frames before",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInfo:
+    """What is needed around an exported model.
+
+    Attributes:
+        skeleton: the joints' layout.
+        image_size: S, pixels of the crop's side.
+        cube_mm: side of the crop's cube in mm.
+        numbers: what the weights and activations are: "float32", "float16", "dynamic" or "int8".
+    """
+
+    skeleton: Skeleton
+    image_size: int
+    cube_mm: float
+    numbers: str = "float32"
+
+    @classmethod
+    def of_run(cls, run: Run, numbers: str = "float32") -> ModelInfo:
+        return cls(run.skeleton, run.config.data.image_size, run.config.data.cube_mm, numbers)
+
+    def to_json(self) -> str:
+        values = {
+            "format": FORMAT,
+            "version": VERSION,
+            "skeleton": self.skeleton.name,
+            "joint_names": self.skeleton.joint_names,
+            "bones": self.skeleton.bones,
+            "image_size": self.image_size,
+            "cube_mm": self.cube_mm,
+            "numbers": self.numbers,
+            "units": _UNITS,
+            "limits": _LIMITS,
+        }
+        return json.dumps(values, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, path: str | pathlib.Path) -> ModelInfo:
+        """Inverse of `to_json`; InputError, naming `path`, where the text is damaged or of another version."""
+        try:
+            values: dict[str, Any] = json.loads(text)
+            if (values["format"], values["version"]) != (FORMAT, VERSION):
+                raise InputError(
+                    f"{path}: made by version {values['version']} of {values['format']}, this program reads version "
+                    f"{VERSION} of {FORMAT}; export the run again"
+                )
+            if values["skeleton"] not in SKELETONS:
+                raise InputError(
+                    f"{path}: the model's skeleton '{values['skeleton']}' is unknown here; this program knows "
+                    f"{' and '.join(SKELETONS)}"
+                )
+            sizes = int(values["image_size"]), float(values["cube_mm"])
+            return cls(SKELETONS[values["skeleton"]], *sizes, str(values["numbers"]))
+        except InputError:
+            raise
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: the model's description is damaged ({error}); export the run again") from error
+
+
+def embed_info(tflite_model: bytes, info: ModelInfo) -> bytes:
+    """The TFLite file `tflite_model` with the description added to its metadata."""
+    model = schema.ModelT.InitFromPackedBuf(bytearray(tflite_model), 0)
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = list(info.to_json().encode())
+    entry.name, entry.buffer = TFLITE_ENTRY, len(model.buffers)
+    model.buffers.append(buffer)
+    model.metadata = [*(model.metadata or []), entry]
+    builder = flatbuffers.Builder(len(tflite_model))
+    builder.Finish(model.Pack(builder), file_identifier=TFLITE_IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def read_tflite_info(path: str | pathlib.Path) -> ModelInfo:
+    """Reads what `embed_info` added, without TensorFlow.
+
+    Raises:
+        InputError: where the file is no TFLite model, damaged, or one that this project did not export.
+    """
+    content = pathlib.Path(path).read_bytes()
+    if content[4:8] != TFLITE_IDENTIFIER:
+        raise InputError(f"{path}: this is no TFLite model; give one that export/run.py wrote")
+    text = _find_entry(content, path)
+    if text is None:
+        raise InputError(f"{path}: this TFLite model was not exported by export/run.py; export a run with it")
+    return ModelInfo.from_json(text, path)
+
+
+def _find_entry(content: bytes, path: str | pathlib.Path) -> bytes | None:
+    # The flatbuffers package raises whatever its reads beyond the end happen to raise.
+    try:
+        model = schema.Model.GetRootAs(content, 0)
+        for number in range(model.MetadataLength()):
+            entry = model.Metadata(number)
+            if entry.Name() == TFLITE_ENTRY.encode():
+                return model.Buffers(entry.Buffer()).DataAsNumpy().tobytes()
+    except Exception as error:
+        raise InputError(f"{path}: the TFLite model is truncated or damaged; export the run again") from error
+    return None

@@ -1,0 +1,81 @@
+"""The edge path against the TensorFlow one, step by step and whole."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lsps_tf import camera, crop, mirror
+from lsps_tf.device.crop import crop_frame, normalize_depth
+from lsps_tf.device.network import TfliteNetwork
+from lsps_tf.device.predictor import EdgePredictor
+from lsps_tf.errors import InputError
+from lsps_tf.models import open_model
+from lsps_tf.predictor import predictor_of_run
+from lsps_tf.run_folder import load_run
+
+VARIANTS = ("lsps.tflite", "lsps-float16.tflite", "lsps-dynamic.tflite", "lsps-int8.tflite")
+
+
+@pytest.mark.parametrize("size", [32, 33])
+@pytest.mark.parametrize("center_mm", [(200.0, -60.0, 770.0), (-390.0, 280.0, 700.0), (0.0, 0.0, 250.0)])
+def test_crops_are_those_of_tensorflow(frame_mm, size, center_mm):
+    center_mm = np.array(center_mm, np.float32)
+    tensors = [tf.constant(value[None]) for value in (frame_mm, camera.NYU.intrinsics, center_mm)]
+    expected_mm = crop.crop_frame(*tensors, 250.0, size)
+    cropped_mm = crop_frame(frame_mm, camera.NYU.intrinsics, center_mm, 250.0, size)
+    np.testing.assert_array_equal(cropped_mm, expected_mm[0])
+    expected = crop.normalize_depth(expected_mm, tensors[2], 250.0)[0]
+    np.testing.assert_allclose(normalize_depth(cropped_mm, center_mm, 250.0), expected, atol=1e-6)
+
+
+def test_joints_are_those_of_the_run(run_dir, model_dir, frame_mm):
+    expected = predictor_of_run(load_run(run_dir))(frame_mm[None], camera.NYU.intrinsics[None])
+    hand = EdgePredictor(model_dir / "lsps.tflite")(frame_mm, camera.NYU)
+    for name in ("joints_mm", "joints_uvd", "center_mm"):
+        value = getattr(hand, name)
+        assert value.dtype == np.float32
+        np.testing.assert_allclose(value, expected[name][0], atol=0.02)
+        assert hand.to_dict()[name] == np.round(value.astype(np.float64), 3).tolist()
+
+
+def test_a_given_center_is_used_and_no_hand_is_none(model_dir, frame_mm):
+    predictor = EdgePredictor(model_dir / "lsps.tflite")
+    center_mm = np.array([210.0, -60.0, 765.0], np.float32)
+    np.testing.assert_array_equal(predictor(frame_mm, camera.NYU, center_mm).center_mm, center_mm)
+    assert predictor(np.zeros_like(frame_mm), camera.NYU) is None
+
+
+def test_whole_numbers_give_the_same_joints(model_dir, frame_mm):
+    predictor = EdgePredictor(model_dir / "lsps.tflite")
+    from_floats, from_counts = (predictor(frame_mm.astype(kind), camera.NYU) for kind in (np.float32, np.uint16))
+    np.testing.assert_array_equal(from_floats.joints_mm, from_counts.joints_mm)
+
+
+def test_a_left_hand_is_a_right_one_in_a_mirror(model_dir, frame_mm):
+    right, left = (EdgePredictor(model_dir / "lsps.tflite", hand=hand) for hand in ("right", "left"))
+    expected = right(frame_mm, camera.NYU)
+    seen_by = mirror.mirror_camera(camera.NYU)
+    mirrored = left(np.ascontiguousarray(frame_mm[:, ::-1]), seen_by)
+    for name in ("joints_mm", "center_mm"):
+        np.testing.assert_allclose(getattr(mirrored, name), mirror.mirror_points(getattr(expected, name)), atol=1e-3)
+    np.testing.assert_allclose(mirrored.joints_uvd, mirror.mirror_uvd(expected.joints_uvd, 640), atol=0.01)
+    at = left(frame_mm[:, ::-1], seen_by, center_mm=mirrored.center_mm)
+    np.testing.assert_allclose(at.joints_mm, mirrored.joints_mm, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_both_runners_of_a_file_agree(model_dir, name):
+    images = np.random.default_rng(0).uniform(-1, 1, (4, 32, 32, 1)).astype(np.float32)
+    network = TfliteNetwork(model_dir / name)
+    expected = open_model(model_dir / name).joints_of_crop(tf.constant(images))
+    np.testing.assert_allclose([network(image) for image in images], expected, atol=1e-6)
+
+
+def test_files_that_are_no_model_are_named(tmp_path, model_dir):
+    with pytest.raises(InputError, match=r"none\.tflite: there is no such file"):
+        EdgePredictor(tmp_path / "none.tflite")
+    with pytest.raises(InputError, match="there is no such file"):
+        EdgePredictor(model_dir)
+    (tmp_path / "cut.tflite").write_bytes((model_dir / "lsps.tflite").read_bytes()[:-50])
+    with pytest.raises(InputError, match=r"cut\.tflite: the TFLite model is"):
+        EdgePredictor(tmp_path / "cut.tflite")

@@ -1,0 +1,283 @@
+"""The SavedModel's signatures: what they take, that they agree, what they refuse, and what travels with them."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from export.exporting import sample_crops
+from export.serving.warmup import read_warmup_requests
+from export.tflite.calibration import fit_confidence
+from lsps_tf import mirror
+from lsps_tf.camera import ICVL, NYU
+from lsps_tf.predictor import predictor_of_run
+from lsps_tf.run_folder import load_run
+from lsps_tf.skeleton import SKELETONS
+from training.evaluation.measure import predict_store
+
+SIGNATURES = {
+    "serving_default": {"depth_png_bytes", "intrinsics", "depth_unit_mm"},
+    "serving_hinted": {"depth_png_bytes", "intrinsics", "depth_unit_mm", "center_mm", "hand"},
+    "from_depth": {"depth_mm", "intrinsics"},
+    "from_depth_hinted": {"depth_mm", "intrinsics", "center_mm", "hand"},
+    "from_crop": {"image"},
+}
+OUTPUTS = {"joints_mm", "joints_uvd", "center_mm", "presence", "confidence"}
+NOWHERE = np.full(3, np.nan, np.float32)
+
+
+@pytest.fixture(scope="module")
+def run(run_dir):
+    return load_run(run_dir)
+
+
+@pytest.fixture(scope="module")
+def model(model_dir):
+    return tf.saved_model.load(str(model_dir / "lsps" / "1"))
+
+
+@pytest.fixture(scope="module")
+def expected(run, frame_mm):
+    outputs = predictor_of_run(run, fit_confidence(run))(frame_mm[None], NYU.intrinsics[None])
+    return {name: value.numpy()[0] for name, value in outputs.items()}
+
+
+def png(array, **options):
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, format="PNG", **options)
+    return file.getvalue()
+
+
+def call(model, signature, **inputs):
+    """Runs a signature on rows."""
+    specs = model.signatures[signature].structured_input_signature[1]
+    tensors = {name: tf.constant(value, specs[name].dtype) for name, value in inputs.items()}
+    return {name: value.numpy() for name, value in model.signatures[signature](**tensors).items()}
+
+
+def assert_same(outputs, row, expected):
+    for name, value in expected.items():
+        atol = 1e-3 if name == "confidence" else 0.02
+        np.testing.assert_allclose(outputs[name][row], value, atol=atol, err_msg=name)
+
+
+def nyu_encoded(depth_mm):
+    counts = depth_mm.astype(np.uint16)
+    return np.stack([np.zeros_like(counts), counts >> 8, counts & 255], axis=-1).astype(np.uint8)
+
+
+def test_signatures_have_their_inputs_and_a_free_batch(model):
+    assert set(model.signatures) == set(SIGNATURES)
+    for name, inputs in SIGNATURES.items():
+        function = model.signatures[name]
+        specs = function.structured_input_signature[1]
+        assert set(specs) == inputs
+        outputs = {"joints_norm", "confidence"} if name == "from_crop" else OUTPUTS
+        assert set(function.structured_outputs) == outputs
+        for spec in [*specs.values(), *function.structured_outputs.values()]:
+            assert spec.shape.rank >= 1 and spec.shape[0] is None
+
+
+def test_graphs_need_no_python(model):
+    for name, function in model.signatures.items():
+        library = function.graph.as_graph_def()
+        operations = {node.op for graph in [library, *library.library.function] for node in _nodes(graph)}
+        assert not {"PyFunc", "EagerPyFunc", "PyFuncStateless"} & operations, name
+
+
+def _nodes(graph):
+    return graph.node if hasattr(graph, "node") else graph.node_def
+
+
+def test_encoded_and_decoded_frames_give_what_the_run_does(model, frame_mm, expected):
+    assert_same(call(model, "from_depth", depth_mm=frame_mm[None], intrinsics=NYU.intrinsics[None]), 0, expected)
+    counts = frame_mm.astype(np.uint16)
+    contents = [png(counts), png(8 * counts), png(nyu_encoded(frame_mm)), png(counts, compress_level=0)]
+    outputs = call(
+        model,
+        "serving_default",
+        depth_png_bytes=contents,
+        intrinsics=np.tile(NYU.intrinsics, (4, 1)),
+        depth_unit_mm=[1.0, 0.125, 1.0, 1.0],
+    )
+    for row in range(4):
+        assert_same(outputs, row, expected)
+    assert 0 <= outputs["confidence"].min() <= outputs["confidence"].max() <= 1
+
+
+def test_frames_of_several_sizes_and_units_fit_one_batch(model, frame_mm):
+    frames = [frame_mm.astype(np.uint16), frame_mm[::2, ::2].astype(np.uint16) * 4, np.full((40, 60), 9000, np.uint16)]
+    half = ICVL.intrinsics
+    inputs = {
+        "depth_png_bytes": [png(frame) for frame in frames],
+        "intrinsics": [NYU.intrinsics, half, half],
+        "depth_unit_mm": [1.0, 0.25, 1.0],
+    }
+    together = call(model, "serving_default", **inputs)
+    assert together["presence"].tolist() == [True, True, False]
+    assert np.isnan(together["joints_mm"][2]).all() and (together["confidence"][2] == 0).all()
+    for row in range(2):
+        alone = call(model, "serving_default", **{name: value[row : row + 1] for name, value in inputs.items()})
+        for name, value in alone.items():
+            np.testing.assert_allclose(together[name][row], value[0], rtol=1e-4, atol=1e-3)
+
+
+def test_a_given_center_is_used_and_nan_finds_it(model, run, frame_mm, expected):
+    given = np.array([[210.0, -60.0, 765.0]], np.float32)
+    confident = predictor_of_run(run, fit_confidence(run))
+    around = {k: v.numpy()[0] for k, v in confident(frame_mm[None], NYU.intrinsics[None], tf.constant(given)).items()}
+    content = png(frame_mm.astype(np.uint16))
+    for signature, frames in {
+        "serving_hinted": {"depth_png_bytes": [content] * 3, "depth_unit_mm": [1.0] * 3},
+        "from_depth_hinted": {"depth_mm": np.repeat(frame_mm[None], 3, axis=0)},
+    }.items():
+        outputs = call(
+            model,
+            signature,
+            **frames,
+            intrinsics=np.tile(NYU.intrinsics, (3, 1)),
+            center_mm=[NOWHERE, given[0], [-2000.0, 0.0, 900.0]],
+            hand=["right"] * 3,
+        )
+        assert_same(outputs, 0, expected)
+        assert_same(outputs, 1, around)
+        assert outputs["presence"].tolist() == [True, True, False]
+
+
+def test_a_left_hand_is_a_right_one_in_a_mirror(model, frame_mm, expected):
+    mirrored = mirror.mirror_camera(NYU)
+    frames_mm = np.stack([frame_mm[:, ::-1], frame_mm[:, ::-1], frame_mm])
+    outputs = call(
+        model,
+        "from_depth_hinted",
+        depth_mm=frames_mm,
+        intrinsics=[mirrored.intrinsics, mirrored.intrinsics, NYU.intrinsics],
+        center_mm=[NOWHERE, mirror.mirror_points(expected["center_mm"]), NOWHERE],
+        hand=["left", "left", "right"],
+    )
+    wanted = {
+        **expected,
+        "joints_mm": mirror.mirror_points(expected["joints_mm"]),
+        "center_mm": mirror.mirror_points(expected["center_mm"]),
+        "joints_uvd": mirror.mirror_uvd(expected["joints_uvd"], NYU.width),
+    }
+    for row in range(2):
+        assert_same(outputs, row, wanted)
+    assert_same(outputs, 2, expected)
+
+
+def test_pixels_marked_in_another_way_count_as_no_reading(model, frame_mm, expected):
+    marked = np.where(frame_mm > 0, frame_mm, np.random.default_rng(0).choice([0, -1, np.nan, np.inf], frame_mm.shape))
+    assert_same(call(model, "from_depth", depth_mm=marked[None], intrinsics=NYU.intrinsics[None]), 0, expected)
+
+
+def test_figures_are_those_of_evaluate(model, run):
+    """The network of the SavedModel on the store's test frames gives evaluate.py's very joints."""
+    from export.tflite.calibration import labelled_crops
+    from lsps_tf.datasets.store import open_store
+
+    predictions = predict_store(run, "test")
+    crops = labelled_crops(run, ("real/test",))
+    joints_norm = call(model, "from_crop", image=crops.images)["joints_norm"]
+    with open_store(run.store_path) as store:
+        center_mm = store.column("real/test", "center_mm")
+    joints_mm = joints_norm * crops.half_mm[:, None, None] + center_mm[:, None]
+    assert len(joints_mm) == len(predictions.rows) > 4
+    np.testing.assert_allclose(joints_mm, predictions.predicted_mm, atol=1e-3)
+
+
+def test_crops_give_the_networks_joints(model, run):
+    images = sample_crops(32, 250.0, 5)
+    outputs = call(model, "from_crop", image=images)
+    np.testing.assert_allclose(outputs["joints_norm"], run.networks.predict_joints(images, run.domain), atol=1e-5)
+    assert outputs["confidence"].shape == (5, 36)
+
+
+def cut(content):
+    return content[: len(content) // 2]
+
+
+REFUSED = {
+    "no PNG": ({"depth_png_bytes": [b"no PNG at all, but long enough to look into"]}, "PNG"),
+    "a cut PNG": ({"depth_png_bytes": [cut(png(np.full((64, 64), 700, np.uint16)))]}, "PNG"),
+    "an 8-bit picture": ({"depth_png_bytes": [png(np.full((64, 64), 70, np.uint8))]}, "this PNG is a picture"),
+    "a picture with alpha": ({"depth_png_bytes": [png(np.full((64, 64, 4), 9, np.uint8))]}, "this PNG is a picture"),
+    "a tiny frame": ({"depth_png_bytes": [png(np.full((16, 64), 700, np.uint16))]}, "at least 32 pixels"),
+    "no focal length": ({"intrinsics": [[0.0, 500.0, 32.0, 32.0]]}, "intrinsics: fx, fy, cx, cy must be finite"),
+    "NaN in a camera": ({"intrinsics": [[500.0, 500.0, np.nan, 32.0]]}, "intrinsics: fx, fy, cx, cy must be finite"),
+    "no unit": ({"depth_unit_mm": [0.0]}, "depth_unit_mm: the mm of one count must be more than 0"),
+    "NaN as unit": ({"depth_unit_mm": [np.nan]}, "depth_unit_mm"),
+    "half a centre": ({"center_mm": [[1.0, np.nan, 600.0]]}, "center_mm: x, y, z must be finite"),
+    "a centre behind": ({"center_mm": [[1.0, 2.0, -600.0]]}, "center_mm: x, y, z must be finite"),
+    "a third hand": ({"hand": ["middle"]}, "hand: it must be right or left"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_wrong_inputs_are_refused_with_a_reason(model, name):
+    changed, message = REFUSED[name]
+    inputs = {
+        "depth_png_bytes": [png(np.full((64, 64), 700, np.uint16))],
+        "intrinsics": [[500.0, 500.0, 32.0, 32.0]],
+        "depth_unit_mm": [1.0],
+        "center_mm": [NOWHERE],
+        "hand": ["right"],
+    }
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        call(model, "serving_hinted", **{**inputs, **changed})
+
+
+def test_assets_describe_the_model(model_dir):
+    assets = model_dir / "lsps" / "1" / "assets"
+    values = json.loads((assets / "lsps.json").read_text())
+    nyu = SKELETONS["nyu"]
+    assert values["joint_names"] == list(nyu.joint_names) and values["bones"] == [list(bone) for bone in nyu.bones]
+    assert set(values["units"]) >= OUTPUTS | SIGNATURES["serving_hinted"] | {"joints_norm", "depth_mm", "image"}
+    assert set(values["limits"]) == {"hands", "frame", "counts", "camera"}
+    card = (assets / "MODEL_CARD.md").read_text()
+    for part in ("# Model card", "preset tiny", "nyu, 36 joints", "structured-light", "no real labels", "## Limits"):
+        assert part in card
+    assert "calibrated on 8 frames of real/validation" in card and "Not evaluated yet" in card
+
+
+def test_the_card_holds_the_figures_of_the_evaluation(run, tmp_path):
+    import dataclasses
+
+    from export.saved_model.model_card import card_text
+
+    moved = dataclasses.replace(run, directory=tmp_path)
+    (tmp_path / "evaluation").mkdir()
+    figures = {"mean_error_mm": 12.345, "frames": 77, "within_40_mm_percent": 66.6}
+    (tmp_path / "evaluation" / "test.json").write_text(json.dumps(figures))
+    card = card_text(moved, None)
+    assert "12.35 mm, on 77 frames" in card and "66.60 %" in card and "the model gives none" in card
+    (tmp_path / "evaluation" / "test.json").write_text("{")
+    assert "Not evaluated yet" in card_text(moved, None)
+
+
+def test_warm_up_requests_can_be_run(model, model_dir):
+    requests = list(read_warmup_requests(model_dir / "lsps" / "1"))
+    assert {name for name, _ in requests} == set(SIGNATURES) and len(requests) <= 1000
+    for name, inputs in requests:
+        outputs = call(model, name, **inputs)
+        assert all(len(value) == len(next(iter(inputs.values()))) for value in outputs.values())
+
+
+def test_warm_up_requests_are_tensorflow_serving_s(model_dir):
+    """Read with TensorFlow Serving's own messages where they are installed (pip install --no-deps)."""
+    logs = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    path = model_dir / "lsps" / "1" / "assets.extra" / "tf_serving_warmup_requests"
+    records = [logs.PredictionLog.FromString(r.numpy()) for r in tf.data.TFRecordDataset(str(path))]
+    assert {record.predict_log.request.model_spec.signature_name for record in records} == set(SIGNATURES)
+    assert records[0].predict_log.request.model_spec.name == "lsps"
+
+
+def test_a_run_without_labels_anywhere_has_no_confidence(run):
+    from export.saved_model.signatures import Servable
+
+    signatures = Servable(run, predictor_of_run(run), []).signatures_by_name
+    assert set(signatures["from_depth"].structured_outputs) == OUTPUTS - {"confidence"}
+    assert set(signatures["from_crop"].structured_outputs) == {"joints_norm"}

@@ -1,0 +1,115 @@
+"""The four kinds of TFLite files: what they hold, and how far from the run's numbers they are."""
+
+import json
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from export.exporting import export_command, sample_crops
+from export.tflite.calibration import calibration_images
+from export.tflite.convert import VARIANTS, export_tflite, tflite_path
+from lsps_tf.device.network import TfliteNetwork
+from lsps_tf.errors import InputError
+from lsps_tf.model_info import ModelInfo, embed_info, read_tflite_info
+from lsps_tf.run_folder import load_run
+from lsps_tf.skeleton import NYU
+
+# Mean distance in half cubes that rounding may move the joints of a network drawn at random.
+ALLOWED = {"float32": 1e-6, "float16": 2e-3, "dynamic": 6e-2, "int8": 8e-2}
+
+
+@pytest.fixture(scope="module")
+def run(run_dir):
+    return load_run(run_dir)
+
+
+def operations(path):
+    model = schema.ModelT.InitFromPackedBuf(bytearray(path.read_bytes()), 0)
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items()}
+    (graph,) = model.subgraphs
+    return [names[model.operatorCodes[operator.opcodeIndex].builtinCode] for operator in graph.operators], graph
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_file_holds_built_in_operations_and_its_description(model_dir, variant):
+    path = tflite_path(model_dir, variant)
+    used, _ = operations(path)
+    assert "CONV_2D" in used and not {"CUSTOM", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"} & set(used)
+    assert not [name for name in used if "FLEX" in name or "RESIZE" in name]
+    assert read_tflite_info(path) == ModelInfo(NYU, 32, 250.0, variant)
+    interpreter = Interpreter(model_path=str(path))
+    (tensor,) = interpreter.get_input_details()
+    assert tensor["shape"].tolist() == [1, 32, 32, 1]
+    assert tensor["dtype"] == (np.int8 if variant == "int8" else np.float32)
+    names = {"serving_default": {"inputs": ["image"], "outputs": ["joints_norm"]}}
+    assert interpreter.get_signature_list() == names
+
+
+def test_the_description_says_names_units_and_normalization(model_dir):
+    content = tflite_path(model_dir, "int8").read_bytes()
+    text = content[content.index(b'{\n  "format": "lsps-model"') :]
+    values = json.JSONDecoder().raw_decode(text.decode("utf-8", "ignore"))[0]
+    assert values["joint_names"] == list(NYU.joint_names) and values["bones"] == [list(bone) for bone in NYU.bones]
+    assert values["units"]["image"].startswith("[B, S, S, 1] crop in [-1, 1]: (depth_mm - center z) / (cube_mm / 2)")
+    assert values["units"]["joints_norm"].endswith("(joints_mm - center_mm) / (cube_mm / 2)")
+
+
+def test_an_integer_file_computes_with_integers_alone(model_dir):
+    used, graph = operations(tflite_path(model_dir, "int8"))
+    kinds = {tensor.type for tensor in graph.tensors}
+    assert kinds <= {schema.TensorType.INT8, schema.TensorType.INT32}, kinds
+    assert not {"QUANTIZE", "DEQUANTIZE"} & set(used)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_rounding_moves_joints_little(run, model_dir, variant):
+    images = sample_crops(32, 250.0, 6)
+    expected = run.networks.predict_joints(images, run.domain).numpy()
+    network = TfliteNetwork(tflite_path(model_dir, variant))
+    difference = np.stack([network(image) for image in images.numpy()]) - expected
+    assert np.linalg.norm(difference, axis=-1).mean() <= ALLOWED[variant] < 0.5 * expected.std(axis=0).max()
+
+
+def test_smaller_numbers_make_smaller_files(run, tmp_path):
+    wide = {variant: tflite_path(tmp_path, variant) for variant in VARIANTS}
+    images = np.random.default_rng(0).uniform(-1, 1, (8, 32, 32, 1)).astype(np.float32)
+    assert export_tflite(run, tmp_path, VARIANTS, images) == list(wide.values())
+    info = len(ModelInfo.of_run(run).to_json())
+    sizes = {variant: path.stat().st_size - info for variant, path in wide.items()}
+    assert sizes["float32"] > 1.2 * sizes["float16"] and sizes["float32"] > 1.2 * sizes["int8"]
+
+
+def test_calibration_takes_the_store_s_sensor_frames_as_the_network_sees_them(run, store_path):
+    images = calibration_images(run, count=5)
+    assert images.shape == (5, 32, 32, 1) and images.dtype == np.float32
+    assert images.min() >= -1 and images.max() == 1 and 0.02 < (images < 1).mean() < 0.6
+    np.testing.assert_array_equal(images, calibration_images(run, store_path, count=5))
+
+
+def test_without_frames_of_the_sensor_int8_is_refused(command, run_dir, tmp_path):
+    arguments = ["--run-dir", run_dir, "--output", tmp_path / "out"]
+    for options, message in [
+        (["--calibrate", tmp_path / "none.h5"], "none.h5: there is no such store"),
+        (["--variants", "float32,int4"], "--variants: there is no 'int4'; choose from float32, float16, dynamic, int8"),
+    ]:
+        status, out, err = command(export_command, *arguments, *options)
+        assert (status, out) == (2, "") and err.count("\n") == 1 and message in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_recorded_run_without_its_store_says_what_to_do(run, tmp_path):
+    import dataclasses
+
+    settings = dataclasses.replace(run.settings, store=str(tmp_path / "gone.h5"), sensor="")
+    with pytest.raises(InputError, match=r"gone\.h5 is gone; give one with --calibrate STORE\.h5, or leave int8 out"):
+        calibration_images(dataclasses.replace(run, settings=settings))
+
+
+def test_a_description_can_be_added_to_any_model_and_read_back(model_dir, tmp_path):
+    info = ModelInfo(NYU, 96, 310.5, "float16")
+    path = tmp_path / "a.tflite"
+    path.write_bytes(embed_info(embed_info(tflite_path(model_dir, "float32").read_bytes(), info), info))
+    assert read_tflite_info(path).skeleton.name == "nyu"
+    Interpreter(model_path=str(path)).allocate_tensors()

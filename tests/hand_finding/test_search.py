@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lsps_tf import crop, mirror
+from lsps_tf.hand_finding import networks, search
+from lsps_tf.simulation import scenes
+from tests.scene_frames import CAMERA, empty_frames, hand_frames
+
+INTRINSICS = CAMERA.intrinsics[None]
+NOWHERE = tf.constant([[np.nan] * 3], tf.float32)
+
+
+def find(depth_mm, camera=CAMERA):
+    intrinsics = np.repeat(camera.intrinsics[None], len(depth_mm), axis=0)
+    center_mm, present = search.find_hand(tf.constant(depth_mm), tf.constant(intrinsics))
+    return center_mm.numpy(), present.numpy()
+
+
+@pytest.mark.parametrize("kind", scenes.HAND_SCENES)
+def test_hands_are_found_in_every_scene(kind):
+    depth_mm, joints_mm = hand_frames(kind)
+    center_mm, present = find(depth_mm)
+    distance_mm = np.linalg.norm(center_mm - joints_mm.mean(axis=1), axis=1)
+    assert np.mean(present & (distance_mm < 45.0)) >= 7 / 8
+
+
+@pytest.mark.parametrize("kind", scenes.EMPTY_SCENES)
+def test_no_hand_is_an_answer(kind):
+    assert find(empty_frames(kind))[1].mean() <= 1 / 8
+
+
+def test_what_is_beyond_the_limits_is_not_looked_at():
+    depth_mm, _ = hand_frames()
+    assert not find(np.where(depth_mm > 0, depth_mm + search.FARTHEST_MM, 0.0))[1].any()
+
+
+def test_left_hands_are_found_where_their_mirror_images_are():
+    depth_mm, _ = hand_frames()
+    center_mm, present = find(depth_mm)
+    mirrored_mm, found = find(mirror.mirror_depth(depth_mm).copy(), mirror.mirror_camera(CAMERA))
+    np.testing.assert_array_equal(found, present)
+    assert np.median(np.linalg.norm(mirror.mirror_points(mirrored_mm) - center_mm, axis=1)) < 3.0
+
+
+def test_the_graph_finds_what_eager_execution_does():
+    depth_mm, _ = hand_frames()
+    graph = tf.function(search.find_hand, input_signature=[
+        tf.TensorSpec([None, None, None], tf.float32), tf.TensorSpec([None, 4], tf.float32)
+    ])  # fmt: skip
+    center_mm, present = graph(depth_mm[:3], np.repeat(INTRINSICS, 3, axis=0))
+    alone_mm, alone = find(depth_mm[:3])
+    np.testing.assert_array_equal(present, alone)
+    np.testing.assert_allclose(center_mm, alone_mm, atol=0.01)
+
+
+def test_a_hand_is_followed_lost_and_found_again():
+    depth_mm, joints_mm = hand_frames("person")
+    first_mm, present = find(depth_mm)
+    number = int(np.flatnonzero(present)[0])
+    frame, first_mm = depth_mm[None, number], first_mm[None, number]
+    center_mm, found, tracked = search.track_hand(frame, INTRINSICS, first_mm + np.float32([[25.0, -20.0, 15.0]]))
+    assert found.numpy()[0] and tracked.numpy()[0]
+    np.testing.assert_allclose(center_mm, first_mm, atol=1.0)
+    for previous_mm in (NOWHERE, tf.constant([[300.0, 300.0, 2500.0]])):
+        center_mm, found, tracked = search.track_hand(frame, INTRINSICS, previous_mm)
+        assert found.numpy()[0] and not tracked.numpy()[0]
+        np.testing.assert_allclose(center_mm, first_mm, atol=0.01)
+    _, found, tracked = search.track_hand(tf.zeros_like(frame), INTRINSICS, first_mm)
+    assert not found.numpy()[0] and not tracked.numpy()[0]
+
+
+def test_the_palm_is_nearer_to_its_centre_than_the_centre_of_mass():
+    depth_mm, joints_mm = hand_frames()
+    intrinsics = np.repeat(INTRINSICS, len(depth_mm), axis=0)
+    center_mm, present = find(depth_mm)
+    palm_mm, _ = search.find_palm(depth_mm, intrinsics, center_mm)
+    error_mm = np.linalg.norm(palm_mm.numpy() - joints_mm[:, 34], axis=1)[present]
+    assert np.median(error_mm) < 15.0
+    assert np.mean(error_mm) < 0.5 * np.linalg.norm(center_mm - joints_mm[:, 34], axis=1)[present].mean()
+
+
+def test_in_a_mirror_the_palm_is_mirrored_and_the_hand_the_other_one():
+    depth_mm, joints_mm = hand_frames()
+    intrinsics = np.repeat(INTRINSICS, len(depth_mm), axis=0)
+    center_mm = joints_mm.mean(axis=1)
+    right, palm_mm = networks.judge_palm(depth_mm, intrinsics, center_mm)
+    seen_in = np.repeat(mirror.mirror_camera(CAMERA).intrinsics[None], len(depth_mm), axis=0)
+    mirrored = mirror.mirror_depth(depth_mm).copy(), seen_in, mirror.mirror_points(center_mm)
+    other_right, other_mm = networks.judge_palm(*mirrored)
+    np.testing.assert_allclose(mirror.mirror_points(other_mm.numpy()), palm_mm, atol=0.1)
+    np.testing.assert_allclose(other_right, -right, atol=0.02)
+
+
+def arm_frame(arm: bool):
+    """A hand of 160 x 80 mm, square on at 600 mm, whose arm, 60 mm wide, leaves it downwards."""
+    center = np.array([[0.0, 0.0, 600.0]], np.float32)
+    x, y = (value.numpy()[0] * 600.0 for value in crop.pixel_rays(crop.crop_intrinsics(center, 600.0, 150), 150, 150))
+    hand = (np.abs(x)[None] < 40.0) & (np.abs(y)[:, None] < 80.0)
+    forearm = (np.abs(x)[None] < 30.0) & (y[:, None] >= 80.0) if arm else np.zeros_like(hand)
+    return np.where(hand | forearm, np.float32(600.0), np.float32(0.0))[None], crop.crop_intrinsics(center, 600.0, 150)
+
+
+def test_the_centre_of_mass_of_a_hand_without_an_arm_is_its_own():
+    depth_mm, intrinsics = arm_frame(arm=False)
+    start_mm = tf.constant([[30.0, -40.0, 620.0]])
+    np.testing.assert_allclose(search.refine_center(depth_mm, intrinsics, start_mm), [[0.0, 0.0, 600.0]], atol=2.1)
+
+
+def test_the_forearm_is_cut_off():
+    depth_mm, intrinsics = arm_frame(arm=True)
+    center_mm = search.refine_center(depth_mm, intrinsics, tf.constant([[10.0, -20.0, 600.0]])).numpy()[0]
+    # Where all points between the fingertips and WRIST_MM beyond the centre c balance: (-80 + c + 60) / 2 = c.
+    np.testing.assert_allclose(center_mm, [0.0, -20.0, 600.0], atol=3.0)
+
+
+def test_the_start_stays_where_nothing_is():
+    start_mm = tf.constant([[10.0, 20.0, 700.0]])
+    np.testing.assert_array_equal(search.refine_center(tf.zeros([1, 32, 32]), INTRINSICS, start_mm), start_mm)

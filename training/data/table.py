@@ -1,0 +1,105 @@
+"""What `--dataset` can name: how each source of frames resolves to a store, and how that store is made.
+
+A dataset is one entry of DATASETS: `resolve` is quick and says what is wrong with the options, `make` fills the store.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from tqdm import tqdm
+
+from lsps_tf.config import Config
+from lsps_tf.datasets.simulated import Simulation, ensure_store
+from lsps_tf.datasets.store import open_store
+from lsps_tf.errors import InputError
+from lsps_tf.run_folder import RunSettings
+from lsps_tf.skeleton import SKELETONS
+from training.data import own, public
+from training.data.source import Dataset, Given, Source, show_progress
+
+DEFAULT_FRAMES = {
+    "sim_synthetic_frames": public.SIMULATED_FRAMES,
+    "sim_real_frames": 15_000,
+    "sim_test_frames": 2_048,
+}
+SIMULATED_SPLITS = {
+    "synthetic/train": "sim_synthetic_frames",
+    "real/train": "sim_real_frames",
+    "real/validation": "sim_test_frames",
+    "real/test": "sim_test_frames",
+}
+
+
+def get_dataset(name: str) -> Dataset:
+    """The dataset of that name, or the one that a store's path (.h5) is; InputError for anything else."""
+    if name in DATASETS:
+        return DATASETS[name]
+    if name.endswith(".h5"):
+        return Dataset(_resolve_store, _nothing_to_make)
+    raise InputError(f"--dataset {name}: choose {choices()}")
+
+
+def choices() -> str:
+    """What `--dataset` takes, in words."""
+    return f"{', '.join(DATASETS)} or the path of a store (.h5)"
+
+
+def _resolve_simulated(given: Given, config: Config) -> Source:
+    simulation = _simulation(given, config)
+    path = simulation.store_path(given.get("data_root", "data")).resolve()
+    frames = _simulated_frames(given)
+    if config.data.synthetic_part == "sensed":
+        frames["synthetic/sensed"] = frames["synthetic/train"]
+    num_joints = SKELETONS[simulation.skeleton].num_joints
+    return Source(config.replace(num_joints=num_joints), path, simulation.skeleton, simulation.sensor, frames)
+
+
+def _simulated_frames(given: Given) -> dict[str, int]:
+    frames = {name: given.get(name, count) for name, count in DEFAULT_FRAMES.items()}
+    for name, count in frames.items():
+        if count < 1:
+            raise InputError(f"--{name.replace('_', '-')} {count}: at least one frame is needed")
+    return {split: frames[name] for split, name in SIMULATED_SPLITS.items()}
+
+
+def _make_simulated(given: Given, settings: RunSettings, run_dir: pathlib.Path) -> None:
+    simulation = _simulation({**given, "sensor": settings.sensor, "skeleton": settings.skeleton}, settings.config)
+    root = pathlib.Path(given.get("data_root", "data")).resolve()
+    with tqdm(desc="simulate  ", unit="frame", mininterval=1.0) as bar:
+        ensure_store(simulation, root, settings.frames, show_progress(bar))
+
+
+def _simulation(given: Given, config: Config) -> Simulation:
+    return Simulation(
+        sensor=given.get("sensor", "structured-light"),
+        skeleton=given.get("skeleton", "nyu"),
+        image_size=config.data.image_size,
+        cube_mm=config.data.cube_mm,
+    )
+
+
+def _resolve_store(given: Given, config: Config) -> Source:
+    dataset = given["dataset"]
+    with open_store(dataset) as store:
+        if not any(store.splits().values()):
+            raise InputError(f"{dataset}: the store holds no frames; give one that does")
+        num_joints = store.info.skeleton.num_joints
+        if given.get("num_joints", num_joints) != num_joints:
+            raise InputError(f"--num-joints {given['num_joints']}: the store {dataset} has {num_joints}")
+        split = next(split for split, count in store.splits().items() if count)
+        cube_mm = float(store.column(split, "cube_mm")[0])
+        changed = config.replace(num_joints=num_joints, cube_mm=cube_mm)
+        return Source(changed, store.path.resolve(), store.info.skeleton.name)
+
+
+def _nothing_to_make(given: Given, settings: RunSettings, run_dir: pathlib.Path) -> None:
+    """A store that was given is whole."""
+
+
+DATASETS = {
+    "sim": Dataset(_resolve_simulated, _make_simulated),
+    "nyu": Dataset(public.resolve_nyu, public.make_nyu),
+    "icvl": Dataset(public.resolve_icvl, public.make_icvl),
+    "frames": Dataset(own.resolve_frames, own.make_frames),
+}

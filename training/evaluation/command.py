@@ -1,0 +1,92 @@
+"""Evaluates a finished run on the labelled frames of its store: predicts, measures, and draws what it saw.
+
+With `--predictions` it measures published results instead, beside the run's where one is given (see `comparison`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+from lsps_tf.commandline.parser import Parser
+from lsps_tf.errors import InputError
+from lsps_tf.files import atomic_path, write_json
+from lsps_tf.run_folder import Run, load_run
+from training.evaluation.measure import (
+    format_figures,
+    predict_store,
+    summarize,
+    write_predictions,
+)
+from training.evaluation.pictures import draw_unlabelled, write_evaluation
+from training.evaluation.published import compare_results
+
+SPLITS = ("test", "validation")
+
+
+def run_evaluation(arguments: list[str]) -> int:
+    """Runs `training/evaluate.py`. Returns the exit status 0; InputError where something given is wrong."""
+    given = _build_parser().parse_args(arguments)
+    if given.batch < 1:
+        raise InputError(f"--batch {given.batch}: at least one frame is needed")
+    if given.predictions:
+        return compare_results(given)
+    if given.run_dir is None:
+        raise InputError("--run-dir is needed, or --predictions with files of published results")
+    run = load_run(given.run_dir)
+    output = given.output if given.output is not None else given.run_dir / "evaluation"
+    if run.settings.dataset == "frames" and not run.settings.frames.get(f"real/{given.split}"):
+        return _show_unlabelled(run, given, output)
+    predictions = predict_store(run, given.split, given.batch)
+    figures = summarize(predictions, run.skeleton)
+    print(format_figures(figures))
+    paths = write_evaluation(run, given.split, predictions, figures, output)
+    if given.write_predictions is not None:
+        write_predictions(run, given.split, predictions, given.write_predictions)
+        paths.append(given.write_predictions)
+    if given.json is not None:
+        write_json(given.json, figures)
+        paths.append(given.json)
+    print("Written: " + "\n         ".join(str(path) for path in paths))
+    return 0
+
+
+def _show_unlabelled(run: Run, given: argparse.Namespace, output: pathlib.Path) -> int:
+    """What is left to do for a recording without labels to measure on."""
+    if given.json is not None or given.write_predictions is not None:
+        raise InputError(
+            f"{run.store_path}: the recording has no labelled frames to {given.split} on, so leave out --json and "
+            "--write-predictions, or label some in joints.csv"
+        )
+    path = output / "unlabelled-frames.png"
+    with atomic_path(path) as partial:
+        draw_unlabelled(run).save(partial, format="PNG")
+    print(
+        f"The recording has no labelled frames to {given.split} on, so there is nothing to measure.\n"
+        f"Look at what the run sees in it: {path}"
+    )
+    return 0
+
+
+def _build_parser() -> Parser:
+    parser = Parser(
+        prog="evaluate.py",
+        description="Measure a finished run on frames with labels, or published predictions beside it.",
+    )
+    path = {"type": pathlib.Path, "metavar": "FILE"}
+    parser.add_argument("--run-dir", type=pathlib.Path, metavar="DIR", help="the run's folder")
+    parser.add_argument("--split", choices=SPLITS, default="test", help="which frames (default: test)")
+    parser.add_argument("--write-predictions", help="write the run's predictions here in the published layout", **path)
+    parser.add_argument("--predictions", nargs="+", help="published predictions to measure, `u v d` per joint", **path)
+    parser.add_argument("--dataset", choices=("nyu", "icvl"), help="of the published predictions")
+    parser.add_argument("--groundtruth", help="their labels, same layout (default: the dataset's own)", **path)
+    parser.add_argument("--data-root", metavar="DIR", help="the dataset's folder (default: data/NAME, $LSPS_DATA/NAME)")
+    parser.add_argument(
+        "--output",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="default: evaluation/ in the run's folder, or runs/comparison-DATASET without a run",
+    )
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures here, too")
+    parser.add_argument("--batch", type=int, default=64, metavar="N", help="frames at a time (default: 64)")
+    return parser

@@ -1,0 +1,189 @@
+"""The figures of a run: predicts the labelled frames of its store and measures the joints' errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+from typing import Any, Optional
+
+import numpy as np
+import tensorflow as tf
+from tabulate import tabulate
+from tqdm import tqdm
+
+from lsps_tf import augment, camera, crop, metrics
+from lsps_tf.datasets.store import Store, open_store
+from lsps_tf.errors import InputError
+from lsps_tf.prediction_files import write_joints_uvd
+from lsps_tf.run_folder import Run
+from lsps_tf.skeleton import Skeleton
+
+PredictJoints = Optional[Callable[[tf.Tensor], tf.Tensor]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """A split's labelled frames and what a run makes of them.
+
+    Attributes:
+        rows: int64 [N], the frames' places in the split.
+        predicted_mm: float32 [N, J, 3] camera space, mm.
+        true_mm: float32 [N, J, 3]; only joints that are not evaluated may be NaN.
+    """
+
+    rows: np.ndarray
+    predicted_mm: np.ndarray
+    true_mm: np.ndarray
+
+
+def evaluate_run(run: Run, split: str = "test", batch: int = 64) -> dict[str, Any]:
+    """Figures of a run on "real/<split>" of its store; see `summarize` and, for what it raises, `predict_store`."""
+    return summarize(predict_store(run, split, batch), run.skeleton)
+
+
+def predict_store(run: Run, split: str = "test", batch: int = 64, predict_joints: PredictJoints = None) -> Predictions:
+    """Predicts every labelled frame of "real/<split>" in batches, with a progress bar.
+
+    Args:
+        run: whose frames, and whose network unless `predict_joints` is given.
+        split: "test" or "validation".
+        batch: frames at a time.
+        predict_joints: from images [B, S, S, 1] in [-1, 1] to joints [B, J, 3] in half cubes.
+
+    Raises:
+        InputError: where the store or the split is missing, its skeleton is not the run's, no frame has labels, or the
+            predictions are not finite.
+    """
+    with open_store(run.store_path) as store:
+        rows = _labelled_rows(store, run, split)
+        predict = build_predict(run, predict_joints)
+        predicted = []
+        with tqdm(total=len(rows), desc="evaluate  ", unit="frame", mininterval=1.0) as bar:
+            for part in np.split(rows, range(batch, len(rows), batch)):
+                frames = store.read(f"real/{split}", part)
+                predicted.append(predict(*(frames[name] for name in INPUTS)).numpy())
+                bar.update(len(part))
+        true_mm = store.column(f"real/{split}", "joints_mm")[rows]
+    predicted_mm = np.concatenate(predicted)
+    if not np.isfinite(predicted_mm).all():
+        raise InputError(f"{run.directory}: the run predicts joints that are no numbers; train again, more slowly")
+    return Predictions(rows, predicted_mm, true_mm)
+
+
+def summarize(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
+    """The figures of predictions, over the skeleton's evaluated joints.
+
+    Returns:
+        Ready for JSON: `frames`, `mean_error_mm`, `within_40_mm_percent`, `auc` (0 to 1, over 0 to 80 mm),
+        `per_joint_mm` by the joints' names, and `curve` with `thresholds_mm` and `percent`.
+    """
+    return error_figures(evaluated_errors_mm(predictions, skeleton), skeleton)
+
+
+def error_figures(errors_mm: np.ndarray, skeleton: Skeleton) -> dict[str, Any]:
+    """The figures of errors [N, E] in mm of the skeleton's evaluated joints, as `summarize` returns them."""
+    names = [skeleton.joint_names[joint] for joint in skeleton.evaluated]
+    return {
+        "frames": len(errors_mm),
+        "mean_error_mm": metrics.mean_joint_error_mm(errors_mm),
+        "within_40_mm_percent": float(metrics.frames_within_percent(errors_mm, 40.0)),
+        "auc": metrics.area_under_curve(errors_mm),
+        "per_joint_mm": dict(zip(names, metrics.per_joint_error_mm(errors_mm).tolist())),
+        "curve": {
+            "thresholds_mm": metrics.CURVE_MM.tolist(),
+            "percent": metrics.frames_within_percent(errors_mm).tolist(),
+        },
+    }
+
+
+def evaluated_errors_mm(predictions: Predictions, skeleton: Skeleton) -> np.ndarray:
+    """Errors [N, E] in mm of the E joints that the field's metrics use."""
+    evaluated = list(skeleton.evaluated)
+    return metrics.joint_errors_mm(predictions.predicted_mm[:, evaluated], predictions.true_mm[:, evaluated])
+
+
+def as_recorded(store: Store, joints_mm: np.ndarray, subjects: np.ndarray) -> np.ndarray:
+    """Joints [N, J, 3] of a store's space in the space of its camera: mirrored back where the store is mirrored.
+
+    Its source says so for the whole store, or names the subjects [N] that are.
+    """
+    mirrored = store.info.source.get("mirrored", False)
+    chosen = np.full(len(joints_mm), mirrored) if isinstance(mirrored, bool) else np.isin(subjects, mirrored)
+    return np.where(chosen[:, None, None], joints_mm * [-1.0, 1.0, 1.0], joints_mm)
+
+
+INPUTS = ("depth_mm", "center_mm", "extent_mm", "cube_mm")
+
+
+def _labelled_rows(store: Store, run: Run, split: str) -> np.ndarray:
+    if store.info.skeleton.name != run.skeleton.name:
+        raise InputError(
+            f"{store.path}: its skeleton is {store.info.skeleton.name}, the run's is {run.skeleton.name}; "
+            "give a run that was trained on this store"
+        )
+    # The run's own frames: another run may have made the store grow since.
+    count = run.settings.frames.get(f"real/{split}")
+    joints_mm = store.column(f"real/{split}", "joints_mm")[:count, list(run.skeleton.evaluated)]
+    rows = np.flatnonzero(np.isfinite(joints_mm).all(axis=(1, 2)))
+    if not len(rows):
+        raise InputError(f"{store.path}: no frame of 'real/{split}' has labels to compare with; choose another split")
+    return rows
+
+
+def view_crops_of(
+    run: Run, depth_mm: tf.Tensor, center_mm: tf.Tensor, extent_mm: tf.Tensor, cube_mm: tf.Tensor
+) -> tf.Tensor:
+    """The network's images [B, S, S, 1] of stored crops, without augmentation."""
+    size = run.config.data.image_size
+    angle, shift_mm = tf.zeros_like(cube_mm), tf.zeros_like(center_mm)
+    return augment.view_crops(depth_mm, center_mm, extent_mm, cube_mm, size, angle, shift_mm)
+
+
+def build_predict(run: Run, predict_joints: PredictJoints = None) -> Any:
+    predict_joints = predict_joints or (lambda image: run.networks.predict_joints(image, run.domain))
+    shapes = {"depth_mm": [None, None, None], "center_mm": [None, 3]}
+
+    @tf.function(input_signature=[tf.TensorSpec(shapes.get(name, [None]), tf.float32) for name in INPUTS])
+    def predict(depth_mm: tf.Tensor, center_mm: tf.Tensor, extent_mm: tf.Tensor, cube_mm: tf.Tensor) -> tf.Tensor:
+        image = view_crops_of(run, depth_mm, center_mm, extent_mm, cube_mm)
+        return crop.denormalize_joints(predict_joints(image), center_mm, cube_mm)
+
+    return predict
+
+
+TABLE_MM = tuple(range(10, 90, 10))
+
+
+def format_figures(figures: dict[str, Any]) -> str:
+    """The figures of `summarize` as two tables."""
+    percent = np.interp(TABLE_MM, figures["curve"]["thresholds_mm"], figures["curve"]["percent"])
+    overall = [
+        ("frames", str(figures["frames"])),
+        ("mean joint error", f"{figures['mean_error_mm']:.2f} mm"),
+        *((f"frames with all joints within {d} mm", f"{share:.2f} %") for d, share in zip(TABLE_MM, percent)),
+        (f"area under that curve, 0 to {metrics.CURVE_MM[-1]:.0f} mm", f"{figures['auc']:.4f}"),
+    ]
+    joints = [(name.replace("_", " "), f"{error_mm:.2f} mm") for name, error_mm in figures["per_joint_mm"].items()]
+    tables = (("figure", "value", overall), ("joint", "mean error", joints))
+    return "\n\n".join(tabulate(rows, (left, right), colalign=("left", "right")) for left, right, rows in tables) + "\n"
+
+
+def write_predictions(run: Run, split: str, predictions: Predictions, path: pathlib.Path) -> None:
+    """Writes the evaluated joints in the published layout, a row per frame in the order of the dataset.
+
+    Raises:
+        InputError: where frames between the first and the last are missing, since rows are told apart by their place.
+    """
+    with open_store(run.store_path) as store:
+        numbers = store.column(f"real/{split}", "frame")[predictions.rows]
+        if np.any(np.diff(np.sort(numbers)) != 1):
+            raise InputError(
+                f"{store.path}: frames of 'real/{split}' were left out, so that --write-predictions would shift the "
+                "rows of a comparison; import all of them"
+            )
+        evaluated_mm = predictions.predicted_mm[:, list(run.skeleton.evaluated)].astype(np.float64)
+        intrinsics = store.info.camera.intrinsics.astype(np.float64)
+        subjects = store.column(f"real/{split}", "subject")[predictions.rows]
+        joints_uvd = camera.mm_to_uvd(as_recorded(store, evaluated_mm, subjects), intrinsics)
+    write_joints_uvd(path, joints_uvd[np.argsort(numbers)])

@@ -1,0 +1,76 @@
+"""Pictures of what a run predicts: the best, median and worst frames, and frames without labels."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from lsps_tf import camera, crop, draw
+from lsps_tf.datasets.store import open_store
+from lsps_tf.files import atomic_path, write_json
+from lsps_tf.run_folder import Run
+from training.evaluation.measure import (
+    INPUTS,
+    Predictions,
+    build_predict,
+    evaluated_errors_mm,
+    view_crops_of,
+)
+
+UNLABELLED_FRAMES = 20
+FRAMES_PER_ROW, UNLABELLED_FRAMES = 5, 20
+
+
+def draw_frames(run: Run, split: str, predictions: Predictions) -> Image.Image:
+    """The best, the median and the worst frames as the network sees them, with prediction and label."""
+    mean_mm = evaluated_errors_mm(predictions, run.skeleton).mean(axis=1)
+    order = np.argsort(mean_mm, kind="stable")
+    columns = min(FRAMES_PER_ROW, len(order))
+    middle = (len(order) - columns) // 2
+    groups = {"best": order[:columns], "median": order[middle : middle + columns], "worst": order[-columns:]}
+    chosen = np.concatenate(list(groups.values()))
+    with open_store(run.store_path) as store:
+        frames = store.read(f"real/{split}", predictions.rows[chosen])
+    titles = [f"{name}: frame {predictions.rows[i]}, {mean_mm[i]:.1f} mm" for name in groups for i in groups[name]]
+    images = _overlays(run, frames, predictions.predicted_mm[chosen])
+    return draw.contact_sheet(images, titles, columns)
+
+
+def draw_unlabelled(run: Run) -> Image.Image:
+    """What a run makes of frames, evenly spread, that it was trained on without labels."""
+    with open_store(run.store_path) as store:
+        count = run.settings.frames.get("real/train", store.count("real/train"))
+        chosen = np.unique(np.linspace(0, count - 1, UNLABELLED_FRAMES).astype(int))
+        frames = store.read("real/train", chosen)
+    predicted_mm = build_predict(run)(*(frames[name] for name in INPUTS)).numpy()
+    titles = [f"frame {number}" for number in frames["frame"]]
+    return draw.contact_sheet(_overlays(run, frames, predicted_mm), titles, FRAMES_PER_ROW)
+
+
+def _overlays(run: Run, frames: dict[str, np.ndarray], predicted_mm: np.ndarray) -> list[Image.Image]:
+    image = view_crops_of(run, *(tf.constant(frames[name]) for name in INPUTS)).numpy()[..., 0]
+    half_mm = 0.5 * frames["cube_mm"][:, None, None]
+    depth_mm = np.where(image < 1.0, image * half_mm + frames["center_mm"][:, 2, None, None], 0.0)
+    intrinsics = crop.crop_intrinsics(frames["center_mm"], frames["cube_mm"], image.shape[1]).numpy()[:, None, :]
+    predicted_uv = camera.mm_to_uvd(predicted_mm, intrinsics)[..., :2]
+    true_uv = camera.mm_to_uvd(frames["joints_mm"], intrinsics)[..., :2]
+    return [draw.overlay(d, p, run.skeleton, t) for d, p, t in zip(depth_mm, predicted_uv, true_uv)]
+
+
+def write_evaluation(
+    run: Run, split: str, predictions: Predictions, figures: dict[str, Any], output: pathlib.Path
+) -> list[pathlib.Path]:
+    """Writes the figures, both plots and the picture of frames into a folder; returns their paths."""
+    paths = [output / f"{split}{end}" for end in (".json", "-curve.png", "-joints.png", "-frames.png")]
+    write_json(paths[0], figures)
+    curve = (np.array(figures["curve"]["thresholds_mm"]), np.array(figures["curve"]["percent"]))
+    draw.error_curve({f"{run.settings.method}, area {figures['auc']:.3f}": curve}, paths[1])
+    draw.joint_bars(list(figures["per_joint_mm"]), list(figures["per_joint_mm"].values()), paths[2])
+    picture = draw_frames(run, split, predictions)
+    with atomic_path(paths[3]) as partial:
+        picture.save(partial, format="PNG")
+    return paths

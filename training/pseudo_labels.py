@@ -1,0 +1,163 @@
+"""Training by fitting: what the simulator's hand says of the unlabelled frames becomes labels for a further round.
+
+Not in the paper. A round fits the hand to the depth images from what the networks predict so far, keeps the frames that
+are explained best, and `plan` trains the posterior stage on, with them as labelled frames (section 3.3). The shape of
+each subject, or recording, is what its best fits of the round before agree on.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import io
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from lsps_tf import augment, crop
+from lsps_tf.datasets.store import Store
+from lsps_tf.files import atomic_path
+from lsps_tf.fitting.to_depth import SIZE, DepthFit, DepthFitter, FitSettings
+from lsps_tf.networks import Networks
+from lsps_tf.run_folder import FIT, RunSettings
+from lsps_tf.simulation.shape import NUM_SHAPE_PARAMETERS
+from lsps_tf.skeleton import ICVL_FROM_NYU
+
+SPLIT = "real/train"
+BATCH = 64
+_WORKERS = 2
+_SAVED_EVERY = 10
+# How firmly a fit stays with the expected shape: the average hand's at first, then its subject's.
+_SHAPE_WEIGHTS = (0.5, 2.0)
+# The part of a subject's frames, the best explained, whose shapes count.
+_BELIEVED = 0.4
+_INPUTS = ("depth_mm", "center_mm", "extent_mm", "cube_mm")
+
+
+def fits_path(run_dir: pathlib.Path, stage: str) -> pathlib.Path:
+    return run_dir / "fits" / f"{stage}.npz"
+
+
+def fitted_frames(settings: RunSettings, store: Store) -> np.ndarray:
+    """The frames of "real/train" that every round fits: at most `fit_frames` of the run's, evenly spread."""
+    count = settings.frames.get(SPLIT, store.count(SPLIT))
+    wanted = min(count, settings.config.training.fit_frames)
+    return np.unique(np.linspace(0, count - 1, wanted).astype(np.int64))
+
+
+def fit_frames(stage: str, settings: RunSettings, networks: Networks, store: Store, run_dir: pathlib.Path) -> DepthFit:
+    """Fits the round's frames, with a progress bar; goes on where it was stopped, and ends the same."""
+    path, frames = fits_path(run_dir, stage), fitted_frames(settings, store)
+    done = _read(path)
+    if done is not None and len(done.joints_mm) == len(frames):
+        return done
+    number = int(stage[len(FIT) :]) - 1
+    fitting = FitSettings(shape_weight=_SHAPE_WEIGHTS[min(number, 1)])
+    # A fit's operations are too small to be shared out among cores; batches are not.
+    fitters = [DepthFitter(BATCH, _joints(settings), fitting) for _ in range(_WORKERS)]
+    expected = expected_shapes(_fits_before(number, settings, run_dir), store.column(SPLIT, "subject")[frames])
+    look = _build_look(networks, settings)
+    parts = [] if done is None else [done]
+
+    def fit(fitter: DepthFitter, first: int) -> DepthFit:
+        rows = np.arange(first, min(first + BATCH, len(frames)))
+        read = store.read(SPLIT, frames[rows])
+        images, predicted_mm = (value.numpy() for value in look(*(read[name] for name in _INPUTS)))
+        return fitter.fit(images, read["center_mm"], read["cube_mm"], predicted_mm, expected[rows], seed=first)
+
+    start = 0 if done is None else len(done.joints_mm)
+    batches = range(start, len(frames), BATCH)
+    bar = tqdm(total=len(frames), initial=start, desc=f"{stage:<10}", unit="frame", mininterval=1.0)
+    try:
+        with bar, concurrent.futures.ThreadPoolExecutor(_WORKERS) as workers:
+            for number in range(0, len(batches), _WORKERS):
+                for part in workers.map(fit, fitters, batches[number : number + _WORKERS]):
+                    parts.append(part)
+                    bar.update(len(part.joints_mm))
+                if number // _WORKERS % _SAVED_EVERY == _SAVED_EVERY - 1:
+                    _write(path, parts)
+    finally:
+        if parts:
+            _write(path, parts)
+    return _joined(parts)
+
+
+def kept_labels(
+    settings: RunSettings, store: Store, fits: DepthFit, labelled: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The frames that a round trains on, and the joints [N, J, 3] of all N frames of the split that they stand in.
+
+    Frames with labels of their own keep those.
+    """
+    frames = fitted_frames(settings, store)
+    count = max(1, round(settings.config.training.fit_keep * len(frames)))
+    best = np.argsort(fits.residual_mm, kind="stable")[:count]
+    joints_mm = np.array(store.column(SPLIT, "joints_mm"))
+    own = np.asarray(labelled, np.int64)
+    labels_mm = joints_mm[own]
+    joints_mm[:] = np.nan
+    joints_mm[frames[best]] = fits.joints_mm[best]
+    joints_mm[own] = labels_mm
+    return np.union1d(frames[best], own), joints_mm
+
+
+def expected_shapes(fits: DepthFit | None, subjects: np.ndarray) -> np.ndarray:
+    """Per frame [N, P] the median shape of its subject's best fits; zeros, the average hand, without fits."""
+    if fits is None:
+        return np.zeros([len(subjects), NUM_SHAPE_PARAMETERS], np.float32)
+    expected = np.empty_like(fits.shape_parameters)
+    for subject in np.unique(subjects):
+        rows = np.flatnonzero(subjects == subject)
+        best = rows[np.argsort(fits.residual_mm[rows], kind="stable")[: max(1, round(_BELIEVED * len(rows)))]]
+        expected[rows] = np.median(fits.shape_parameters[best], axis=0)
+    return expected
+
+
+def _joints(settings: RunSettings) -> tuple[int, ...]:
+    return ICVL_FROM_NYU if settings.skeleton == "icvl" else tuple(range(36))
+
+
+def _build_look(networks: Networks, settings: RunSettings) -> Callable:
+    """From stored crops to the images that a fit explains and the joints that the networks predict, mm."""
+    size = settings.config.data.image_size
+
+    @tf.function(reduce_retracing=True)
+    def look(depth_mm, center_mm, extent_mm, cube_mm):
+        count = tf.shape(depth_mm)[0]
+        still, unmoved = tf.zeros([count]), tf.zeros([count, 3])
+        stored = (depth_mm, center_mm, extent_mm, cube_mm)
+        joints = networks.predict_joints(augment.view_crops(*stored, size, still, unmoved), settings.domain)
+        images = augment.view_crops(*stored, SIZE, still, unmoved)[..., 0]
+        return images, crop.denormalize_joints(joints, center_mm, cube_mm)
+
+    return look
+
+
+def _fits_before(number: int, settings: RunSettings, run_dir: pathlib.Path) -> DepthFit | None:
+    """The round before's fits, of this run or of the one that it started from."""
+    for folder in (run_dir, pathlib.Path(settings.pretrained)) if settings.pretrained else (run_dir,):
+        fits = _read(fits_path(folder, f"{FIT}{number}"))
+        if fits is not None:
+            return fits
+    return None
+
+
+def _read(path: pathlib.Path) -> DepthFit | None:
+    if not path.exists():
+        return None
+    with np.load(path) as file:
+        return DepthFit(*(file[name] for name in DepthFit._fields))
+
+
+def _joined(parts: list[DepthFit]) -> DepthFit:
+    return DepthFit(*(np.concatenate(values) for values in zip(*parts)))
+
+
+def _write(path: pathlib.Path, parts: list[DepthFit]) -> None:
+    parts[:] = [_joined(parts)]
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **parts[0]._asdict())
+    with atomic_path(path) as partial:
+        partial.write_bytes(buffer.getbuffer())

@@ -1,0 +1,184 @@
+"""The depth stage: the shared latent space of equation 2, with the mapping M."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from lsps_tf import losses
+from lsps_tf.config import LossWeights
+from lsps_tf.networks import DOMAINS, Networks, apply_together
+from training.stages.base import (
+    DISCRIMINATORS,
+    DOMAIN_OF,
+    GENERATORS,
+    PAIRS,
+    Batch,
+    Tensors,
+    TwoPlayerStage,
+    noise_seeds,
+    sample_pose,
+    unique_variables,
+)
+
+OTHER = {"synthetic": "real", "real": "synthetic"}
+_NOISES = (
+    *(f"latent_{name}" for name in DOMAIN_OF),
+    *(f"pose_{domain}" for domain in DOMAINS),
+    *(f"cycle_{domain}" for domain in DOMAINS),
+)
+
+
+class DepthStage(TwoPlayerStage):
+    """Trains all but the pose VAE with equation 2.
+
+    The generators' player moves E_s, E_r, G_s, G_r and M and minimises equations 3, 4, 5 and 6. The discriminators'
+    player moves D_s, D_r and P and minimises its side of equations 4 and 6 (M's renderings are fakes too), and
+    L_POS(D_s, D_r, P), equations 7 and 8: so the regression shapes the discriminators' layers, and E and G get no
+    gradient from the feature matching. E_y is frozen. A lambda_8_depth of 0 skips the matching's share of the work.
+
+    Without `cycle`, equation 5 is left out. With "labelled" in the batch, L_MAP_r and L_POS_r of section 3.3 join in.
+
+    One forward pass serves both players: the inner tape starts at the discriminators, so their gradient ends at the
+    images, and layers that the domains share run once for both.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        lambdas: LossWeights,
+        prepare: Callable[[Any], Batch] | None = None,
+        norm: str = losses.SQUARED,
+        cycle: bool = True,
+    ):
+        super().__init__(networks, lambdas, _term_names(), prepare)
+        self.norm = norm
+        self.cycle = cycle
+        self.generator_variables = unique_variables(
+            *networks.encoders.values(), *networks.generators.values(), networks.mapping
+        )
+        self.discriminator_variables = unique_variables(*networks.discriminators.values(), networks.posterior)
+
+    def forward(self, batch: Batch) -> dict[str, Tensors]:
+        """What the encoders, the generators and M make of a batch.
+
+        Returns:
+            `image` x, `mean` and `latent` of q(z|x), by batch name; `pose_latent` z_y and `mapped` M(z_y), by domain
+            of the pair; `made`, images by "SOURCE_to_DOMAIN", where the source is a domain's image or its "pose";
+            `cycle_mean`, encodings of the translated images, and `cycle`, their way back, by domain of the original.
+        """
+        nets = self.networks
+        seeds = noise_seeds(batch["seed"], _NOISES)
+        pairs = {domain: name for domain, name in PAIRS.items() if name in batch}
+        image = {name: batch[name]["image"] for name in DOMAIN_OF if name in batch}
+        mean = nets.encode(image, DOMAIN_OF)
+        latent = {name: _sample(mean[name], seeds[f"latent_{name}"]) for name in mean}
+        pose_latent = {
+            domain: sample_pose(nets, batch[name]["joints"], seeds[f"pose_{domain}"]) for domain, name in pairs.items()
+        }
+        mapped = apply_together(nets.mapping, pose_latent)
+        made = self._generate(latent, mapped)
+        cycle_mean, cycle = self._cycle(made, seeds) if self.cycle else ({}, {})
+        return {
+            "image": image,
+            "mean": mean,
+            "latent": latent,
+            "pose_latent": pose_latent,
+            "mapped": mapped,
+            "made": made,
+            "cycle_mean": cycle_mean,
+            "cycle": cycle,
+        }
+
+    def discriminate(self, outputs: dict[str, Tensors]) -> dict[str, Tensors]:
+        """What D and P say of the images of `forward`: `features` and `logits` by name, P's `posterior` by domain."""
+        nets = self.networks
+        images = {**outputs["image"], **outputs["made"]}
+        if not self.lambdas.lambda_8_depth:
+            images = {name: image for name, image in images.items() if not _is_reconstruction(name)}
+        domains = {name: DOMAIN_OF.get(name, name.rpartition("_")[2]) for name in images}
+        features = nets.discriminator_features(images, domains)
+        judged = {name: part for name, part in features.items() if not _is_reconstruction(name)}
+        paired = {domain: features[PAIRS[domain]] for domain in outputs["pose_latent"]}
+        return {
+            "features": features,
+            "logits": apply_together(nets.discriminators["real"].head, judged),
+            "posterior": apply_together(nets.posterior, paired),
+        }
+
+    def generator_losses(self, outputs: dict[str, Tensors], verdicts: dict[str, Tensors]) -> Tensors:
+        """Raw terms that E, G and M minimise: equations 3 to 6."""
+        made, logits, terms = outputs["made"], verdicts["logits"], {}
+        for domain in DOMAINS:
+            image = outputs["image"][domain]
+            vae = losses.depth_vae_loss(outputs["mean"][domain], made[f"{domain}_to_{domain}"], image)
+            terms.update(_named(f"eq3_vae_{domain}", vae))
+            terms[f"eq4_gan_{domain}_generator"] = losses.gan_generator_loss(logits[f"{OTHER[domain]}_to_{domain}"])
+            if self.cycle:
+                cycle = losses.cycle_loss(outputs["cycle_mean"][domain], outputs["cycle"][domain], image)
+                terms.update(_named(f"eq5_cycle_{domain}", cycle))
+        for domain, mapped in outputs["mapped"].items():
+            pair, rendered = PAIRS[domain], f"pose_to_{domain}"
+            mapping = losses.mapping_loss(
+                mapped, outputs["latent"][pair], made[rendered], outputs["image"][pair], logits[rendered]
+            )
+            terms.update(_named(f"eq6_mapping_{domain}", mapping))
+        return terms
+
+    def discriminator_losses(self, outputs: dict[str, Tensors], verdicts: dict[str, Tensors]) -> Tensors:
+        """Raw terms that D and P minimise: their side of equations 4 and 6, and equations 7 and 8."""
+        logits, features, terms = verdicts["logits"], verdicts["features"], {}
+        for domain in DOMAINS:
+            terms[f"eq4_gan_{domain}_discriminator"] = losses.gan_discriminator_loss(
+                logits[domain], logits[f"{OTHER[domain]}_to_{domain}"]
+            )
+            if self.lambdas.lambda_8_depth:
+                terms[f"eq8_features_{domain}_matching"] = losses.feature_matching_loss(
+                    features[f"{domain}_to_synthetic"], features[f"{domain}_to_real"]
+                )
+        for domain, predicted in verdicts["posterior"].items():
+            terms[f"eq6_mapping_{domain}_discriminator"] = losses.gan_discriminator_loss(
+                None, logits[f"pose_to_{domain}"]
+            )
+            terms[f"eq7_posterior_{domain}_regression"] = losses.posterior_loss(
+                predicted, outputs["pose_latent"][domain], self.norm
+            )
+        return terms
+
+    def _cycle(self, made: Tensors, seeds: Tensors) -> tuple[Tensors, Tensors]:
+        """Encodings of the translated images and their way back, both by domain of the original."""
+        translated = {domain: made[f"{domain}_to_{OTHER[domain]}"] for domain in DOMAINS}
+        mean = self.networks.encode(translated, OTHER)
+        latent = {domain: _sample(mean[domain], seeds[f"cycle_{domain}"]) for domain in DOMAINS}
+        return mean, self.networks.generate(latent, {domain: (domain, domain) for domain in DOMAINS})
+
+    def _generate(self, latent: Tensors, mapped: Tensors) -> Tensors:
+        latents = {**{domain: latent[domain] for domain in DOMAINS}, **_named("pose", mapped)}
+        targets = {f"{source}_to_{target}": (source, target) for source in DOMAINS for target in DOMAINS}
+        targets.update({f"pose_to_{domain}": (f"pose_{domain}", domain) for domain in mapped})
+        return self.networks.generate(latents, targets)
+
+
+def _sample(mean: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    return losses.depth_posterior(mean).sample(seed=seed)
+
+
+def _named(prefix: str, parts: Tensors) -> Tensors:
+    return {f"{prefix}_{name}": part for name, part in parts.items()}
+
+
+def _is_reconstruction(name: str) -> bool:
+    source, _, target = name.partition("_to_")
+    return source == target
+
+
+def _term_names() -> list[str]:
+    per_domain = (
+        *("eq3_vae_{}_kl", "eq3_vae_{}_nll", "eq4_gan_{}_generator", "eq4_gan_{}_discriminator"),
+        *("eq5_cycle_{}_kl", "eq5_cycle_{}_nll", "eq6_mapping_{}_distance", "eq6_mapping_{}_nll"),
+        *("eq6_mapping_{}_generator", "eq6_mapping_{}_discriminator"),
+        *("eq7_posterior_{}_regression", "eq8_features_{}_matching"),
+    )
+    return [name.format(domain) for domain in DOMAINS for name in per_domain] + [GENERATORS, DISCRIMINATORS]
