@@ -50,7 +50,7 @@ def ship_run(run_dir: pathlib.Path, output: pathlib.Path) -> None:
         raise InputError(f"{run_dir}: the run is not evaluated; python training/evaluate.py --run-dir {run_dir}")
     store = f"data/{run.store_path.name}"
     settings = dataclasses.replace(run.settings, store=store, pretrained="", pretrained_stage="")
-    weights = run_folder.weights_path(output, run_folder.stages_of(settings.method, settings.config)[-1])
+    weights = run_folder.weights_path(output, settings.last_stage)
     shutil.rmtree(weights.parent, ignore_errors=True)
     for path in (weights, output / FIGURES):
         path.parent.mkdir(parents=True, exist_ok=True)

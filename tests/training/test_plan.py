@@ -11,7 +11,8 @@ from lsps_tf.datasets.store import create_store, open_store
 from lsps_tf.errors import InputError
 from lsps_tf.pipeline import labelled_indices
 from lsps_tf.run_folder import RunSettings
-from training.plan import build_plan, labelled_frames, resolve_stages
+from training.methods import METHODS, build_plan, resolve_stages
+from training.plan import labelled_frames
 
 TINY = PRESETS["tiny"]
 FRAMES = {"synthetic/train": 6, "real/train": 10}
@@ -48,7 +49,8 @@ def _half(count):
 
 def settings(store, **changes):
     given = {"config": TINY, "method": "lsps", "skeleton": "nyu", "dataset": "x.h5", "frames": FRAMES}
-    return RunSettings(store=str(store.path), **{**given, **changes})
+    given = {**given, **changes}
+    return RunSettings(store=str(store.path), domain=METHODS[given["method"]].domain, **given)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,9 @@ def test_courses_of_the_step_size(store, networks, decay, expected):
 def test_stages_get_their_own_schedule(store, networks):
     config = TINY.replace(pose_steps=3, depth_steps=4, posterior_steps=5, depth_learning_rate=0.25, decay="none")
     given = settings(store, config=config)
-    plans = {name: build_plan(name, given, networks, store) for name in ("pose", "depth", "posterior", "regression")}
+    plans = {name: build_plan(name, given, networks, store) for name in ("pose", "depth", "posterior")}
+    regression = settings(store, method="synthetic-only", config=config)
+    plans["regression"] = build_plan("regression", regression, networks, store)
     assert {name: plan.steps for name, plan in plans.items()} == {
         **{"pose": 3, "depth": 4},
         **{"posterior": 5, "regression": 5},
@@ -173,7 +177,11 @@ def test_stages_get_their_own_schedule(store, networks):
 
 
 def test_gradients_are_bounded_where_the_posterior_is_trained_and_nowhere_else(store, networks):
-    given = settings(store, config=TINY.replace(clip_norm=7.0, fit_rounds=1))
-    for name, bound in {"pose": None, "depth": None, "posterior": 7.0, "regression": 7.0, "fit1": 7.0}.items():
-        optimizers = build_plan(name, given, networks, store).optimizers.values()
+    config = TINY.replace(clip_norm=7.0, fit_rounds=1)
+    for method, stage, bound in (
+        *(("lsps", "pose", None), ("lsps", "depth", None), ("lsps", "posterior", 7.0), ("lsps", "fit1", 7.0)),
+        *(("synthetic-only", "regression", 7.0), ("real", "regression", 7.0), ("crossing-nets", "posterior", 7.0)),
+    ):
+        given = settings(store, method=method, config=config, labels=float(METHODS[method].needs_labels))
+        optimizers = build_plan(stage, given, networks, store).optimizers.values()
         assert {optimizer.global_clipnorm for optimizer in optimizers} == {bound}

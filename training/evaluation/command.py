@@ -12,6 +12,7 @@ from lsps_tf.commandline.parser import Parser
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, write_json
 from lsps_tf.run_folder import Run, load_run
+from training.data.table import PUBLIC
 from training.evaluation.measure import (
     format_figures,
     predict_store,
@@ -78,7 +79,7 @@ def _build_parser() -> Parser:
     parser.add_argument("--split", choices=SPLITS, default="test", help="which frames (default: test)")
     parser.add_argument("--write-predictions", help="write the run's predictions here in the published layout", **path)
     parser.add_argument("--predictions", nargs="+", help="published predictions to measure, `u v d` per joint", **path)
-    parser.add_argument("--dataset", choices=("nyu", "icvl"), help="of the published predictions")
+    parser.add_argument("--dataset", choices=list(PUBLIC), help="of the published predictions")
     parser.add_argument("--groundtruth", help="their labels, same layout (default: the dataset's own)", **path)
     parser.add_argument("--data-root", metavar="DIR", help="the dataset's folder (default: data/NAME, $LSPS_DATA/NAME)")
     parser.add_argument(
