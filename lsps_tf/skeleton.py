@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from lsps_tf.errors import InputError
+
 
 @dataclasses.dataclass(frozen=True)
 class Skeleton:
@@ -19,7 +21,6 @@ class Skeleton:
         bones: pairs (parent, child) of joint indices, for drawing.
         evaluated: indices of the joints that the field's metrics use.
         finger_of: per joint one of "pinky", "ring", "middle", "index", "thumb", "palm".
-        from_nyu: per joint the index of NYU's, and the simulator's, that is the same.
     """
 
     name: str
@@ -27,7 +28,6 @@ class Skeleton:
     bones: tuple[tuple[int, int], ...]
     evaluated: tuple[int, ...]
     finger_of: tuple[str, ...]
-    from_nyu: tuple[int, ...]
 
     @property
     def num_joints(self) -> int:
@@ -56,12 +56,7 @@ def _build_nyu() -> Skeleton:
     names += list(_NYU_PALM_JOINTS)
     fingers += ["palm"] * len(_NYU_PALM_JOINTS)
     evaluated = (0, 3, 6, 9, 12, 15, 18, 21, 24, 25, 27, 30, 31, 32)
-    same = tuple(range(len(names)))
-    return Skeleton("nyu", tuple(names), (*bones, *_NYU_PALM_BONES), evaluated, tuple(fingers), same)
-
-
-# ICVL's joint k is NYU's joint ICVL_FROM_NYU[k] (palm, then root, mid, tip of thumb, index, middle, ring, pinky).
-ICVL_FROM_NYU = (34, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0)
+    return Skeleton("nyu", tuple(names), (*bones, *_NYU_PALM_BONES), evaluated, tuple(fingers))
 
 
 def _build_icvl() -> Skeleton:
@@ -71,9 +66,29 @@ def _build_icvl() -> Skeleton:
         names += [f"{finger}_{part}" for part in ("root", "mid", "tip")]
         fingers += [finger] * 3
         bones += [(0, first), (first, first + 1), (first + 1, first + 2)]
-    return Skeleton("icvl", tuple(names), tuple(bones), tuple(range(16)), tuple(fingers), ICVL_FROM_NYU)
+    return Skeleton("icvl", tuple(names), tuple(bones), tuple(range(16)), tuple(fingers))
 
 
 NYU = _build_nyu()
 ICVL = _build_icvl()
 SKELETONS = {skeleton.name: skeleton for skeleton in (NYU, ICVL)}
+
+# ICVL's joint k is NYU's joint ICVL_FROM_NYU[k] (palm, then root, mid, tip of thumb, index, middle, ring, pinky).
+ICVL_FROM_NYU = (34, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0)
+
+
+def joints_of(source: Skeleton, target: Skeleton) -> tuple[int, ...]:
+    """Where the joints of `target` lie among those of `source`.
+
+    Raises:
+        InputError: where `source` lacks some of them.
+    """
+    if source == target:
+        return tuple(range(source.num_joints))
+    maps = {("nyu", "icvl"): ICVL_FROM_NYU}
+    if (source.name, target.name) not in maps:
+        raise InputError(
+            f"the {target.num_joints} joints of {target.name} cannot be had from a model of {source.name}'s "
+            f"{source.num_joints}; take one that was trained on NYU's joints"
+        )
+    return maps[source.name, target.name]

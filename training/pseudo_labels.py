@@ -24,7 +24,7 @@ from lsps_tf.fitting.to_depth import SIZE, DepthFit, DepthFitter, FitSettings
 from lsps_tf.networks import Networks
 from lsps_tf.run_folder import RunSettings
 from lsps_tf.simulation.shape import NUM_SHAPE_PARAMETERS
-from lsps_tf.skeleton import SKELETONS
+from lsps_tf.skeleton import NYU, SKELETONS, joints_of
 
 SPLIT = "real/train"
 BATCH = 64
@@ -56,8 +56,9 @@ def fit_frames(stage: str, settings: RunSettings, networks: Networks, store: Sto
         return done
     number = int(stage[len(FIT) :]) - 1
     fitting = FitSettings(shape_weight=_SHAPE_WEIGHTS[min(number, 1)])
+    joints = joints_of(NYU, SKELETONS[settings.skeleton])
     # A fit's operations are too small to be shared out among cores; batches are not.
-    fitters = [DepthFitter(BATCH, SKELETONS[settings.skeleton].from_nyu, fitting) for _ in range(_WORKERS)]
+    fitters = [DepthFitter(BATCH, joints, fitting) for _ in range(_WORKERS)]
     expected = expected_shapes(_fits_before(number, settings, run_dir), store.column(SPLIT, "subject")[frames])
     look = _build_look(networks, settings)
     parts = [] if done is None else [done]

@@ -22,7 +22,7 @@ from lsps_tf.datasets.workers import Pool
 from lsps_tf.errors import InputError
 from lsps_tf.hand_finding import search
 from lsps_tf.simulation import kinematics, pose_prior, renderer, sensor, shape, surface, view_prior
-from lsps_tf.skeleton import SKELETONS
+from lsps_tf.skeleton import NYU, SKELETONS, joints_of
 
 VERSION = "sim-v1"
 BATCH = 64
@@ -177,7 +177,7 @@ class Simulator:
         }
 
     def _joints(self, hand: kinematics.HandState) -> tf.Tensor:
-        return tf.gather(hand.joints_mm, SKELETONS[self.simulation.skeleton].from_nyu, axis=-2)
+        return tf.gather(hand.joints_mm, joints_of(NYU, SKELETONS[self.simulation.skeleton]), axis=-2)
 
     @property
     def _real(self) -> bool:

@@ -1,4 +1,4 @@
-"""Which stages a run has, and what each draws from the store."""
+"""What each stage of a run draws from the store, and how it is trained."""
 
 import dataclasses
 
@@ -11,7 +11,7 @@ from lsps_tf.datasets.store import create_store, open_store
 from lsps_tf.errors import InputError
 from lsps_tf.pipeline import labelled_indices
 from lsps_tf.run_folder import RunSettings
-from training.methods import METHODS, build_plan, resolve_stages
+from training.methods import METHODS, build_plan
 from training.plan import labelled_frames
 
 TINY = PRESETS["tiny"]
@@ -51,41 +51,6 @@ def settings(store, **changes):
     given = {"config": TINY, "method": "lsps", "skeleton": "nyu", "dataset": "x.h5", "frames": FRAMES}
     given = {**given, **changes}
     return RunSettings(store=str(store.path), domain=METHODS[given["method"]].domain, **given)
-
-
-@pytest.mark.parametrize(
-    ("method", "asked", "pretrained", "stages"),
-    [
-        ("lsps", None, "", ("pose", "depth", "posterior")),
-        ("lsps", None, "pose", ("depth", "posterior")),
-        ("lsps", None, "depth", ("posterior",)),
-        ("lsps", "posterior", "depth", ("posterior",)),
-        ("lsps", "depth, pose", "", ("pose", "depth")),
-        ("lsps", "pose", "depth", ("pose",)),
-        ("synthetic-only", None, "", ("pose", "regression")),
-        ("synthetic-only", None, "depth", ("regression",)),
-        ("real", None, "pose", ("regression",)),
-    ],
-)
-def test_stages(method, asked, pretrained, stages):
-    assert resolve_stages(method, TINY, asked, pretrained) == stages
-
-
-@pytest.mark.parametrize(
-    ("method", "asked", "pretrained", "message"),
-    [
-        ("lsps", "regression", "", "has the stages pose, depth, posterior, not 'regression'"),
-        ("real", "pose,depth", "", "has the stages pose, regression, not 'depth'"),
-        ("lsps", " , ", "", "name at least one"),
-        ("lsps", "depth", "", "the depth stage starts from the pose stage"),
-        ("lsps", "pose,posterior", "", "the posterior stage starts from the depth stage"),
-        ("lsps", "posterior", "pose", "the posterior stage starts from the depth stage"),
-        ("synthetic-only", "regression", "", "the regression stage starts from the pose stage"),
-    ],
-)
-def test_stages_that_make_no_run(method, asked, pretrained, message):
-    with pytest.raises(InputError, match=message):
-        resolve_stages(method, TINY, asked, pretrained)
 
 
 def drawn(plan):

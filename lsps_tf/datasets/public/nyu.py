@@ -24,7 +24,7 @@ from lsps_tf.datasets.public.folders import Layout
 from lsps_tf.datasets.public.recording import Recording, labels_to_mm, start_centers, tail_count, unusable_frames
 from lsps_tf.depth_files import read_nyu_png
 from lsps_tf.errors import InputError
-from lsps_tf.skeleton import NYU, Skeleton
+from lsps_tf.skeleton import NYU, Skeleton, joints_of
 
 VERSION = "nyu-v1"
 CUBE_MM = 300.0
@@ -184,7 +184,8 @@ def _check_shape(path: pathlib.Path, shape: tuple[int, ...] | None) -> None:
 
 def renderings_for(skeleton: Skeleton) -> Renderings:
     """The rendered training frames with the joints of a skeleton."""
-    return Renderings(LAYOUT, "train", lambda folder, limit: synthetic_recordings(folder, skeleton.from_nyu, limit))
+    joints = joints_of(NYU, skeleton)
+    return Renderings(LAYOUT, "train", lambda folder, limit: synthetic_recordings(folder, joints, limit))
 
 
 DATASET = PublicDataset(
