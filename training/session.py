@@ -154,11 +154,19 @@ def _resumed(given: dict[str, Any]) -> tuple[pathlib.Path, RunSettings]:
     for name, value in asked.items():
         if value != stored[name]:
             raise InputError(
-                f"{run_dir}: this run was started with --{name.replace('_', '-')} {stored[name]}, not {value}; "
-                "leave the option out, or start a new run"
+                f"{run_dir}: this run was started with {_as_option(name, stored[name])}, not "
+                f"{_as_option(name, value) if isinstance(value, bool) else value}; leave the option out, or start a "
+                "new run"
             )
     _set_up_tensorflow(settings.config.training)
     return run_dir, settings
+
+
+def _as_option(name: str, value: Any) -> str:
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{option}" if value else f"--no-{option}"
+    return f"--{option} {value}"
 
 
 def _stored_options(settings: RunSettings) -> dict[str, Any]:
