@@ -133,9 +133,9 @@ class Application:
         model = self._models.get(target.model)
         if model is None:
             # Of two things that are not there, the label is looked up first.
-            raise (
-                unknown_servable(target.model, target.version) if target.label is None else unknown_label(target.label)
-            )
+            if target.label is not None:
+                raise unknown_label(target.label)
+            raise unknown_servable(target.model, target.version)
         return model, target.version if target.label is None else model.version_of_label(target.label)
 
     async def _predict(self, target: Target, body: Body) -> Reply:

@@ -18,6 +18,8 @@ LINGER_S = 2.0
 _GZIP_MAGIC = b"\x1f\x8b"
 # The last bytes of a gzip stream: how many bytes it unpacks to, the lowest first.
 _GZIP_SIZE_BYTES = 4
+# Deflate packs nothing smaller than that: https://zlib.net/zlib_tech.html
+_LARGEST_RATIO = 1032
 # Tells zlib that the stream is gzip's.
 _GZIP_WINDOW = 31
 
@@ -45,7 +47,10 @@ class Body:
         packed = "gzip" in self._encoding.lower() and self.content.startswith(_GZIP_MAGIC)
         if not packed and "gzip" not in self._encoding:
             return
-        size = int.from_bytes(self.content[-_GZIP_SIZE_BYTES:], "little") if packed else 0
+        size = int.from_bytes(self.content[-_GZIP_SIZE_BYTES:], "little")
+        if not packed or size > _LARGEST_RATIO * len(self.content):
+            self.release()
+            return
         if size > self._reader.max_bytes:
             raise _too_large(self._reader.max_bytes)
         self.hold(size)

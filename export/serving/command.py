@@ -165,7 +165,7 @@ def _settings(arguments: list[str]) -> Settings:
     parser.add_argument(
         "--cors",
         action="store_true",
-        help="let pages of any site read answers (TensorFlow Serving has this option too)",
+        help="let pages of any site read the answers",
     )
     options = vars(parser.parse_args(arguments))
     labels = dict(_label(text) for text in options.pop("label"))

@@ -114,7 +114,7 @@ def _of_rows(instances: list, specs: Mapping[str, TensorSpec]) -> Arrays:
         columns = {name: good}
     else:
         columns = {name: [row[name] for row in good] for name in specs}
-    arrays = {name: _column(name, column, specs[name].dtype, named) for name, column in columns.items() if column}
+    arrays = _arrays_of(columns, specs, named) if good else {}
     if odd < len(instances):
         raise _odd_row(odd, instances[odd], specs, named)
     return arrays
@@ -141,14 +141,20 @@ def _odd_row(number: int, row: Any, specs: Mapping[str, TensorSpec], named: bool
     )
 
 
-def _column(name: str, column: list, dtype: str, named: bool) -> np.ndarray:
-    """The values of one input, of all rows, as one array."""
-    try:
-        return to_array(column, dtype)
-    except ServingError as error:
-        number = _first_wrong(column, dtype)
-        message = _what_is_wrong(column[0], column[number], dtype) or error.message
-        raise _failed(number, name, named, message) from None
+def _arrays_of(columns: dict[str, list], specs: Mapping[str, TensorSpec], named: bool) -> Arrays:
+    """The values of each input, of all rows, as one array; the error is that of the first row that is wrong."""
+    arrays, failed = {}, {}
+    for name, column in columns.items():
+        try:
+            arrays[name] = to_array(column, specs[name].dtype)
+        except ServingError as error:
+            failed[name] = (_first_wrong(column, specs[name].dtype), error.message)
+    if failed:
+        name = min(failed, key=failed.get)
+        number, message = failed[name]
+        message = _what_is_wrong(columns[name][0], columns[name][number], specs[name].dtype) or message
+        raise _failed(number, name, named, message)
+    return arrays
 
 
 def _first_wrong(column: list, dtype: str) -> int:

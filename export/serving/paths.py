@@ -11,8 +11,8 @@ from typing import Any
 from export.serving.errors import ServingError, invalid
 from export.serving.metrics import METRICS_PATH
 
-# TensorFlow Serving's patterns; a name or a label that is to hold one of "/:?#" comes with it encoded. A query is a part
-# of the path there, so none is taken.
+# TensorFlow Serving's patterns. A name or a label that holds one of "/:?#" comes with it encoded. There a query is a
+# part of the path, so none is taken.
 _WHICH = r"(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:?#]+))?"
 _POST = re.compile(rf"/v1/models/(?P<name>[^/:?#]+){_WHICH}:(?P<verb>classify|regress|predict)", re.I | re.A)
 _GET = re.compile(rf"/v1/models(?:/(?P<name>[^/:?#]+))?{_WHICH}(?:/(?P<verb>metadata))?", re.I | re.A)

@@ -11,13 +11,13 @@ from typing import Any
 async def in_thread(function: Callable, *arguments: Any, pool: Executor | None = None) -> Any:
     """What `function(*arguments)` gives or raises, run in a thread of `pool` or of the loop's own pool.
 
-    Every exception comes back. The loop's futures alone take no StopIteration: whoever waits for one waits for ever.
+    Every exception comes back. The loop's own futures take no StopIteration: who waits for such a one waits for ever.
     """
 
-    def outcome() -> tuple[Any, BaseException | None]:
+    def outcome() -> tuple[Any, Exception | None]:
         try:
             return function(*arguments), None
-        except BaseException as error:
+        except Exception as error:
             return None, error
 
     result, error = await asyncio.get_running_loop().run_in_executor(pool, outcome)
