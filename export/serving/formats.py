@@ -163,7 +163,7 @@ def _first_wrong(column: list, dtype: str) -> int:
     while bad - good > 1:
         middle = (good + bad) // 2
         try:
-            to_array(column[:middle], dtype)
+            to_array([column[0], *column[good:middle]], dtype)
             good = middle
         except ServingError:
             bad = middle

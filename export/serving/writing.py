@@ -49,23 +49,26 @@ def encoded(text: str) -> bytes:
 
 def float_texts(values: np.ndarray) -> list[str]:
     """The text of each number [N] of float32 or float64."""
-    numbers = values.tolist()
-    texts = ("%.6g\n" * len(numbers) % tuple(numbers)).split()
+    texts = _formatted("%.6g", values)
     with np.errstate(over="ignore"):
         same = np.array(list(map(float, texts)), np.float64).astype(values.dtype) == values
     finite = np.isfinite(values)
-    for place in np.flatnonzero(~same & finite):
-        texts[place] = _exact_text(numbers[place], _ENOUGH_DIGITS[values.dtype.name])
-    for place in np.flatnonzero(~finite):
-        texts[place] = "NaN" if math.isnan(numbers[place]) else "Infinity" if numbers[place] > 0 else "-Infinity"
+    longer = np.flatnonzero(~same & finite)
+    exact = _formatted(f"%.{_ENOUGH_DIGITS[values.dtype.name]}g", values[longer])
+    for place, text in zip(longer.tolist(), exact):
+        texts[place] = text
+    for place in longer[values[longer] == np.trunc(values[longer])].tolist():
+        # A whole number in full, where that is no longer: as a double it is then the same, too.
+        texts[place] = min(f"{values[place]:.1f}", texts[place], key=len)
     # A whole number keeps its point, so that whoever reads it knows the type.
-    return [text if "." in text or "e" in text or "n" in text or "N" in text else f"{text}.0" for text in texts]
+    texts = [text if "." in text or "e" in text else f"{text}.0" for text in texts]
+    for place in np.flatnonzero(~finite).tolist():
+        texts[place] = "NaN" if np.isnan(values[place]) else "Infinity" if values[place] > 0 else "-Infinity"
+    return texts
 
 
-def _exact_text(number: float, digits: int) -> str:
-    text = f"{number:.{digits}g}"
-    whole = f"{number:.1f}" if number.is_integer() else ""
-    return whole if 0 < len(whole) <= len(text) else text
+def _formatted(form: str, values: np.ndarray) -> list[str]:
+    return (f"{form} " * len(values) % tuple(values.tolist())).split()
 
 
 def _value_texts(name: str, array: np.ndarray) -> list[str]:
