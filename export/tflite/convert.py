@@ -9,7 +9,6 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from export.saved_model.signatures import deployed_variables
 from export.tflite.rounding import round_network
 from lsps_tf.files import atomic_path
 from lsps_tf.model_info import MODEL_NAME, ModelInfo, embed_info
@@ -26,7 +25,7 @@ class _CropModel(tf.Module):
 
     def __init__(self, run: Run, joints_of_crop: Callable[[tf.Tensor], tf.Tensor]):
         super().__init__(name="lsps_crop")
-        self.deployed = deployed_variables(run)
+        self.deployed = run.networks.deployed_variables(run.domain)
         size = run.config.data.image_size
         image = tf.TensorSpec([1, size, size, 1], tf.float32, "image")
         self.predict = tf.function(lambda image: {"joints_norm": joints_of_crop(image)})
