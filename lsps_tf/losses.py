@@ -43,9 +43,7 @@ def depth_posterior(mean: tf.Tensor) -> tfd.Normal:
     return tfd.Normal(mean, 1.0)
 
 
-def pose_vae_loss(
-    posterior: tfd.MultivariateNormalDiag, reconstruction: tf.Tensor, joints: tf.Tensor
-) -> Terms:
+def pose_vae_loss(posterior: tfd.MultivariateNormalDiag, reconstruction: tf.Tensor, joints: tf.Tensor) -> Terms:
     """Equation 1: L_VAEy = lambda_0 KL(q(z_y|y) || N(0, I)) - lambda_1 E[log p(y|z_y)].
 
     The likelihood is Laplace with unit scale, as that of the depth, summed over the coordinates: an L1 distance asks
@@ -97,9 +95,7 @@ def depth_vae_loss(latent_mean: tf.Tensor, reconstruction: tf.Tensor, image: tf.
     """
     reconstruction.shape.assert_is_compatible_with(image.shape)
     return {
-        "kl": Term(
-            tf.reduce_mean(tfd.kl_divergence(depth_posterior(latent_mean), tfd.Normal(0.0, 1.0))), "lambda_2"
-        ),
+        "kl": Term(tf.reduce_mean(tfd.kl_divergence(depth_posterior(latent_mean), tfd.Normal(0.0, 1.0))), "lambda_2"),
         "nll": Term(-tf.reduce_mean(tfd.Laplace(reconstruction, 1.0).log_prob(image)), "lambda_3"),
     }
 

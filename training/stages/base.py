@@ -56,7 +56,8 @@ class Stage(keras.Model):
     def log(self, batch: Batch, terms: Terms, totals: Tensors) -> Tensors:
         """Adds a step's raw terms and weighted sums to their running means, by name, and returns the means."""
         scalars = {**{name: term.value for name, term in terms.items()}, **totals}
-        # Both are made while the first step is traced, from the terms that it has; Keras lifts the variables out.
+        # Made while the first step is traced, from the terms that it has, and lifted out of the graph. A stage's batches
+        # are all alike; steps with other terms are for eager mode, since later traces may make no variables.
         if self._finite is None or self._finite.names != tuple(scalars):
             self._finite = FiniteWatch(scalars)
         self._finite.update(batch["seed"][1], scalars.values())

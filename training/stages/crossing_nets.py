@@ -129,7 +129,7 @@ class CrossingPosteriorStage(OnePlayerStage):
         pose = sample_pose(nets, batch["labelled"]["joints"], seeds["pose"])
         mixed = mix_poses(pose, seeds["mix"])[: self.generated]
         made = nets.generate({"mixed": nets.mapping(mixed)}, {"mixed": (REAL,)})["mixed"][REAL]
-        image = tf.concat([batch["labelled"]["image"], made], axis=0)
+        image = tf.concat([batch["labelled"]["image"], tf.stop_gradient(made)], axis=0)
         return image, tf.concat([pose, mixed], axis=0)
 
     def loss_terms(self, outputs: Tensors) -> Terms:

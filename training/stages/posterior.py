@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import tensorflow as tf
+
 from lsps_tf import losses
 from lsps_tf.config import LossWeights
 from lsps_tf.losses import Terms
@@ -73,7 +75,11 @@ class PosteriorStage(OnePlayerStage):
         real = batch["real"]["image"]
         image = {"synthetic": batch["synthetic"]["image"][: real.shape[0]], "real": real}
         mean = self.networks.encode(image, DOMAIN_OF)
-        return target, self.networks.generate(mean, dict.fromkeys(DOMAINS, DOMAINS))
+        made = self.networks.generate(mean, dict.fromkeys(DOMAINS, DOMAINS))
+        return target, {
+            source: {domain: tf.stop_gradient(image) for domain, image in images.items()}
+            for source, images in made.items()
+        }
 
     def loss_terms(self, outputs: dict[str, Tensors]) -> Terms:
         """Raw terms of equations 7 and 8."""
