@@ -38,7 +38,10 @@ class Stage(keras.Model):
         networks: the networks, built; each stage trains some of them.
         lambdas: the weights of the loss terms.
         prepare: from the pipeline's batch to the stage's; it runs first in each step, on the step's device.
+        totals: the logged names of the players' weighted sums.
     """
+
+    totals: tuple[str, ...]
 
     def __init__(self, networks: Networks, lambdas: LossWeights, prepare: Callable[[Any], Batch] | None = None):
         super().__init__()
@@ -53,11 +56,11 @@ class Stage(keras.Model):
         """A running mean of each scalar that was logged so far."""
         return list(self._trackers.values())
 
-    def log(self, batch: Batch, terms: Terms, totals: Tensors) -> Tensors:
+    def log(self, batch: Batch, terms: Terms, totals: Iterable[tf.Tensor]) -> Tensors:
         """Adds a step's raw terms and weighted sums to their running means, by name, and returns the means."""
-        scalars = {**{name: term.value for name, term in terms.items()}, **totals}
-        # Made while the first step is traced, from the terms that it has, and lifted out of the graph. A stage's batches
-        # are all alike; steps with other terms are for eager mode, since later traces may make no variables.
+        scalars = {**{name: term.value for name, term in terms.items()}, **dict(zip(self.totals, totals))}
+        # Made while the first step is traced, from the terms that it has, and lifted out of the graph. All batches of a
+        # stage have the same terms; only eager steps may have others, since later traces may make no variables.
         if self._finite is None or self._finite.names != tuple(scalars):
             self._finite = FiniteWatch(scalars)
         self._finite.update(batch["seed"][1], scalars.values())
@@ -111,7 +114,6 @@ class OnePlayerStage(Stage):
 
     Attributes:
         player_variables: what is trained.
-        total: the logged name of the weighted sum.
     """
 
     def __init__(
@@ -124,7 +126,7 @@ class OnePlayerStage(Stage):
     ):
         super().__init__(networks, lambdas, prepare)
         self.player_variables = player_variables
-        self.total = total
+        self.totals = (total,)
 
     def compile(self, optimizer: keras.optimizers.Optimizer, **options: Any) -> None:
         """One player, one optimizer."""
@@ -139,7 +141,7 @@ class OnePlayerStage(Stage):
             total = losses.weighted_sum(terms, self.lambdas)
         gradients = tape.gradient(total, self.player_variables)
         self.player_optimizer.apply_gradients(zip(gradients, self.player_variables))
-        return self.log(batch, terms, {self.total: total})
+        return self.log(batch, terms, (total,))
 
 
 class TwoPlayerStage(Stage):
@@ -151,6 +153,8 @@ class TwoPlayerStage(Stage):
     Attributes:
         generator_variables, discriminator_variables: what each player trains.
     """
+
+    totals = (GENERATORS, DISCRIMINATORS)
 
     def __init__(
         self,
@@ -190,9 +194,7 @@ class TwoPlayerStage(Stage):
         self.generator_optimizer.apply_gradients(zip(gradients, self.generator_variables))
         gradients = discriminator_tape.gradient(totals[1], self.discriminator_variables)
         self.discriminator_optimizer.apply_gradients(zip(gradients, self.discriminator_variables))
-        return self.log(
-            batch, {**generator_terms, **discriminator_terms}, {GENERATORS: totals[0], DISCRIMINATORS: totals[1]}
-        )
+        return self.log(batch, {**generator_terms, **discriminator_terms}, totals)
 
 
 def noise_seeds(seed: tf.Tensor, names: Iterable[str]) -> dict[str, tf.Tensor]:
