@@ -1,5 +1,6 @@
 """A loss or a weight that is not finite ends the training: where, with what advice, and what is kept."""
 
+import dataclasses
 import json
 import re
 
@@ -8,10 +9,12 @@ import pytest
 import tensorflow as tf
 
 from lsps_tf import run_folder
+from lsps_tf.config import PRESETS
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.networks import build_networks
 from lsps_tf.pipeline import build_pipeline
+from lsps_tf.run_folder import SHIPPED
 from training.divergence import Divergence
 from training.plan import build_plan
 from training.session import run_session
@@ -95,6 +98,28 @@ def divergence(finished_run, store_path, tmp_path):
     with open_store(store_path) as store:
         plan = build_plan("depth", run.settings, run.networks, store)
     return Divergence(plan, run.settings, run.networks, tmp_path), plan, run.networks
+
+
+@pytest.mark.parametrize(
+    ("stage", "settings"),
+    [
+        ("pose", ["pose_learning_rate"]),
+        ("depth", ["depth_learning_rate", "discriminator_learning_rate"]),
+        ("posterior", ["learning_rate"]),
+        ("regression", ["learning_rate"]),
+        ("fit2", ["fit_learning_rate"]),
+    ],
+)
+def test_the_advice_names_the_stages_own_step_sizes(divergence, tmp_path, stage, settings):
+    _, plan, networks = divergence
+    plan = dataclasses.replace(plan, name=stage)
+    plan.model.first_nonfinite = lambda: (0, {"eq": float("inf")})
+    config = PRESETS["tiny"].replace(**{name: 0.125 for name in settings})
+    given = dataclasses.replace(run_folder.read_settings(SHIPPED), config=config, store="none.h5")
+    with pytest.raises(InputError) as raised:
+        Divergence(plan, given, networks, tmp_path).check_losses()
+    asked = re.findall(r"--([a-z-]+) \(now 0.125\)", str(raised.value))
+    assert [name.replace("-", "_") for name in asked] == settings and "--pretrained" not in str(raised.value)
 
 
 def test_weights_that_are_not_finite_are_named(divergence, eagerly):
