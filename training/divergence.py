@@ -9,11 +9,12 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from lsps_tf.config import FIT
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path
 from lsps_tf.networks import Networks
 from lsps_tf.pipeline import build_pipeline
-from lsps_tf.run_folder import FIT, RunSettings, weights_path
+from lsps_tf.run_folder import RunSettings, weights_path
 from training.plan import StagePlan
 
 FOLDER = "nonfinite"
@@ -21,8 +22,8 @@ FOLDER = "nonfinite"
 _STEP_SIZES = {
     "pose": ("pose_learning_rate",),
     "depth": ("depth_learning_rate", "discriminator_learning_rate"),
-    "posterior": ("learning_rate",),
-    "regression": ("learning_rate",),
+    "posterior": ("posterior_learning_rate",),
+    "regression": ("posterior_learning_rate",),
     FIT: ("fit_learning_rate",),
 }
 

@@ -16,7 +16,7 @@ from lsps_tf.networks import build_networks
 from lsps_tf.pipeline import build_pipeline
 from lsps_tf.run_folder import SHIPPED
 from training.divergence import Divergence
-from training.plan import build_plan
+from training.methods import build_plan
 from training.session import run_session
 
 
@@ -105,8 +105,8 @@ def divergence(finished_run, store_path, tmp_path):
     [
         ("pose", ["pose_learning_rate"]),
         ("depth", ["depth_learning_rate", "discriminator_learning_rate"]),
-        ("posterior", ["learning_rate"]),
-        ("regression", ["learning_rate"]),
+        ("posterior", ["posterior_learning_rate"]),
+        ("regression", ["posterior_learning_rate"]),
         ("fit2", ["fit_learning_rate"]),
     ],
 )
