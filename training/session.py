@@ -20,7 +20,7 @@ from lsps_tf.networks import Networks, build_networks
 from lsps_tf.run_folder import RunSettings
 from training.arguments import parse_arguments, resolve_config
 from training.data.table import SIMULATED_SPLITS, choices, get_dataset
-from training.loop import fit_stage
+from training.loop import train_stage
 from training.methods import DEFAULT, METHODS, Method, build_plan, resolve_stages
 from training.plan import labelled_frames
 from training.pseudo_labels import fit_frames
@@ -70,7 +70,7 @@ def train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
             if stage.startswith(FIT):
                 fits = fit_frames(stage, settings, networks, store, run_dir)
             plan = build_plan(stage, settings, networks, store, fits)
-            if not fit_stage(plan, settings, networks, run_dir):
+            if not train_stage(plan, settings, networks, run_dir):
                 return False
     return True
 

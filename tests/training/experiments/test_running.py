@@ -227,7 +227,9 @@ def test_ctrl_c_stops_and_says_how_to_go_on(arguments, tmp_path, capsys, monkeyp
         patch.setattr(callbacks.Progress, "on_train_batch_end", stop_once)
         assert run_experiment(command) == STOPPED
     said = capsys.readouterr().err
-    assert "Go on with:\n  python " in said and "experiment.py table1" in said and not figures.path_of(tmp_path).exists()
+    assert (
+        "Go on with:\n  python " in said and "experiment.py table1" in said and not figures.path_of(tmp_path).exists()
+    )
     assert run_experiment(command) == 0
     assert list(figures.read(tmp_path)) == ["synthetic-only-seed3"]
     lines = (tmp_path / "runs" / "synthetic-only-seed3" / "metrics.jsonl").read_text().splitlines()
