@@ -16,7 +16,6 @@ from lsps_tf.prediction_files import read_joints_uvd
 from lsps_tf.run_folder import read_settings, write_settings
 from lsps_tf.skeleton import NYU
 from tests.scene_frames import CAMERA, hand_frames
-from training import session
 from training.evaluation.command import run_evaluation
 from training.session import run_session
 
@@ -66,7 +65,9 @@ def test_both_hands_are_told_and_a_few_labels_are_learned_from(folder, tmp_path,
     assert report["hand"] == {".": "right", "take.npz": "left"} and report["doubtful"] == []
     assert report["used"] >= 2 * COUNT - 4 and report["labels_misplaced"] == []
     assert sum(report["labelled"].values()) + report["labels_unused"] == LABELLED
-    assert "Labels: " in said and "for train" in said and "evaluate.py" in said.splitlines()[-1]
+    assert "Labels: " in said and "for train" in said and "export/run.py" in said.splitlines()[-1]
+    ended_with = json.loads((tmp_path / "run" / "evaluation" / "test.json").read_text())
+    assert f"{ended_with['mean_error_mm']:.2f} mm" in said
     # Section 3.3: regression on real labels and the mapping on the real side.
     assert read_settings(tmp_path / "run").labels == 1.0
     every = set().union(*logged)
@@ -74,7 +75,8 @@ def test_both_hands_are_told_and_a_few_labels_are_learned_from(folder, tmp_path,
     figures, written = tmp_path / "figures.json", tmp_path / "written.txt"
     options = ["--json", str(figures), "--write-predictions", str(written)]
     assert run_evaluation(["--run-dir", str(tmp_path / "run"), *options]) == 0
-    assert json.loads(figures.read_text())["frames"] == report["labelled"]["test"]
+    assert json.loads(figures.read_text()) == ended_with
+    assert ended_with["frames"] == report["labelled"]["test"]
     assert_written_as_recorded(report, written)
     assert_shown_without_labels(tmp_path / "run", figures, capsys)
 
@@ -102,6 +104,10 @@ def assert_shown_without_labels(run_dir, figures, capsys):
     assert "there is nothing to measure" in capsys.readouterr().out
     with Image.open(run_dir / "evaluation" / "unlabelled-frames.png") as sheet:
         assert sheet.width > 5 * 96 and np.asarray(sheet).std() > 10
+    # The run itself, resumed, says the same in other words.
+    assert run_session(["--run-dir", str(run_dir), "--resume"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-2].startswith("Next: python ") and "evaluate.py" in said[-2] and "export/run.py" in said[-1]
     with pytest.raises(InputError, match="no labelled frames to test on, so leave out --json"):
         run_evaluation(["--run-dir", str(run_dir), "--json", str(figures)])
 
@@ -111,6 +117,3 @@ def test_labels_are_left_alone_where_that_is_asked_for(folder, tmp_path, eagerly
     assert read_settings(tmp_path / "off").labels == 0.0
     start(folder, tmp_path / "other", "--method", "synthetic-only", "--stages", "pose")
     assert read_settings(tmp_path / "other").labels == 0.0
-    # With no labelled test frames there is nothing to measure, so that the next step is the export.
-    settings = dataclasses.replace(read_settings(tmp_path / "off"), frames={"real/train": 5})
-    assert "export/run.py --run-dir mine --output mine/model" in session._next(settings, "mine")

@@ -18,7 +18,7 @@ from lsps_tf.datasets.store import Store, open_store
 from lsps_tf.errors import InputError
 from lsps_tf.prediction_files import write_joints_uvd
 from lsps_tf.predictor import Predictor, predictor_of_run
-from lsps_tf.run_folder import Run
+from lsps_tf.run_folder import Run, RunSettings
 from lsps_tf.skeleton import Skeleton
 
 PredictJoints = Optional[Callable[[tf.Tensor], tf.Tensor]]
@@ -58,7 +58,11 @@ def predict_store(run: Run, split: str = "test", batch: int = 64, predict_joints
             predictions are not finite.
     """
     with open_store(run.store_path) as store:
-        rows = _labelled_rows(store, run, split)
+        rows = _labelled_rows(store, run.settings, split)
+        if not len(rows):
+            raise InputError(
+                f"{store.path}: no frame of 'real/{split}' has labels to compare with; choose another split"
+            )
         predict = build_predict(run, predict_joints)
         predicted = []
         with tqdm(total=len(rows), desc="evaluate  ", unit="frame", mininterval=1.0) as bar:
@@ -71,6 +75,14 @@ def predict_store(run: Run, split: str = "test", batch: int = 64, predict_joints
     if not np.isfinite(predicted_mm).all():
         raise InputError(f"{run.directory}: the run predicts joints that are no numbers; train again, more slowly")
     return Predictions(rows, predicted_mm, true_mm)
+
+
+def has_labels(settings: RunSettings, split: str = "test") -> bool:
+    """Whether a run's store has frames of "real/<split>" to measure the run on."""
+    if not settings.frames.get(f"real/{split}"):
+        return False
+    with open_store(settings.store) as store:
+        return len(_labelled_rows(store, settings, split)) > 0
 
 
 def summarize(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
@@ -115,19 +127,16 @@ def as_recorded(store: Store, joints_mm: np.ndarray, subjects: np.ndarray) -> np
     return np.where(chosen[:, None, None], joints_mm * [-1.0, 1.0, 1.0], joints_mm)
 
 
-def _labelled_rows(store: Store, run: Run, split: str) -> np.ndarray:
-    if store.info.skeleton.name != run.skeleton.name:
+def _labelled_rows(store: Store, settings: RunSettings, split: str) -> np.ndarray:
+    if store.info.skeleton.name != settings.skeleton:
         raise InputError(
-            f"{store.path}: its skeleton is {store.info.skeleton.name}, the run's is {run.skeleton.name}; "
+            f"{store.path}: its skeleton is {store.info.skeleton.name}, the run's is {settings.skeleton}; "
             "give a run that was trained on this store"
         )
     # The run's own frames: another run may have made the store grow since.
-    count = run.settings.frames.get(f"real/{split}")
-    joints_mm = store.column(f"real/{split}", "joints_mm")[:count, list(run.skeleton.evaluated)]
-    rows = np.flatnonzero(np.isfinite(joints_mm).all(axis=(1, 2)))
-    if not len(rows):
-        raise InputError(f"{store.path}: no frame of 'real/{split}' has labels to compare with; choose another split")
-    return rows
+    count = settings.frames.get(f"real/{split}")
+    joints_mm = store.column(f"real/{split}", "joints_mm")[:count, list(store.info.skeleton.evaluated)]
+    return np.flatnonzero(np.isfinite(joints_mm).all(axis=(1, 2)))
 
 
 def build_predict(run: Run, predict_joints: PredictJoints = None) -> Callable[..., tf.Tensor]:

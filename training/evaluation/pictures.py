@@ -59,11 +59,16 @@ def _overlays(run: Run, frames: dict[str, np.ndarray], predicted_mm: np.ndarray)
     return [draw.overlay(d, p, run.skeleton, t) for d, p, t in zip(depth_mm, predicted_uv, true_uv)]
 
 
+def evaluation_paths(output: pathlib.Path, split: str) -> list[pathlib.Path]:
+    """The files of a split's evaluation: the figures, the curve, the joints' bars and the frames."""
+    return [output / f"{split}{end}" for end in (".json", "-curve.png", "-joints.png", "-frames.png")]
+
+
 def write_evaluation(
     run: Run, split: str, predictions: Predictions, figures: dict[str, Any], output: pathlib.Path
 ) -> list[pathlib.Path]:
     """Writes the figures, both plots and the picture of frames into a folder; returns their paths."""
-    paths = [output / f"{split}{end}" for end in (".json", "-curve.png", "-joints.png", "-frames.png")]
+    paths = evaluation_paths(output, split)
     write_json(paths[0], figures)
     curve = (np.array(figures["curve"]["thresholds_mm"]), np.array(figures["curve"]["percent"]))
     draw.error_curve({f"{run.settings.method}, area {figures['auc']:.3f}": curve}, paths[1])

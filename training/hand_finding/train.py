@@ -110,6 +110,11 @@ def palm_losses(windows: Windows, seed: tf.Tensor, weights: dict) -> Losses:
     }
 
 
+def with_joints(spec: NetworkSpec) -> NetworkSpec:
+    """A network whose output goes on with the offsets to all joints, as `palm_losses` trains it."""
+    return dataclasses.replace(spec, outputs=spec.outputs + 3 * NYU.num_joints)
+
+
 def mirror(windows: Windows, chosen: tf.Tensor) -> Windows:
     """Windows with those that the mask [B] chooses seen in a mirror: x to -x about the camera."""
     depth_mm = tf.where(chosen[:, None, None], windows.depth_mm[:, :, ::-1], windows.depth_mm)
@@ -121,9 +126,7 @@ def mirror(windows: Windows, chosen: tf.Tensor) -> Windows:
 def _train(
     spec: NetworkSpec, losses_of: Callable, columns: list[np.ndarray], chosen: np.ndarray, steps: int, seed: int
 ) -> dict[str, np.ndarray]:
-    trained = spec
-    if spec is PALM:
-        trained = dataclasses.replace(PALM, outputs=PALM.outputs + 3 * NYU.num_joints)
+    trained = with_joints(spec) if spec is PALM else spec
     weights = {name: tf.Variable(value) for name, value in networks.new_weights(trained, seed).items()}
     optimizer = keras.optimizers.legacy.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps))
     step_function = _build_step(weights, optimizer, losses_of)
