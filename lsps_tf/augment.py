@@ -90,7 +90,9 @@ def view_stored_crops(
     depth_mm: tf.Tensor, center_mm: tf.Tensor, extent_mm: tf.Tensor, cube_mm: tf.Tensor, size: int
 ) -> tf.Tensor:
     """The network's images [B, size, size, 1] of stored crops as they are; arguments as of `view_crops`."""
-    center_mm, cube_mm = (tf.convert_to_tensor(value, tf.float32) for value in (center_mm, cube_mm))
+    depth_mm, center_mm, extent_mm, cube_mm = (
+        tf.cast(value, tf.float32) for value in (depth_mm, center_mm, extent_mm, cube_mm)
+    )
     return view_crops(depth_mm, center_mm, extent_mm, cube_mm, size, tf.zeros_like(cube_mm), tf.zeros_like(center_mm))
 
 
