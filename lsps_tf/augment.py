@@ -19,6 +19,8 @@ with warnings.catch_warnings():
     from tensorflow_addons.image import transform as projective_transform
 
 MAX_SIGMAS = 4.0
+# The columns of a store that an image is made from, in the order in which they are given.
+IMAGE_COLUMNS = ("depth_mm", "center_mm", "extent_mm", "cube_mm")
 
 
 def draw_views(
@@ -82,6 +84,16 @@ def view_crops(
     matrix = tf.stack([cos, sin, shift_x, -sin, cos, shift_y, zeros, zeros], axis=-1)
     warped = projective_transform(depth_mm[..., None], matrix, interpolation="nearest", output_shape=[size, size])
     return crop.normalize_depth(warped[..., 0], moved_mm, cube_mm)
+
+
+def view_stored_crops(
+    depth_mm: tf.Tensor, center_mm: tf.Tensor, extent_mm: tf.Tensor, cube_mm: tf.Tensor, size: int
+) -> tf.Tensor:
+    """The network's images [B, size, size, 1] of stored crops as they are; arguments as of `view_crops`."""
+    depth_mm, center_mm, extent_mm, cube_mm = (
+        tf.cast(value, tf.float32) for value in (depth_mm, center_mm, extent_mm, cube_mm)
+    )
+    return view_crops(depth_mm, center_mm, extent_mm, cube_mm, size, tf.zeros_like(cube_mm), tf.zeros_like(center_mm))
 
 
 def view_joints(

@@ -17,7 +17,7 @@ from training.divergence import Divergence
 from training.plan import StagePlan
 
 
-def fit_stage(plan: StagePlan, settings: RunSettings, networks: Networks, run_dir: pathlib.Path) -> bool:
+def train_stage(plan: StagePlan, settings: RunSettings, networks: Networks, run_dir: pathlib.Path) -> bool:
     """Trains the stage on. Returns whether it is finished; False means that it was stopped and saved.
 
     Raises:

@@ -15,7 +15,7 @@ CUBE_MM, OFFSET_MM, LEAK, IMAGE_SIZE = 300.0, 50.0, 0.1, 32
 _CONVOLUTIONS, _HIDDEN, _SAID = (
     ("presence/conv0", "presence/conv1", "presence/conv2"),
     "presence/hidden",
-    "presence/said",
+    "presence/output",
 )
 
 
