@@ -50,7 +50,11 @@ _SCENES = ("bare", "wall", "person")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        epilog="Every other option goes to training/run.py, such as --preset and --recipe.",
+        allow_abbrev=False,
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder of the recording and the runs")
     parser.add_argument("--frames", type=int, default=2000, help="unlabelled frames (default: 2000)")
     parser.add_argument("--test-frames", type=int, default=512, help="labelled frames to test on (default: 512)")
