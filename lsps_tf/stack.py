@@ -7,8 +7,7 @@ operation, which is the one that Addons calls.
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
+import importlib.machinery
 import os
 import warnings
 from collections.abc import Callable
@@ -32,7 +31,7 @@ def prefer_keras_2() -> None:
 
     TensorFlow reads the variable when its Keras is first used, and when it is imported. `import lsps_tf` calls this.
     """
-    if importlib.util.find_spec("tf_keras") is not None:
+    if _is_installed("tf_keras"):
         os.environ.setdefault(LEGACY_KERAS, "1")
 
 
@@ -42,6 +41,8 @@ def check_keras() -> None:
     Raises:
         InputError: where it is Keras 3, is missing, or belongs to another TensorFlow.
     """
+    import importlib.metadata
+
     import tensorflow as tf
 
     version = tf.__version__
@@ -56,7 +57,7 @@ def check_keras() -> None:
         return
     if not found.startswith("3."):
         raise InputError(f"{package} {found} does not belong to TensorFlow {version}; {install}")
-    if importlib.util.find_spec("tf_keras") is None:
+    if not _is_installed("tf_keras"):
         raise InputError(f"TensorFlow {version} has Keras {found}, and the networks need Keras 2; {install}")
     if os.environ[LEGACY_KERAS].lower() not in ("1", "true"):
         raise InputError(
@@ -91,6 +92,10 @@ def projective_transform() -> Transform:
                 f"2.15 alone: unset {TRANSFORM}, or set it to {RAW}"
             ) from error
         return _raw_transform
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.machinery.PathFinder.find_spec(package) is not None
 
 
 def _addons_transform() -> Transform:

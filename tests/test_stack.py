@@ -74,7 +74,7 @@ def pretend(monkeypatch, tensorflow, package, versions, flag):
     fake = types.SimpleNamespace(__version__=tensorflow, keras=types.SimpleNamespace(Model=model))
     monkeypatch.setitem(sys.modules, "tensorflow", fake)
     monkeypatch.setattr(importlib.metadata, "version", lambda name: versions[name])
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: versions.get(name))
+    monkeypatch.setattr(stack, "_is_installed", versions.__contains__)
     monkeypatch.setenv(stack.LEGACY_KERAS, flag)
 
 
