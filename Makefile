@@ -8,10 +8,12 @@ ifeq ($(TF),2.15)
 VENV := .venv
 LOCK := requirements.lock
 PYTHONS := 3.11
+DEMO := runs/demo
 else ifeq ($(TF),current)
 VENV := .venv-current
 LOCK := requirements-current.lock
 PYTHONS := 3.13 3.12 3.11
+DEMO := runs/demo-current
 else
 $(error TF=$(TF): there are two stacks; give TF=2.15 (the default) or TF=current)
 endif
@@ -19,10 +21,10 @@ endif
 PYTHON := $(VENV)/bin/python
 export PYTHON311
 
-.PHONY: demo test test-slow lint format install lock clean
+.PHONY: demo test test-slow test-stacks lint format install lock clean
 
 demo: install
-	$(PYTHON) training/demo.py --run-dir runs/demo --seed $(SEED)
+	$(PYTHON) training/demo.py --run-dir $(DEMO) --seed $(SEED)
 
 test: install
 	$(PYTHON) -m pytest -m "not slow" -n 2 --dist loadfile tests
@@ -30,6 +32,12 @@ test: install
 # What make test leaves out.
 test-slow: install
 	$(PYTHON) -m pytest -m slow -n 2 --dist loadfile tests
+
+# Files made on one stack, read on the other.
+test-stacks:
+	$(MAKE) install TF=2.15
+	$(MAKE) install TF=current
+	$(PYTHON) -m pytest -m slow tests/test_stacks.py
 
 lint: install
 	$(PYTHON) -m ruff check .

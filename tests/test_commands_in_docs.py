@@ -145,7 +145,7 @@ def test_what_pip_is_asked_for_exists():
         for before, word in zip(words, words[1:]):
             if before == "-r":
                 assert (ROOT / word).is_file(), (page, word)
-        for extras in re.findall(r"\blsps[-_]tf\S*\[([\w,]+)\]", " ".join(map(shlex.quote, words))):
+        for extras in re.findall(r"(?:\blsps[-_]tf\S*|(?<!\S)'?\.)\[([\w,]+)\]", " ".join(map(shlex.quote, words))):
             assert set(extras.split(",")) <= set(project["optional-dependencies"]), (page, extras)
     assert commands
 
