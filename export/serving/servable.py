@@ -97,10 +97,8 @@ def load_servable(path: pathlib.Path) -> Servable:
         raise LoadError(code_of(error), f"the SavedModel is incomplete or damaged ({first_line(error)})") from error
     if not signatures:
         raise LoadError(9, "the SavedModel has no signatures")
-    metadata = {
-        name: MessageToDict(definition, including_default_value_fields=True, preserving_proto_field_name=True)
-        for name, definition in definitions.items()
-    }
+    # Default values and names as in the message are asked for by position: protobuf 5 renamed the first argument.
+    metadata = {name: MessageToDict(definition, True, True) for name, definition in definitions.items()}
     servable = Servable(signatures, metadata, model)
     _warm_up(servable, path)
     return servable
