@@ -66,7 +66,7 @@ def to_array(value: Any, dtype: str) -> np.ndarray:
         array = np.empty(len(flat), object)
         array[:] = [_to_bytes(value) for value in flat]
         return array.reshape(shape)
-    raise ServingError(501, f"Conversion of JSON Value: {text_of(value)} to type: {dtype}")
+    raise ServingError(501, f"Conversion of JSON Value: {text_of(flat[0] if flat else value)} to type: {dtype}")
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
