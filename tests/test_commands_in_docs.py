@@ -67,6 +67,8 @@ for script in sys.argv[1:]:
             runpy.run_path(script, run_name="__main__")
         except SystemExit as end:
             status = end.code
+        except Exception as error:
+            status = repr(error)
     said[script] = [status, text.getvalue()]
     os.environ.clear()
     os.environ.update(environment)

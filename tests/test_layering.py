@@ -235,8 +235,11 @@ def test_the_search_for_methods_sees_what_it_should(source, found):
 
 # Tests without a source of their name, and why. A folder stands for all its tests.
 TESTS_OF_THE_WHOLE = {
+    "test_commands_in_docs.py": "every command that the documents show",
     "test_docs.py": "what the documents say",
     "test_layering.py": "how all modules stand to each other",
+    "test_packaging.py": "pyproject.toml, the requirements and the locks",
+    "test_stacks.py": "files of one stack, read on the other",
     "test_trained.py": "the model in lsps_tf/trained",
     "export/device/test_command.py": "export/edge.py as it is called",
     "export/serving": "the server, asked from outside",
