@@ -16,7 +16,8 @@ from lsps_tf import crop
 from lsps_tf.commandline.parser import Parser
 from lsps_tf.errors import InputError
 from lsps_tf.files import write_json
-from lsps_tf.models import OpenModel, open_model
+from lsps_tf.hand_predictor import OpenModel
+from lsps_tf.models import open_model
 from lsps_tf.run_folder import Run, load_run
 from lsps_tf.simulation import kinematics, pose_prior, renderer, shape, surface, view_prior
 
@@ -98,7 +99,7 @@ def sample_crops(image_size: int, cube_mm: float, count: int, seed: int = 0) -> 
 
 
 def _compare(model: OpenModel, path: pathlib.Path, image: tf.Tensor, expected: np.ndarray) -> dict[str, Any]:
-    difference = np.abs(model.joints_of_crop(image).numpy() - expected)
+    difference = np.abs(model.joints_of_crop(image.numpy()) - expected)
     return {
         "path": str(path),
         "kind": model.kind,

@@ -46,6 +46,8 @@ _UNITS = {
     "joints_uvd": "[B, J, 3] u, v in pixels of the frame, depth in mm",
     "center_mm": "[B, 3] center of the hand's cube, camera space in mm",
     "hand": "[B] 'right' or 'left'",
+    "joints21_mm": "[B, 21, 3] wrist, thumb, index, middle, ring, pinky from the palm outwards; of NYU's joints",
+    "cube_mm": "[B] side of the cube around center_mm that the network sees",
     "presence": "[B] whether a hand was found; where it was not, the others are NaN and the confidence 0",
     "confidence": "[B, J] probability that the joint lies within 20 mm of its place",
 }

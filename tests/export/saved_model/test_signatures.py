@@ -25,7 +25,7 @@ SIGNATURES = {
     "from_depth_hinted": {"depth_mm", "intrinsics", "center_mm", "hand"},
     "from_crop": {"image"},
 }
-OUTPUTS = {"joints_mm", "joints_uvd", "center_mm", "presence", "confidence"}
+OUTPUTS = {"joints_mm", "joints21_mm", "joints_uvd", "center_mm", "cube_mm", "presence", "confidence"}
 NOWHERE = np.full(3, np.nan, np.float32)
 
 

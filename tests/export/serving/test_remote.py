@@ -15,6 +15,7 @@ from export.serving.settings import Settings
 from lsps_tf.camera import NYU
 from lsps_tf.depth_files import write_depth_png16
 from lsps_tf.errors import InputError
+from lsps_tf.hand_predictor import View
 from lsps_tf.skeleton import NYU as NYU_SKELETON
 from tests.export.serving.asker import running
 
@@ -82,13 +83,17 @@ def test_predict_command(url, frame, tmp_path, capsys):
     assert overlay.stat().st_size > 0
 
 
-def test_several_frames_in_one_request(url):
+def test_a_frame_without_a_hand(url):
     model = open_remote(url)
-    depth_mm = np.stack([np.full((48, 64), 500.0), np.full((48, 64), 0.0)]).astype(np.float32)
-    depth_mm[1, 3, 4] = 812.25
-    outputs = model.predict(tf.constant(depth_mm), tf.constant(np.stack([NYU.intrinsics] * 2)), None)
-    np.testing.assert_allclose(outputs["center_mm"][:, 2], [500.0, 812.25], rtol=1e-6)
-    assert outputs["presence"].numpy().tolist() == [True, True]
+    assert model.predict(View(np.zeros((48, 64), np.float32), NYU)) is None
+    depth_mm = np.zeros((48, 64), np.float32)
+    depth_mm[3, 4] = 812.25
+    assert model.predict(View(depth_mm, NYU)).center_mm[2] == 812.25
+
+
+def test_a_model_for_right_hands_alone(url, frame):
+    with pytest.raises(InputError, match="the model there knows right hands alone"):
+        predict_command(["--url", url, str(frame), "--hand", "left", "--depth-unit", "0.5"])
 
 
 def test_not_both_a_model_and_a_server(frame):
@@ -118,9 +123,9 @@ def test_model_without_joints(server, real_server):
 
 def test_server_s_error_is_one_line(url):
     model = open_remote(url)
-    frame = tf.constant(np.full((1, 3000, 3000), 500.0, np.float32))
+    frame = np.full((3000, 3000), 500.0, np.float32)
     with pytest.raises(InputError, match="the server answers 400: Input depth_png_bytes, row 0: a frame of 3000x3000"):
-        model.predict(frame, tf.constant(NYU.intrinsics[None]), None)
+        model.predict(View(frame, NYU))
 
 
 @pytest.mark.parametrize(
