@@ -52,7 +52,7 @@ def export_command(arguments: list[str]) -> int:
         print("No confidence: there are no frames with labels to calibrate it on; --calibrate STORE.h5 gives some")
     paths = [
         export_saved_model(run, options.output, confidence),
-        *export_tflite(run, options.output, variants, calibration),
+        *export_tflite(run, options.output, variants, calibration, confidence),
     ]
     reports = compare_exports(run, paths)
     print(_table(reports))
