@@ -29,6 +29,9 @@ TFLITE_ENTRY = "lsps"
 ASSET_NAME = "lsps.json"
 TFLITE_IDENTIFIER = b"TFL3"
 
+# What the numbers of a TFLite file are. The first computes what the run does; the others are smaller or faster.
+FLOAT32, FLOAT16, DYNAMIC, INT8 = VARIANTS = ("float32", "float16", "dynamic", "int8")
+
 # Names of the exported model and of its signatures.
 MODEL_NAME = "lsps"
 FROM_PNG, FROM_PNG_HINTED = "serving_default", "serving_hinted"

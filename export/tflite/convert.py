@@ -14,14 +14,12 @@ from export.tflite.rounding import round_network
 from lsps_tf.confidence import Confidence
 from lsps_tf.device.network import JOINTS
 from lsps_tf.files import atomic_path
-from lsps_tf.model_info import MODEL_NAME, ModelInfo, embed_info
+from lsps_tf.model_info import FLOAT16, FLOAT32, INT8, MODEL_NAME, ModelInfo, embed_info
 from lsps_tf.native_messages import native_messages_off
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import Run
 
 SIGNATURE = "serving_default"
-# In the order of their size. The first computes what the run does; the others are smaller or faster.
-FLOAT32, FLOAT16, DYNAMIC, INT8 = VARIANTS = ("float32", "float16", "dynamic", "int8")
 
 
 class _CropModel(tf.Module):

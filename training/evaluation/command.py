@@ -12,14 +12,6 @@ from lsps_tf.commandline.parser import Parser
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, write_json
 from lsps_tf.run_folder import Run, load_run
-from training.evaluation.measure import (
-    format_figures,
-    predict_store,
-    summarize,
-    write_predictions,
-)
-from training.evaluation.pictures import draw_unlabelled, write_evaluation
-from training.evaluation.published import compare_results
 
 SPLITS = ("test", "validation")
 
@@ -29,6 +21,11 @@ def run_evaluation(arguments: list[str]) -> int:
     given = _build_parser().parse_args(arguments)
     if given.batch < 1:
         raise InputError(f"--batch {given.batch}: at least one frame is needed")
+    # After the options, so that help and mistakes come before TensorFlow is imported.
+    from training.evaluation.measure import format_figures, predict_store, summarize, write_predictions
+    from training.evaluation.pictures import write_evaluation
+    from training.evaluation.published import compare_results
+
     if given.predictions:
         return compare_results(given)
     if given.run_dir is None:
@@ -58,6 +55,8 @@ def _show_unlabelled(run: Run, given: argparse.Namespace, output: pathlib.Path) 
             f"{run.store_path}: the recording has no labelled frames to {given.split} on, so leave out --json and "
             "--write-predictions, or label some in joints.csv"
         )
+    from training.evaluation.pictures import draw_unlabelled
+
     path = output / "unlabelled-frames.png"
     with atomic_path(path) as partial:
         draw_unlabelled(run).save(partial, format="PNG")
