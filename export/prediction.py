@@ -10,7 +10,7 @@ import math
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from lsps_tf.commandline.options import add_frame_options
+from lsps_tf.commandline.options import FrameOptions, add_frame_options
 from lsps_tf.commandline.parser import Parser
 from lsps_tf.errors import InputError
 
@@ -32,20 +32,21 @@ def predict_command(arguments: list[str]) -> int:
     options = _build_parser().parse_args(arguments)
     if options.overlay is not None and options.overlay.suffix.lower() != ".png":
         raise InputError(f"{options.overlay}: the overlay is a PNG; give a name that ends in .png")
-    from lsps_tf.commandline.values import parse_camera, parse_center
+    from lsps_tf.commandline.values import parse_center
     from lsps_tf.depth_files import read_depth
     from lsps_tf.files import write_json
     from lsps_tf.hand_predictor import HandPredictor
 
-    depth_mm = read_depth(options.frame, options.depth_unit)
-    camera = parse_camera(options.camera, options.frame, *depth_mm.shape)
-    model = _open_model(options)
-    predictor = HandPredictor(model, options.hand, options.joints, options.rotate)
+    asked = FrameOptions.of(options)
+    depth_mm = asked.within_limits(read_depth(options.frame, asked.depth_unit_mm))
+    camera = asked.camera_of(options.frame, *depth_mm.shape)
+    model = _open_model(options, asked.depth_unit_mm)
+    predictor = HandPredictor(model, asked.hand, options.joints, asked.rotation_degrees)
     center_mm = None if options.center is None else parse_center(options.center, camera, model.info.cube_mm)
     hand = predict_frame(predictor, depth_mm, camera, center_mm, options.frame)
     x, y, z = hand.center_mm
-    source = f"{model.kind} {options.model or options.url or SHIPPED_NAME}"
-    print(f"{options.frame}: a hand around ({x:.0f}, {y:.0f}, {z:.0f}) mm, by the {source}")
+    source = SHIPPED_NAME if options.model is None and options.url is None else model.name
+    print(f"{options.frame}: a hand around ({x:.0f}, {y:.0f}, {z:.0f}) mm, by the {model.kind} {source}")
     if options.json is None:
         print(_table(hand))
     else:
@@ -125,11 +126,11 @@ def _build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _open_model(options: argparse.Namespace) -> OpenModel:
+def _open_model(options: argparse.Namespace, depth_unit_mm: float | None) -> OpenModel:
     if options.url is not None:
         from export.remote import open_remote
 
-        return open_remote(options.url, options.depth_unit)
+        return open_remote(options.url, depth_unit_mm)
     from lsps_tf.models import open_model
 
     return open_model(options.model)

@@ -35,6 +35,7 @@ def open_remote(url: str, depth_unit_mm: float | None = None) -> OpenModel:
     """
     try:
         client = Client(url)
+        url = client.url
     except ValueError as error:
         raise InputError(f"--url: {error}") from error
     try:

@@ -16,9 +16,9 @@ from typing import Any
 from export.device import sources
 from export.device.sources import Frame
 from lsps_tf.camera import CAMERAS, Camera
-from lsps_tf.commandline.options import add_frame_options
+from lsps_tf.camera_files import CameraSettings
+from lsps_tf.commandline.options import FrameOptions, add_frame_options
 from lsps_tf.commandline.parser import Parser
-from lsps_tf.commandline.values import parse_camera
 from lsps_tf.depth_files import read_depth
 from lsps_tf.device.predictor import EdgePredictor
 from lsps_tf.device.tracking import HandTracker, OneEuroFilter
@@ -30,12 +30,13 @@ def edge_command(arguments: list[str]) -> int:
     """Runs `export/edge.py` with its arguments and gives the exit status."""
     options = _build_parser().parse_args(arguments)
     _check(options)
-    predictor = EdgePredictor(options.model, options.threads, options.hand, options.joints, options.rotate)
+    asked = FrameOptions.of(options)
+    predictor = EdgePredictor(options.model, options.threads, asked.hand, options.joints, asked.rotation_degrees)
     write = _writer(options.json)
     if options.frame:
-        return _predict_files(predictor, options, write)
+        return _predict_files(predictor, options, asked, write)
     try:
-        _follow(predictor, options, write)
+        _follow(predictor, options, asked, write)
     except KeyboardInterrupt:
         # This is how a live loop ends.
         return 0
@@ -73,11 +74,13 @@ def _check(options: argparse.Namespace) -> None:
             raise InputError(f"--{name} {value}: at least 1 is needed")
 
 
-def _predict_files(predictor: EdgePredictor, options: argparse.Namespace, write: Callable[[dict], None]) -> int:
+def _predict_files(
+    predictor: EdgePredictor, options: argparse.Namespace, asked: FrameOptions, write: Callable[[dict], None]
+) -> int:
     for path in options.frame[: options.limit]:
-        depth_mm = read_depth(path, options.depth_unit)
+        depth_mm = asked.within_limits(read_depth(path, asked.depth_unit_mm))
         started = time.perf_counter()
-        hand = predictor(depth_mm, parse_camera(options.camera, path, *depth_mm.shape))
+        hand = predictor(depth_mm, asked.camera_of(path, *depth_mm.shape))
         if hand is None:
             raise InputError(
                 f"{path}: no hand was found; it must be what is nearest to the camera, and --camera and --depth-unit "
@@ -87,27 +90,29 @@ def _predict_files(predictor: EdgePredictor, options: argparse.Namespace, write:
     return 0
 
 
-def _follow(predictor: EdgePredictor, options: argparse.Namespace, write: Callable[[dict], None]) -> None:
+def _follow(
+    predictor: EdgePredictor, options: argparse.Namespace, asked: FrameOptions, write: Callable[[dict], None]
+) -> None:
     smoothing = None if options.no_smoothing else OneEuroFilter()
     tracker, shape = None, None
-    for number, frame in enumerate(_readable(_frames(options)), start=1):
+    for number, frame in enumerate(_readable(_frames(options, asked)), start=1):
         if tracker is None or frame.depth_mm.shape != shape:
             shape = frame.depth_mm.shape
-            tracker = HandTracker(predictor, parse_camera(options.camera, frame.name, *shape), smoothing)
+            tracker = HandTracker(predictor, asked.camera_of(frame.name, *shape), smoothing)
         started = time.perf_counter()
-        hand = tracker.update(frame.depth_mm, frame.time_s)
+        hand = tracker.update(asked.within_limits(frame.depth_mm), frame.time_s)
         write(_line(frame, hand, started, predictor))
         if number == options.limit:
             return
 
 
-def _frames(options: argparse.Namespace) -> Iterable[Frame | InputError]:
+def _frames(options: argparse.Namespace, asked: FrameOptions) -> Iterable[Frame | InputError]:
     if options.folder is not None:
         if options.every_frame:
-            return sources.recorded_frames(options.folder, options.depth_unit, options.fps)
-        return sources.live_frames(options.folder, options.depth_unit)
-    width, height = _stream_size(options)
-    unit_mm = 1.0 if options.depth_unit is None else options.depth_unit
+            return sources.recorded_frames(options.folder, asked.depth_unit_mm, options.fps)
+        return sources.live_frames(options.folder, asked.depth_unit_mm)
+    width, height = _stream_size(options, asked)
+    unit_mm = 1.0 if asked.depth_unit_mm is None else asked.depth_unit_mm
     if not unit_mm > 0:
         raise InputError(f"--depth-unit: {unit_mm:g} is no unit; give the mm that one count stands for, more than 0")
     if options.every_frame:
@@ -116,18 +121,23 @@ def _frames(options: argparse.Namespace) -> Iterable[Frame | InputError]:
 
 
 def _readable(frames: Iterable[Frame | InputError]) -> Iterator[Frame]:
-    """The frames; what could not be read is said, and passed over."""
+    """The frames; what could not be read is said, and passed over. Where nothing could, that is an error."""
+    count, unread = 0, None
     for frame in frames:
         if isinstance(frame, InputError):
             print(f"warning: {frame}", file=sys.stderr)
+            unread = frame
         else:
+            count += 1
             yield frame
+    if unread is not None and not count:
+        raise InputError("no frame could be read; the warnings say why") from unread
 
 
-def _stream_size(options: argparse.Namespace) -> tuple[int, int]:
-    named: Camera | None = CAMERAS.get(options.camera.strip().lower())
+def _stream_size(options: argparse.Namespace, asked: FrameOptions) -> tuple[int, int]:
+    named: Camera | CameraSettings | None = asked.file or CAMERAS.get(options.camera.strip().lower())
     if options.size is None:
-        if named is None:
+        if named is None or not named.width * named.height:
             raise InputError("--stdin: raw frames do not say how large they are; give --size WIDTHxHEIGHT")
         return named.width, named.height
     width, _, height = options.size.lower().partition("x")

@@ -9,10 +9,10 @@ from ai_edge_litert.interpreter import Interpreter
 
 from export.exporting import export_command, sample_crops
 from export.tflite.calibration import calibration_images, fit_confidence
-from export.tflite.convert import VARIANTS, export_tflite, tflite_path
+from export.tflite.convert import export_tflite, tflite_path
 from lsps_tf.device.network import TfliteNetwork
 from lsps_tf.errors import InputError
-from lsps_tf.model_info import ModelInfo, embed_info, read_tflite_info
+from lsps_tf.model_info import VARIANTS, ModelInfo, embed_info, read_tflite_info
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import load_run
 from lsps_tf.skeleton import NYU
