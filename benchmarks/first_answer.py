@@ -15,14 +15,14 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 from tabulate import tabulate
 
 from lsps_tf.files import write_json
 
+ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "docs" / "example" / "structured-light.png"
 IMPORT, ANSWER = "import tensorflow", "predict.py with overlay"
 

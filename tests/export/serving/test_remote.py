@@ -43,6 +43,7 @@ class _Hand(tf.Module):
             "joints_uvd": tf.concat([pixel, joints_mm[..., 2:]], axis=-1),
             "center_mm": center_mm,
             "presence": counts > 0,
+            "cube_mm": tf.fill(tf.shape(counts), 210.0),
         }
 
     @staticmethod
@@ -85,6 +86,8 @@ def test_predict_command(url, frame, tmp_path, capsys):
 
 def test_a_frame_without_a_hand(url):
     model = open_remote(url)
+    # The model says its cube.
+    assert model.info.cube_mm == 210.0
     assert model.predict(View(np.zeros((48, 64), np.float32), NYU)) is None
     depth_mm = np.zeros((48, 64), np.float32)
     depth_mm[3, 4] = 812.25
