@@ -17,10 +17,7 @@ from lsps_tf.errors import InputError
 from lsps_tf.hand import Hand
 from lsps_tf.mirror import SIDES
 from lsps_tf.model_info import ModelInfo
-from lsps_tf.skeleton import HAND21, Skeleton, joints_of
-
-# What `joints` of a predictor may be, beside None for the model's own.
-SKELETON_OF_COUNT = {HAND21.num_joints: HAND21}
+from lsps_tf.skeleton import SKELETON_OF_COUNT, Skeleton, joints_of
 
 
 @dataclasses.dataclass(frozen=True)

@@ -97,6 +97,10 @@ ICVL_FROM_NYU = (34, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0)
 HAND21_FROM_NYU = (35, 29, 27, 26, 24, 23, 22, 20, 18, 17, 16, 14, 12, 11, 10, 8, 6, 5, 4, 2, 0)
 
 
+# Layouts that are asked for by their number of joints.
+SKELETON_OF_COUNT = {HAND21.num_joints: HAND21}
+
+
 def joints_of(source: Skeleton, target: Skeleton) -> tuple[int, ...]:
     """Where the joints of `target` lie among those of `source`.
 

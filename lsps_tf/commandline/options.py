@@ -15,6 +15,7 @@ from lsps_tf.commandline.values import parse_camera
 from lsps_tf.errors import InputError
 from lsps_tf.mirror import SIDES
 from lsps_tf.rotation import ROTATIONS
+from lsps_tf.skeleton import SKELETON_OF_COUNT
 
 
 def add_frame_options(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,7 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--joints",
         type=int,
-        choices=(21,),
+        choices=list(SKELETON_OF_COUNT),
         help="the 21 joints of MANO, MediaPipe and FreiHAND (default: all that the model has)",
     )
 

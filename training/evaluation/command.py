@@ -12,6 +12,7 @@ from lsps_tf.commandline.parser import Parser
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, write_json
 from lsps_tf.run_folder import Run, load_run
+from lsps_tf.skeleton import SKELETON_OF_COUNT
 
 SPLITS = ("test", "validation")
 
@@ -21,6 +22,8 @@ def run_evaluation(arguments: list[str]) -> int:
     given = _build_parser().parse_args(arguments)
     if given.batch < 1:
         raise InputError(f"--batch {given.batch}: at least one frame is needed")
+    if given.joints and (given.predictions or given.write_predictions is not None):
+        raise InputError("--joints: published results have the dataset's joints; leave it out with predictions")
     # After the options, so that help and mistakes come before TensorFlow is imported.
     from training.evaluation.measure import format_figures, predict_store, summarize, write_predictions
     from training.evaluation.pictures import write_evaluation
@@ -34,10 +37,11 @@ def run_evaluation(arguments: list[str]) -> int:
     output = given.output if given.output is not None else given.run_dir / "evaluation"
     if run.settings.dataset == "frames" and not run.settings.frames.get(f"real/{given.split}"):
         return _show_unlabelled(run, given, output)
-    predictions = predict_store(run, given.split, given.batch)
-    figures = summarize(predictions, run.skeleton)
+    skeleton = SKELETON_OF_COUNT.get(given.joints, run.skeleton)
+    predictions = predict_store(run, given.split, given.batch, skeleton=skeleton)
+    figures = summarize(predictions, skeleton)
     print(format_figures(figures))
-    paths = write_evaluation(run, given.split, predictions, figures, output)
+    paths = write_evaluation(run, given.split, predictions, figures, output, skeleton)
     if given.write_predictions is not None:
         write_predictions(run, given.split, predictions, given.write_predictions)
         paths.append(given.write_predictions)
@@ -87,5 +91,11 @@ def _build_parser() -> Parser:
         help="default: evaluation/ in the run's folder, or runs/comparison-DATASET without a run",
     )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the figures here, too")
+    parser.add_argument(
+        "--joints",
+        type=int,
+        choices=list(SKELETON_OF_COUNT),
+        help="measure on the 21 joints of MANO, MediaPipe and FreiHAND (default: those that the field evaluates)",
+    )
     parser.add_argument("--batch", type=int, default=64, metavar="N", help="frames at a time (default: 64)")
     return parser

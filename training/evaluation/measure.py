@@ -17,7 +17,7 @@ from lsps_tf.datasets.store import Store, open_store
 from lsps_tf.errors import InputError
 from lsps_tf.prediction_files import write_joints_uvd
 from lsps_tf.run_folder import Run
-from lsps_tf.skeleton import Skeleton
+from lsps_tf.skeleton import Skeleton, joints_of
 
 PredictJoints = Optional[Callable[[tf.Tensor], tf.Tensor]]
 
@@ -42,7 +42,13 @@ def evaluate_run(run: Run, split: str = "test", batch: int = 64) -> dict[str, An
     return summarize(predict_store(run, split, batch), run.skeleton)
 
 
-def predict_store(run: Run, split: str = "test", batch: int = 64, predict_joints: PredictJoints = None) -> Predictions:
+def predict_store(
+    run: Run,
+    split: str = "test",
+    batch: int = 64,
+    predict_joints: PredictJoints = None,
+    skeleton: Skeleton | None = None,
+) -> Predictions:
     """Predicts every labelled frame of "real/<split>" in batches, with a progress bar.
 
     Args:
@@ -50,13 +56,16 @@ def predict_store(run: Run, split: str = "test", batch: int = 64, predict_joints
         split: "test" or "validation".
         batch: frames at a time.
         predict_joints: from images [B, S, S, 1] in [-1, 1] to joints [B, J, 3] in half cubes.
+        skeleton: whose joints come out, and whose evaluated joints a frame needs; None for the run's.
 
     Raises:
         InputError: where the store or the split is missing, its skeleton is not the run's, no frame has labels, or the
             predictions are not finite.
     """
+    skeleton = skeleton or run.skeleton
+    chosen = np.array(joints_of(run.skeleton, skeleton))
     with open_store(run.store_path) as store:
-        rows = _labelled_rows(store, run, split)
+        rows = _labelled_rows(store, run, split, chosen[list(skeleton.evaluated)])
         predict = build_predict(run, predict_joints)
         predicted = []
         with tqdm(total=len(rows), desc="evaluate  ", unit="frame", mininterval=1.0) as bar:
@@ -68,7 +77,7 @@ def predict_store(run: Run, split: str = "test", batch: int = 64, predict_joints
     predicted_mm = np.concatenate(predicted)
     if not np.isfinite(predicted_mm).all():
         raise InputError(f"{run.directory}: the run predicts joints that are no numbers; train again, more slowly")
-    return Predictions(rows, predicted_mm, true_mm)
+    return Predictions(rows, predicted_mm[:, chosen], true_mm[:, chosen])
 
 
 def summarize(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
@@ -116,7 +125,7 @@ def as_recorded(store: Store, joints_mm: np.ndarray, subjects: np.ndarray) -> np
 INPUTS = ("depth_mm", "center_mm", "extent_mm", "cube_mm")
 
 
-def _labelled_rows(store: Store, run: Run, split: str) -> np.ndarray:
+def _labelled_rows(store: Store, run: Run, split: str, needed: np.ndarray) -> np.ndarray:
     if store.info.skeleton.name != run.skeleton.name:
         raise InputError(
             f"{store.path}: its skeleton is {store.info.skeleton.name}, the run's is {run.skeleton.name}; "
@@ -124,10 +133,13 @@ def _labelled_rows(store: Store, run: Run, split: str) -> np.ndarray:
         )
     # The run's own frames: another run may have made the store grow since.
     count = run.settings.frames.get(f"real/{split}")
-    joints_mm = store.column(f"real/{split}", "joints_mm")[:count, list(run.skeleton.evaluated)]
+    joints_mm = store.column(f"real/{split}", "joints_mm")[:count, needed]
     rows = np.flatnonzero(np.isfinite(joints_mm).all(axis=(1, 2)))
     if not len(rows):
-        raise InputError(f"{store.path}: no frame of 'real/{split}' has labels to compare with; choose another split")
+        raise InputError(
+            f"{store.path}: no frame of 'real/{split}' has labels to compare with; choose another split, or "
+            "--joints 21 where those are labelled"
+        )
     return rows
 
 
