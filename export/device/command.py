@@ -94,11 +94,12 @@ def _follow(
     predictor: EdgePredictor, options: argparse.Namespace, asked: FrameOptions, write: Callable[[dict], None]
 ) -> None:
     smoothing = None if options.no_smoothing else OneEuroFilter()
-    tracker, shape = None, None
-    for number, frame in enumerate(_readable(_frames(options, asked)), start=1):
-        if tracker is None or frame.depth_mm.shape != shape:
-            shape = frame.depth_mm.shape
-            tracker = HandTracker(predictor, asked.camera_of(frame.name, *shape), smoothing)
+    tracker, used = None, None
+    # A recording is worked on to its end; a live loop that cannot start says so at once.
+    patient = options.folder is not None and options.every_frame
+    for number, (frame, camera) in enumerate(_usable(_frames(options, asked), asked, patient), start=1):
+        if camera != used:
+            tracker, used = HandTracker(predictor, camera, smoothing), camera
         started = time.perf_counter()
         hand = tracker.update(asked.within_limits(frame.depth_mm), frame.time_s)
         write(_line(frame, hand, started, predictor))
@@ -120,18 +121,28 @@ def _frames(options: argparse.Namespace, asked: FrameOptions) -> Iterable[Frame 
     return sources.latest_frames(sys.stdin.buffer, width, height, unit_mm)
 
 
-def _readable(frames: Iterable[Frame | InputError]) -> Iterator[Frame]:
-    """The frames; what could not be read is said, and passed over. Where nothing could, that is an error."""
-    count, unread = 0, None
+def _usable(frames: Iterable[Frame | InputError], asked: FrameOptions, patient: bool) -> Iterator[tuple[Frame, Camera]]:
+    """The frames and their cameras; what cannot be read, or is another camera's, is said and passed over.
+
+    Raises:
+        InputError: at the end where no frame could be used; without patience where the first is another camera's.
+    """
+    count, failed = 0, None
     for frame in frames:
-        if isinstance(frame, InputError):
-            print(f"warning: {frame}", file=sys.stderr)
-            unread = frame
+        try:
+            if isinstance(frame, InputError):
+                raise frame
+            camera = asked.camera_of(frame.name, *frame.depth_mm.shape)
+        except InputError as error:
+            if not (patient or count or error is frame):
+                raise
+            print(f"warning: {error}", file=sys.stderr)
+            failed = error
         else:
             count += 1
-            yield frame
-    if unread is not None and not count:
-        raise InputError("no frame could be read; the warnings say why") from unread
+            yield frame, camera
+    if failed is not None and not count:
+        raise InputError("no frame could be used; the warnings say why") from failed
 
 
 def _stream_size(options: argparse.Namespace, asked: FrameOptions) -> tuple[int, int]:

@@ -197,12 +197,13 @@ def test_a_bad_picture_does_not_end_a_folder(command, model_dir, frame, tmp_path
     arguments = ["--model", model_dir / "lsps.tflite", "--folder", folder, "--every-frame"]
     (folder / "1.png").write_bytes(frame.read_bytes()[:2000])
     status, out, err = command(edge_command, *arguments)
-    assert (status, out) == (2, "") and err.startswith("warning: ") and "error: no frame could be read" in err
+    assert (status, out) == (2, "") and err.startswith("warning: ") and "error: no frame could be used" in err
+    Image.fromarray(np.full((240, 320), 600, np.uint16)).save(folder / "3.png")
     for name in ("0.png", "2.png"):
         shutil.copy(frame, folder / name)
     status, out, err = command(edge_command, *arguments)
     assert [json.loads(line)["frame"] for line in out.splitlines()] == ["0.png", "2.png"]
-    assert status == 0 and err.count("\n") == 1 and "warning: " in err and "1.png" in err
+    assert status == 0 and err.count("warning: ") == err.count("\n") == 2 and "1.png" in err and "3.png" in err
 
 
 def test_a_camera_s_file_says_unit_hand_and_turn(command, model_dir, frame_mm, tmp_path):
