@@ -74,7 +74,8 @@ def counts_of_depth(depth_mm: np.ndarray, unit_mm: float) -> tuple[np.ndarray, f
     if np.abs(counts - np.rint(counts)).max() > 1e-3 or counts.max() > _MAX_COUNT:
         unit_mm = float(depth_mm.max()) / _MAX_COUNT
         counts = depth_mm.astype(np.float64) / unit_mm
-    return np.rint(counts).astype(np.uint16), unit_mm
+    # Turned frames are views whose rows are not one after the other.
+    return np.ascontiguousarray(np.rint(counts), np.uint16), unit_mm
 
 
 def _outputs_of(metadata: dict[str, Any], url: str) -> dict[str, Any]:

@@ -84,6 +84,17 @@ def test_predict_command(url, frame, tmp_path, capsys):
     assert overlay.stat().st_size > 0
 
 
+@pytest.mark.parametrize("turn", [90, 180])
+def test_a_turned_frame_is_sent_upright_and_its_hand_turned_back(url, frame, tmp_path, turn):
+    output = tmp_path / "hand.json"
+    arguments = ["--url", url, str(frame), "--depth-unit", "0.5", "--rotate", str(turn), "--json", str(output)]
+    assert predict_command(arguments) == 0
+    hand = json.loads(output.read_text())
+    # On the optical axis, which no turn moves.
+    assert hand["joints_mm"][7] == [0.0, 0.0, 657.5]
+    np.testing.assert_allclose(hand["joints_uvd"][7], [NYU.cx, NYU.cy, 657.5], atol=1e-3)
+
+
 def test_a_frame_without_a_hand(url):
     model = open_remote(url)
     # The model says its cube.
