@@ -31,16 +31,17 @@ from lsps_tf.commandline.command import run_command
 from lsps_tf.datasets.simulated import SUBJECTS
 from lsps_tf.depth_files import write_depth_png16
 from lsps_tf.files import atomic_path, write_json
-from lsps_tf.run_folder import STAGES, load_run, read_settings, settings_path
+from lsps_tf.run_folder import load_run, read_settings, settings_path
 from lsps_tf.simulation import scenes, shape
 from lsps_tf.simulation.sensor import HELD_OUT_SENSOR
 from lsps_tf.skeleton import NYU
 from training.evaluation.measure import predict_store, summarize
 from training.evaluation.pictures import write_evaluation
+from training.methods import LSPS
 
 RUN = Path(__file__).resolve().parents[1] / "training" / "run.py"
 BATCH = 16
-POSTERIOR = STAGES["lsps"][-1]
+POSTERIOR = LSPS.stages[-1]
 UNIT_MM = 0.1
 FARTHEST_MM = 6000.0
 _SCENES = ("bare", "wall", "person")

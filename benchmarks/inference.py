@@ -68,11 +68,11 @@ def main() -> None:
 
 def random_run(folder: Path, preset: str) -> Path:
     """A run folder of networks with their first weights."""
-    config, stages = PRESETS[preset], run_folder.STAGES["lsps"]
-    settings = run_folder.RunSettings(config, "lsps", "nyu", "sim", "none.h5", "structured-light", stages=stages)
+    config = PRESETS[preset]
+    settings = run_folder.RunSettings(config, "lsps", "nyu", "sim", "none.h5", "structured-light")
     run_folder.write_settings(folder, settings)
     networks = build_networks(config.network, config.data.image_size, seed=0)
-    run_folder.save_weights(networks, run_folder.weights_path(folder, stages[-1]))
+    run_folder.save_weights(networks, run_folder.weights_path(folder, settings.last_stage))
     return folder
 
 

@@ -228,7 +228,7 @@ def export_random(preset: str, scratch: pathlib.Path) -> None:
     settings = run_folder.RunSettings(config, "lsps", "nyu", "sim", "")
     run_folder.write_settings(scratch / "run", settings)
     networks = build_networks(config.network, config.data.image_size, seed=0)
-    path = run_folder.weights_path(scratch / "run", run_folder.STAGES["lsps"][-1])
+    path = run_folder.weights_path(scratch / "run", settings.last_stage)
     path.parent.mkdir(parents=True, exist_ok=True)
     run_folder.save_weights(networks, path)
     export_saved_model(run_folder.load_run(scratch / "run"), scratch / "models")

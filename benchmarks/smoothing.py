@@ -26,7 +26,7 @@ from export.edge import EdgePredictor, HandTracker, OneEuroFilter
 from lsps_tf.datasets.simulated import SUBJECTS
 from lsps_tf.files import write_json
 from lsps_tf.simulation import sensor, shape
-from lsps_tf.skeleton import ICVL_FROM_NYU
+from lsps_tf.skeleton import NYU, joints_of
 
 LONGEST_LAG = 8
 
@@ -68,7 +68,7 @@ def predict_sequence(model: Path, name: str, number: int) -> tuple[np.ndarray, n
     predicted_mm, true_mm = [], []
     for step, (depth_mm, joints_mm) in enumerate(moving_hand(settings, subjects, number)):
         hand = tracker.update(depth_mm, step / FRAMES_PER_SECOND)
-        true = joints_mm[list(ICVL_FROM_NYU)] if predictor.skeleton.name == "icvl" else joints_mm
+        true = joints_mm[list(joints_of(NYU, predictor.skeleton))]
         true_mm.append(true)
         # Where it is lost for a frame, what was seen last stands.
         predicted_mm.append(hand.joints_mm if hand is not None else predicted_mm[-1] if predicted_mm else true)

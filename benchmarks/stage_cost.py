@@ -30,8 +30,8 @@ from lsps_tf.datasets.store import open_store
 from lsps_tf.files import write_json
 from lsps_tf.networks import build_networks
 from lsps_tf.pipeline import build_pipeline
-from lsps_tf.run_folder import STAGES, read_settings
-from training.plan import build_plan
+from lsps_tf.run_folder import read_settings
+from training.methods import LSPS, build_plan
 from training.session import run_session
 
 FRAMES = 128
@@ -64,7 +64,7 @@ def main() -> None:
 def measure(preset: str, steps: int, scratch: Path) -> dict[str, dict[str, float]]:
     """Per stage: steps of the preset, seconds of a step here, and its operations in 1e9."""
     run_dir = scratch / "run"
-    few = {f"--{stage}-steps": steps for stage in STAGES["lsps"]}
+    few = {f"--{stage}-steps": steps for stage in LSPS.stages}
     frames = {f"--sim-{name}-frames": FRAMES for name in ("synthetic", "real", "test")}
     never = {"--checkpoint-every": 10**6, "--picture-every": 10**6, "--log-every": 1}
     options = [str(part) for pair in {**few, **frames, **never}.items() for part in pair]
@@ -73,7 +73,7 @@ def measure(preset: str, steps: int, scratch: Path) -> dict[str, dict[str, float
     lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     training = PRESETS[preset].training
     figures = {}
-    for stage in STAGES["lsps"]:
+    for stage in LSPS.stages:
         times = [line["seconds"] for line in lines if line["stage"] == stage][SKIPPED - 1 :]
         figures[stage] = {
             "steps": getattr(training, f"{stage}_steps"),

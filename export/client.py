@@ -25,7 +25,11 @@ DEFAULT_MODEL = "lsps"
 # Of this project's models: with neither, and with both, of the hand's centre and side.
 DEFAULT_SIGNATURE, HINTED_SIGNATURE = "serving_default", "serving_hinted"
 Frame = Union[bytes, np.ndarray]
-_PATH = re.compile(r"(?:/v1/models/(?P<model>[^/:]+)(?P<version>/versions/[0-9]+|/labels/[^/:]+)?)?/?", re.IGNORECASE)
+# A version's address and the one that predicts are what export/serve.py prints.
+_PATH = re.compile(
+    r"(?:/v1/models/(?P<model>[^/:]+)(?P<version>/versions/[0-9]+|/labels/[^/:]+)?(?::predict)?)?/?", re.IGNORECASE
+)
+_PASSWORD = re.compile(r"^((?:[a-z][a-z0-9+.-]*:)?//)?.*@", re.IGNORECASE | re.DOTALL)
 
 
 class ServerError(Exception):
@@ -46,21 +50,24 @@ class Client:
 
     def __init__(self, url: str, model: str | None = None, timeout_s: float = 60.0):
         """Args:
-            url: "http://HOST:PORT", or with a path "/v1/models/NAME", "/versions/V" or "/labels/L" behind that.
+            url: "http://HOST:PORT", or with a path "/v1/models/NAME", "/versions/V" or "/labels/L" behind that, and
+                ":predict". With "USER:PASSWORD@" before the host, both are sent with each request (Basic).
             model: the name, where the URL has none; default "lsps".
             timeout_s: for connecting, and for each answer.
 
         Raises:
             ValueError: where the URL is none.
         """
-        parts = urllib.parse.urlsplit(url if "//" in url else f"//{url}", scheme="http")
+        self.url = without_password(url)
+        parts, port = _parts_of(url, self.url)
         found = _PATH.fullmatch(parts.path)
-        if parts.scheme not in ("http", "https") or not parts.hostname or found is None or parts.query:
-            raise ValueError(f"'{url}' is no address of a server; give http://HOST:PORT[/v1/models/NAME]")
+        if found is None:
+            raise _no_address(self.url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = kind(parts.hostname, parts.port, timeout=timeout_s)
-        self.url = url
-        self.path = f"/v1/models/{found['model'] or model or DEFAULT_MODEL}{found['version'] or ''}"
+        self._connection = kind(parts.hostname, port, timeout=timeout_s)
+        self._headers = {"Content-Type": "application/json", **_authorization(parts)}
+        name = found["model"] or urllib.parse.quote(model or DEFAULT_MODEL, safe="")
+        self.path = f"/v1/models/{name}{found['version'] or ''}"
         self._inputs: dict[str, Any] | None = None
 
     def __enter__(self) -> Client:
@@ -132,10 +139,18 @@ class Client:
     def predict_rows(
         self, rows: Sequence[dict[str, Any]], signature: str = DEFAULT_SIGNATURE
     ) -> list[dict[str, np.ndarray]]:
-        """Runs rows of any signature, which the server may run together; a dictionary of outputs per row."""
+        """Runs rows of any signature, which the server may run together; a dictionary of outputs per row.
+
+        Raises:
+            ServerError: where the server refuses the request or cannot be reached, or where it gives joints of a hand
+                that are no numbers.
+        """
         body = {"signature_name": signature, "instances": list(rows)}
         predictions = self.request("POST", f"{self.path}:predict", body)["predictions"]
-        return [{name: np.asarray(value) for name, value in _named(row).items()} for row in predictions]
+        outputs = [{name: np.asarray(value) for name, value in _named(row).items()} for row in predictions]
+        for row in outputs:
+            _check_joints(row)
+        return outputs
 
     def inputs(self, signature: str = DEFAULT_SIGNATURE) -> dict[str, Any]:
         """The inputs of a signature by name, as the metadata declares them; asked for once."""
@@ -156,7 +171,8 @@ class Client:
         content = None if body is None else json.dumps(body).encode()
         status, text = self._send(method, path, content)
         try:
-            answer = json.loads(text)
+            # Texts of a model may hold any bytes.
+            answer = json.loads(text.decode(errors="replace"))
         except ValueError:
             raise ServerError(status, f"{self.url}: the answer is no JSON, so this is no such server") from None
         if status != 200:
@@ -166,7 +182,7 @@ class Client:
     def _send(self, method: str, path: str, content: bytes | None) -> tuple[int, bytes]:
         reused = self._connection.sock is not None
         try:
-            self._connection.request(method, path, content, {"Content-Type": "application/json"})
+            self._connection.request(method, path, content, self._headers)
             response = self._connection.getresponse()
             return response.status, response.read()
         except (http.client.HTTPException, OSError) as error:
@@ -175,6 +191,45 @@ class Client:
             if reused and isinstance(error, (http.client.RemoteDisconnected, ConnectionError)):
                 return self._send(method, path, content)
             raise ServerError(0, f"{self.url} does not answer ({error or type(error).__name__})") from error
+
+
+def without_password(url: str) -> str:
+    """An address as it may be printed: without the user and the password that stand in it."""
+    return _PASSWORD.sub(lambda match: match[1] or "", url)
+
+
+def _parts_of(url: str, shown: str) -> tuple[urllib.parse.SplitResult, int | None]:
+    try:
+        parts = urllib.parse.urlsplit(url if "//" in url else f"//{url}", scheme="http")
+        port = parts.port
+    except ValueError:
+        raise _no_address(shown) from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise _no_address(shown)
+    return parts, port
+
+
+def _no_address(shown: str) -> ValueError:
+    return ValueError(f"'{shown}' is no address of a server; give http://HOST:PORT[/v1/models/NAME]")
+
+
+def _authorization(parts: urllib.parse.SplitResult) -> dict[str, str]:
+    if parts.username is None:
+        return {}
+    pair = f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def _check_joints(outputs: dict[str, np.ndarray]) -> None:
+    """ServerError where a hand is there and its joints are no numbers: nothing that could be used as a hand."""
+    if "presence" not in outputs or not outputs["presence"]:
+        return
+    for name in ("joints_mm", "joints_uvd", "center_mm"):
+        if name in outputs and not np.isfinite(outputs[name]).all():
+            raise ServerError(
+                200,
+                f"the model's {name} of a hand are no numbers, as after a training that diverged; serve another one",
+            )
 
 
 def encode_png(counts: np.ndarray) -> bytes:

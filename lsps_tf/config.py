@@ -19,12 +19,6 @@ class DataConfig:
     cube_mm: float = _setting(250.0, "side of the crop's cube in mm")
     rotation_degrees: float = _setting(180.0, "in-plane rotation is uniform within plus and minus this")
     translation_mm: float = _setting(10.0, "standard deviation of the translation in mm")
-    synthetic_part: str = _setting(
-        "train", "frames of the synthetic-only regression: train (clean), or sensed (the simulator's, with its sensor)"
-    )
-    randomization: float = _setting(
-        0.0, "strength of the domain randomisation of synthetic images in the synthetic-only regression (0 is none)"
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,18 +38,18 @@ class NetworkConfig:
     discriminator_widths: tuple[int, ...] = _setting(
         (16, 32, 64, 128, 256), "channels of the discriminator's convolutions (table 4)"
     )
-    weight_sharing: str = _setting(
-        "yes", "whether the domains' encoders, and their generators, share layers; no is for ablations"
+    weight_sharing: bool = _setting(
+        True, "the domains' encoders share layers, and so do their generators; without it: an ablation"
     )
-    pose_vae: str = _setting(
-        "yes", "whether P regresses the pose latent; no, for ablations, makes the joints their own latent"
+    pose_vae: bool = _setting(
+        True, "P regresses the pose latent; without it, an ablation, the joints are their own latent"
     )
     discriminator_private: int = _setting(2, "first convolutions that D_s and D_r do not share (table 4)")
 
     @property
     def latent_size(self) -> int:
         """Z, numbers of what P regresses: of the pose latent, or of the joints where there is no pose VAE."""
-        return self.pose_latent if self.pose_vae == "yes" else 3 * self.num_joints
+        return self.pose_latent if self.pose_vae else 3 * self.num_joints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +80,7 @@ class TrainingConfig:
     """Schedule (section 4)."""
 
     seed: int = _setting(0, "seed of initial weights, order of the data, augmentation and noise")
-    learning_rate: float = _setting(1e-4, "Adam's step size of the posterior stage and of the regressions")
+    posterior_learning_rate: float = _setting(1e-4, "Adam's step size of the posterior stage and of the regressions")
     depth_learning_rate: float = _setting(1e-4, "Adam's step size of the depth stage's E, G and M")
     discriminator_learning_rate: float = _setting(1e-4, "Adam's step size of the depth stage's D and P")
     adam_beta_1: float = _setting(0.5, "Adam's beta_1")
@@ -100,7 +94,7 @@ class TrainingConfig:
     pose_batch: int = _setting(128, "poses per step of the pose stage")
     depth_steps: int = _setting(500_000, "iterations of the depth stage")
     depth_batch: int = _setting(1, "images of each domain per step of the depth stage")
-    cycle: str = _setting("yes", "whether the depth stage has equation 5, cycle-consistency; no is for ablations")
+    cycle: bool = _setting(True, "the depth stage has equation 5, cycle-consistency; without it: an ablation")
     posterior_steps: int = _setting(50_000, "iterations of the posterior stage")
     posterior_batch: int = _setting(32, "images per step of the posterior stage")
     matching_batch: int = _setting(32, "of these, images of each domain that feature matching uses")
@@ -111,14 +105,26 @@ class TrainingConfig:
     fit_keep: float = _setting(0.85, "part of them that a round trains on: the best explained")
     fit_learning_rate: float = _setting(1e-4, "Adam's step size of the rounds' training")
     fit_steps: int = _setting(50_000, "iterations of each round's training")
-    fit_translations: str = _setting(
-        "no", "whether the rounds also train on reconstructions and translations (equation 8, lambda_7_made)"
+    fit_translations: bool = _setting(
+        False, "the rounds also train on reconstructions and translations (equation 8, lambda_7_made)"
     )
     log_every: int = _setting(50, "steps between lines of metrics.jsonl")
     checkpoint_every: int = _setting(500, "steps between checkpoints")
     picture_every: int = _setting(500, "steps between picture grids of the depth stage")
     intra_op_threads: int = _setting(0, "TensorFlow's threads within an operation; 0 leaves it to TensorFlow")
     inter_op_threads: int = _setting(0, "TensorFlow's threads across operations; 0 leaves it to TensorFlow")
+
+
+@dataclasses.dataclass(frozen=True)
+class BaselineConfig:
+    """What only the methods that LSPS is compared with have (table 1)."""
+
+    synthetic_part: str = _setting(
+        "train", "frames of the synthetic-only regression: train (clean), or sensed (the simulator's, with its sensor)"
+    )
+    randomization: float = _setting(
+        0.0, "strength of the domain randomisation of synthetic images in the synthetic-only regression (0 is none)"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +137,7 @@ class Config:
     network: NetworkConfig = NetworkConfig()
     weights: LossWeights = LossWeights()
     training: TrainingConfig = TrainingConfig()
+    baselines: BaselineConfig = BaselineConfig()
 
     def replace(self, **settings: Any) -> Config:
         """A copy with settings of any group changed by name; ValueError names the nearest known one."""
@@ -147,15 +154,37 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Config:
-        """Inverse of `to_dict`; ValueError on an unknown setting."""
+        """Inverse of `to_dict`, which also takes settings by their older names; ValueError on an unknown setting."""
         groups = {group: values.get(group, {}) for group in GROUPS}
-        flat = {name: value for named in groups.values() for name, value in named.items()}
-        flat = {name: tuple(value) if isinstance(value, list) else value for name, value in flat.items()}
+        flat = dict(current_setting(name, value) for named in groups.values() for name, value in named.items())
         named = {name: values.get(name, getattr(cls, name)) for name in ("preset", "recipe")}
         return dataclasses.replace(cls(), **named).replace(**flat)
 
 
-GROUPS = {"data": DataConfig, "network": NetworkConfig, "weights": LossWeights, "training": TrainingConfig}
+GROUPS = {
+    "data": DataConfig,
+    "network": NetworkConfig,
+    "weights": LossWeights,
+    "training": TrainingConfig,
+    "baselines": BaselineConfig,
+}
+# Settings by their older names, which settings.json and the command line still take.
+RENAMED = {"learning_rate": "posterior_learning_rate"}
+# What older settings.json have in place of true and false.
+_BOOLEANS = {"yes": True, "no": False}
+# A round of training by fitting is a stage of its own: fit1, fit2 and so on.
+FIT = "fit"
+
+
+def current_setting(name: str, value: Any) -> tuple[str, Any]:
+    """A stored setting by its current name and as its current type."""
+    name = RENAMED.get(name, name)
+    field = setting_fields().get(name)
+    if field is not None and isinstance(field.default, bool):
+        if not isinstance(value, bool) and value not in _BOOLEANS:
+            raise ValueError(f"'{name}' is {value!r} and neither true nor false")
+        return name, value if isinstance(value, bool) else _BOOLEANS[value]
+    return name, tuple(value) if isinstance(value, list) else value
 
 
 def setting_fields() -> dict[str, dataclasses.Field]:
@@ -179,7 +208,7 @@ _TINY = Config(preset="tiny").replace(
     residual_width=8,
     mapping_widths=(8,),
     discriminator_widths=(4, 6, 8, 8),
-    learning_rate=1e-3,
+    posterior_learning_rate=1e-3,
     depth_learning_rate=1e-3,
     discriminator_learning_rate=1e-3,
     pose_learning_rate=1e-3,
@@ -209,7 +238,7 @@ _COMPACT = Config(preset="compact").replace(
     lambda_7=1.0,
     lambda_7_made=1.0,
     lambda_8_posterior=50.0,
-    learning_rate=2e-3,
+    posterior_learning_rate=2e-3,
     # Gradients' norms are 7 to 100. Without a bound one in some ten thousand steps grew to 1e7 and undid the training.
     clip_norm=500.0,
     # Ten times the paper's rate, for a hundredth of its steps; a discriminator as fast as the generators wins at once.

@@ -19,6 +19,7 @@ from lsps_tf import skeleton
 from lsps_tf.config import Config
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, write_json
+from lsps_tf.old_settings import from_version_1
 
 # Settings are read by commands that must start at once; TensorFlow and HDF5 are imported where weights are.
 if TYPE_CHECKING:
@@ -27,24 +28,7 @@ if TYPE_CHECKING:
 FORMAT = "lsps-run"
 # The trained run that comes with the program (training/ship.py made it; trained/README.md is its card).
 SHIPPED = pathlib.Path(__file__).with_name("trained") / "structured-light"
-VERSION = 1
-METHODS = ("lsps", "synthetic-only", "real", "crossing-nets")
-# The stages of each method, in order; rounds of training by fitting follow those of "lsps". The last one's weights are
-# the result.
-FIT = "fit"
-STAGES = {
-    "lsps": ("pose", "depth", "posterior"),
-    "synthetic-only": ("pose", "regression"),
-    "real": ("pose", "regression"),
-    "crossing-nets": ("pose", "depth", "posterior"),
-}
-
-
-def stages_of(method: str, config: Config) -> tuple[str, ...]:
-    """All stages of a method with these settings, in order."""
-    rounds = config.training.fit_rounds if method == "lsps" else 0
-    stages = tuple(stage for stage in STAGES[method] if config.network.pose_vae == "yes" or stage != "pose")
-    return stages + tuple(f"{FIT}{number + 1}" for number in range(rounds))
+VERSION = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +37,7 @@ class RunSettings:
 
     Attributes:
         config: sizes, weights and schedule.
-        method: one of METHODS.
+        method: its name, as the command line takes it.
         skeleton: name of the joints' layout.
         dataset: as given, such as "sim".
         store: path of the HDF5 store.
@@ -63,6 +47,9 @@ class RunSettings:
         stages: what the run trains, in order.
         pretrained: a run folder whose weights it starts from, "" for none.
         pretrained_stage: the stage of that run.
+        method_title: the method in words.
+        last_stage: the stage whose weights are the method's result; `stages` may end before it.
+        domain: the domain whose trunk predicts real frames, "real" or "synthetic".
     """
 
     config: Config
@@ -76,11 +63,9 @@ class RunSettings:
     stages: tuple[str, ...] = ()
     pretrained: str = ""
     pretrained_stage: str = ""
-
-    @property
-    def domain(self) -> str:
-        """The domain whose trunk predicts real frames; synthetic-only never sees the real one."""
-        return "synthetic" if self.method == "synthetic-only" else "real"
+    method_title: str = ""
+    last_stage: str = "posterior"
+    domain: str = "real"
 
     def to_dict(self) -> dict[str, Any]:
         return {"format": FORMAT, "version": VERSION, **dataclasses.asdict(self)}
@@ -89,7 +74,10 @@ class RunSettings:
     def from_dict(cls, values: dict[str, Any]) -> RunSettings:
         fields = {field.name for field in dataclasses.fields(cls)}
         named = {name: value for name, value in values.items() if name in fields}
-        return cls(**{**named, "config": Config.from_dict(values["config"]), "stages": tuple(values["stages"])})
+        # Without these a run would predict with other weights than its own.
+        needed = {name: values[name] for name in ("last_stage", "domain")}
+        config, stages = Config.from_dict(values["config"]), tuple(values["stages"])
+        return cls(**{**named, **needed, "config": config, "stages": stages})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,15 +125,15 @@ def read_settings(directory: str | pathlib.Path) -> RunSettings:
         raise InputError(f"{directory}: this is no run folder (it has no settings.json); give one that a run made")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if values["format"] != FORMAT or values["version"] != VERSION:
+        if values["format"] != FORMAT or values["version"] not in (1, VERSION):
             raise InputError(
-                f"{path}: made by version {values['version']} of {values['format']}, this program reads version "
+                f"{path}: made by version {values['version']} of {values['format']}, this program reads versions 1 to "
                 f"{VERSION} of {FORMAT}; train again"
             )
-        return RunSettings.from_dict(values)
+        return RunSettings.from_dict(from_version_1(values) if values["version"] == 1 else values)
     except InputError:
         raise
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: the settings are damaged ({error}); train again in a new folder") from error
 
 
@@ -157,7 +145,7 @@ def load_run(directory: str | pathlib.Path, stage: str | None = None) -> Run:
     """
     directory = pathlib.Path(directory)
     settings = read_settings(directory)
-    path = weights_path(directory, stage or stages_of(settings.method, settings.config)[-1])
+    path = weights_path(directory, stage or settings.last_stage)
     if not path.is_file():
         raise InputError(
             f"{directory}: the run is not finished; go on with: python training/run.py --run-dir {directory} --resume"

@@ -15,6 +15,7 @@ from lsps_tf.config import PRESETS
 from lsps_tf.datasets.store import create_store, stored_size
 from lsps_tf.depth_files import read_depth
 from lsps_tf.networks import build_networks
+from training.methods import METHODS
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "docs" / "example"
@@ -25,8 +26,10 @@ def write_run(
 ) -> pathlib.Path:
     """A run folder of preset tiny, biases included in what is drawn."""
     config = PRESETS["tiny"].replace(num_joints=36 if skeleton == "nyu" else 16)
-    stages = run_folder.STAGES[method]
-    settings = run_folder.RunSettings(config, method, skeleton, "sim", store, "structured-light", stages=stages)
+    row = METHODS[method]
+    stages = row.stages_with(config)
+    ends = {"stages": stages, "last_stage": stages[-1], "domain": row.domain}
+    settings = run_folder.RunSettings(config, method, skeleton, "sim", store, "structured-light", **ends)
     networks = build_networks(config.network, config.data.image_size, seed=0)
     rng = np.random.default_rng(0)
     for variable in networks.trainable_variables:

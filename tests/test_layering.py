@@ -1,9 +1,14 @@
-"""`lsps_tf` stands below `training` and `export`: it imports neither, parses no arguments and prints nothing."""
+"""The house's plan: who imports whom, how many rooms a floor has, and who asks for a method by its name.
+
+`lsps_tf` stands below `export`, and both below `training`; `lsps_tf` parses no arguments and prints nothing.
+"""
 
 import ast
 import pathlib
 
 import pytest
+
+from training.methods import METHODS
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # The one room of the library that parses arguments and prints; `training` and `export` alone use it.
@@ -71,3 +76,158 @@ def test_commands_start_without_tensorflow():
         top = ast.Module([node for node in tree.body if not isinstance(node, ast.FunctionDef)], [])
         modules = {node.module for node in top.body if isinstance(node, ast.ImportFrom)}
         assert modules <= {"__future__", "lsps_tf.commandline.command"}, name
+
+
+PACKAGES = ("lsps_tf", "export", "training")
+# How many files and folders of code lie at the top of a package, at most.
+ROOMS = {"training": 20, "export": 16}
+
+
+def module_name(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_name(path): path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))}
+
+
+def runs(node):
+    """Whether a statement is ever run: what stands under TYPE_CHECKING is not."""
+    return not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING")
+
+
+def walk_what_runs(node):
+    for child in ast.iter_child_nodes(node):
+        if runs(child):
+            yield child
+            yield from walk_what_runs(child)
+
+
+def arrows(tree, known):
+    """The modules among `known` that a file imports, at the top or inside a function."""
+    for node in walk_what_runs(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            yield from sorted(names & set(known)) or ([node.module] if node.module in known else [])
+
+
+def circle(graph):
+    """Modules that import each other in a circle, in order; [] where there is no circle."""
+    done = set()
+
+    def visit(module, path):
+        if module in path:
+            return path[path.index(module) :]
+        if module in done:
+            return []
+        for target in sorted(graph[module]):
+            found = visit(target, [*path, module])
+            if found:
+                return found
+        done.add(module)
+        return []
+
+    return next((found for found in (visit(module, []) for module in graph) if found), [])
+
+
+@pytest.fixture(scope="module")
+def graph():
+    trees = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in FILES.items()}
+    return {module: set(arrows(tree, FILES)) - {module} for module, tree in trees.items()}
+
+
+def test_no_files_import_each_other_in_a_circle(graph):
+    assert sum(map(len, graph.values())) > 200
+    assert circle(graph) == []
+
+
+def test_the_search_finds_circles():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == ["b", "c"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+    tree = ast.parse("import a.b\nfrom a import c\ndef f():\n    from d import e\nif TYPE_CHECKING:\n    import g")
+    assert sorted(arrows(tree, {"a": 0, "a.b": 0, "a.c": 0, "d": 0, "g": 0})) == ["a.b", "a.c", "d"]
+
+
+def test_no_arrow_leads_upward(graph):
+    """Below `export` is `lsps_tf` alone, and only commands use the room that parses arguments and prints."""
+    floors = {"lsps_tf": {"lsps_tf"}, "export": {"lsps_tf", "export"}, "training": set(PACKAGES)}
+    for module, targets in graph.items():
+        assert {target.split(".")[0] for target in targets} <= floors[module.split(".")[0]], module
+        if module.startswith("lsps_tf.") and not module.startswith("lsps_tf.commandline"):
+            assert not [target for target in targets if target.startswith("lsps_tf.commandline")], module
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_a_package_has_few_rooms(package):
+    rooms = {path.relative_to(ROOT / package).parts[0] for path in (ROOT / package).rglob("*.py")} - {"__init__.py"}
+    assert 10 < len(rooms) <= ROOMS[package], sorted(rooms)
+
+
+# The table of methods, and what the settings of version 1 meant, which no longer changes.
+NAMES_METHODS = {ROOT / "training" / "methods.py", ROOT / "lsps_tf" / "old_settings.py"}
+# In the server a method is one of HTTP.
+SERVER = ROOT / "export" / "serving"
+ASKING = sorted(
+    path for folder in (*PACKAGES, "benchmarks") for path in (ROOT / folder).rglob("*.py") if SERVER not in path.parents
+)
+
+
+def is_method(node):
+    """Whether an expression is a method's name: `method`, `settings.method`, `given["method"]`, `get("method")`."""
+    if isinstance(node, ast.Name):
+        return node.id == "method"
+    if isinstance(node, ast.Attribute):
+        return node.attr == "method" or (node.attr == "name" and is_method(node.value))
+    if isinstance(node, ast.Subscript):
+        return isinstance(node.slice, ast.Constant) and node.slice.value == "method"
+    if isinstance(node, ast.Call) and node.args:
+        return isinstance(node.args[0], ast.Constant) and node.args[0].value == "method"
+    return False
+
+
+def holds_a_method(node):
+    return any(isinstance(part, ast.Constant) and part.value in METHODS for part in ast.walk(node))
+
+
+def asked_for_by_name(source):
+    """Lines that compare a method with a name, match it, or look it up in another table than METHODS."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            found = any(map(is_method, sides)) and any(map(holds_a_method, sides))
+        elif isinstance(node, ast.Subscript):
+            found = is_method(node.slice) and not (isinstance(node.value, ast.Name) and node.value.id == "METHODS")
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            found = node.func.attr == "get" and bool(node.args) and is_method(node.args[0])
+        else:
+            found = type(node).__name__ == "Match" and is_method(node.subject)
+        if found:
+            yield node.lineno
+
+
+@pytest.mark.parametrize("path", ASKING, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_but_the_table_asks_for_a_method_by_its_name(path):
+    lines = list(asked_for_by_name(path.read_text(encoding="utf-8")))
+    assert path in NAMES_METHODS or not lines, f"{path}: line {lines}"
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("if settings.method == 'lsps': pass", True),
+        ("if 'real' != method: pass", True),
+        ("x = given.get('method') in ('real', 'crossing-nets')", True),
+        ("x = given['method'] == 'real'", True),
+        ("x = method.name == 'real'", True),
+        ("x = TITLES[settings.method]", True),
+        ("x = {'real': 1.0}.get(method, 0.0)", True),
+        ("x = METHODS[settings.method].domain", False),
+        ("x = domain == 'real'", False),
+        ("x = given.get('method', 'lsps')", False),
+        ("x = settings.method not in METHODS", False),
+    ],
+)
+def test_the_search_for_methods_sees_what_it_should(source, found):
+    assert bool(list(asked_for_by_name(source))) == found

@@ -7,7 +7,8 @@ from lsps_tf import run_folder
 from lsps_tf.config import PRESETS
 from lsps_tf.errors import InputError
 from lsps_tf.networks import build_networks
-from lsps_tf.run_folder import STAGES, RunSettings, load_run, read_settings, write_settings
+from lsps_tf.run_folder import RunSettings, load_run, read_settings, write_settings
+from training.methods import METHODS
 
 TINY = PRESETS["tiny"]
 
@@ -21,7 +22,10 @@ def settings(method="lsps", **changes):
         "store": "data/sim/a.h5",
         "sensor": "structured-light",
         "labels": 0.25,
-        "stages": STAGES[method],
+        "stages": METHODS[method].stages,
+        "method_title": METHODS[method].title,
+        "last_stage": METHODS[method].stages[-1],
+        "domain": METHODS[method].domain,
     }
     return RunSettings(**{**values, **changes})
 
@@ -40,21 +44,58 @@ def weights(networks, tmp_path_factory):
 
 def finished_run(folder, weights, method="lsps"):
     write_settings(folder, settings(method))
-    path = run_folder.weights_path(folder, STAGES[method][-1])
+    path = run_folder.weights_path(folder, METHODS[method].stages[-1])
     path.parent.mkdir()
     path.write_bytes(weights.read_bytes())
     return folder
 
 
-@pytest.mark.parametrize("method", run_folder.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_settings_come_back_as_they_were_written(tmp_path, method):
     write_settings(tmp_path / "run", settings(method))
     assert read_settings(tmp_path / "run") == settings(method)
 
 
-def test_only_a_run_without_real_frames_predicts_with_the_synthetic_trunk():
-    domains = {method: settings(method).domain for method in run_folder.METHODS}
-    assert domains == {"lsps": "real", "real": "real", "synthetic-only": "synthetic", "crossing-nets": "real"}
+def as_version_1(folder):
+    """Takes a folder's settings back to how version 1 wrote them."""
+    path = run_folder.settings_path(folder)
+    values = json.loads(path.read_text())
+    config = values["config"]
+    config["data"].update(config.pop("baselines"))
+    for group, name in (
+        *(("network", name) for name in ("weight_sharing", "pose_vae")),
+        *(("training", name) for name in ("cycle", "fit_translations")),
+    ):
+        config[group][name] = "yes" if config[group][name] else "no"
+    config["training"]["learning_rate"] = config["training"].pop("posterior_learning_rate")
+    for name in ("method_title", "last_stage", "domain"):
+        del values[name]
+    path.write_text(json.dumps({**values, "version": 1}))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_settings_of_version_1_are_read_as_what_they_meant(tmp_path, method):
+    changed = TINY.replace(cycle=False, fit_translations=True, pose_vae=False, posterior_learning_rate=0.25)
+    written = settings(method, config=changed.replace(synthetic_part="sensed", randomization=0.5))
+    write_settings(tmp_path, written)
+    as_version_1(tmp_path)
+    assert '"cycle": "no"' in run_folder.settings_path(tmp_path).read_text()
+    assert read_settings(tmp_path) == written
+
+
+def test_a_run_of_version_1_ends_with_its_last_round_and_predicts_with_its_own_trunk(tmp_path):
+    ends = {}
+    for method in METHODS:
+        write_settings(tmp_path, settings(method, config=TINY.replace(fit_rounds=2)))
+        as_version_1(tmp_path)
+        read = read_settings(tmp_path)
+        ends[method] = (read.last_stage, read.domain)
+    assert ends == {
+        "lsps": ("fit2", "real"),
+        "real": ("regression", "real"),
+        "synthetic-only": ("regression", "synthetic"),
+        "crossing-nets": ("posterior", "real"),
+    }
 
 
 def test_a_loaded_run_has_the_weights_that_were_saved(tmp_path, networks, weights):
@@ -105,7 +146,9 @@ def test_an_unfinished_run_says_how_to_go_on(tmp_path):
     [
         (lambda text: text[: len(text) // 2], "the settings are damaged"),
         (lambda text: "[]", "the settings are damaged"),
-        (lambda text: text.replace('"version": 1', '"version": 9'), "made by version 9 of lsps-run, this program"),
+        (lambda text: text.replace('"version": 2', '"version": 9'), "made by version 9 of lsps-run, this program"),
+        (lambda text: text.replace('"domain"', '"domains"'), "the settings are damaged ('domain')"),
+        (lambda text: text.replace('"cycle": true', '"cycle": "maybe"'), "'cycle' is 'maybe' and neither true nor"),
         (lambda text: text.replace('"pose_latent"', '"pose_latents"'), "unknown setting 'pose_latents'"),
         (lambda text: text.replace('"method"', '"methods"'), "the settings are damaged"),
     ],
@@ -122,7 +165,7 @@ def test_damaged_settings_are_refused(tmp_path, change, message):
 def test_settings_are_plain_json_with_a_version(tmp_path):
     write_settings(tmp_path, settings())
     values = json.loads(run_folder.settings_path(tmp_path).read_text())
-    assert (values["format"], values["version"], values["config"]["preset"]) == ("lsps-run", 1, "tiny")
+    assert (values["format"], values["version"], values["config"]["preset"]) == ("lsps-run", 2, "tiny")
 
 
 def test_damaged_weights_are_refused(tmp_path, networks, weights):

@@ -1,6 +1,7 @@
 import pytest
 
 from lsps_tf import skeleton
+from lsps_tf.errors import InputError
 
 
 @pytest.mark.parametrize("name", sorted(skeleton.SKELETONS))
@@ -44,3 +45,10 @@ def test_icvl_joints_come_from_the_same_fingers_of_nyu():
     for joint, source in enumerate(skeleton.ICVL_FROM_NYU):
         assert skeleton.ICVL.finger_of[joint] == skeleton.NYU.finger_of[source]
         assert skeleton.ICVL.joint_names[joint].endswith("tip") == skeleton.NYU.joint_names[source].endswith("tip")
+
+
+def test_joints_are_found_among_those_of_another_skeleton():
+    assert skeleton.joints_of(skeleton.NYU, skeleton.ICVL) == skeleton.ICVL_FROM_NYU
+    assert skeleton.joints_of(skeleton.ICVL, skeleton.ICVL) == tuple(range(16))
+    with pytest.raises(InputError, match="the 36 joints of nyu cannot be had from a model of icvl's 16"):
+        skeleton.joints_of(skeleton.ICVL, skeleton.NYU)

@@ -7,10 +7,10 @@ import dataclasses
 from typing import Any
 
 from lsps_tf.commandline.parser import Parser
-from lsps_tf.config import PRESETS, RECIPES, Config, setting_fields
+from lsps_tf.config import GROUPS, PRESETS, RECIPES, RENAMED, Config, setting_fields
 from lsps_tf.errors import InputError
-from lsps_tf.run_folder import METHODS, STAGES
 from lsps_tf.skeleton import SKELETONS
+from training.methods import DEFAULT, METHODS, all_stages
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -25,15 +25,15 @@ def build_parser() -> argparse.ArgumentParser:
         choices=sorted(RECIPES),
         help="the preset as it is, the paper's objective alone, or training by fitting besides (default: preset)",
     )
-    parser.add_argument("--method", choices=METHODS, help="default: lsps")
+    parser.add_argument("--method", choices=list(METHODS), help=f"default: {DEFAULT}")
     parser.add_argument(
         "--labels",
         type=float,
         metavar="FRACTION",
-        help="of the real labels (default: 0; 1 for --method real and crossing-nets, and for a joints.csv)",
+        help=f"of the real labels (default: 0; 1 for --method {_with_labels_alone()}, and for a joints.csv)",
     )
     parser.add_argument(
-        "--stages", metavar="A,B", help=f"stages to train, of {', '.join(_all_stages())}, fit1, fit2 ..."
+        "--stages", metavar="A,B", help=f"stages to train, of {', '.join(all_stages())}, fit1, fit2 ..."
     )
     parser.add_argument("--run-dir", metavar="DIR", help="default: a new folder under runs/")
     parser.add_argument("--resume", action="store_true", help="go on where the run in --run-dir stopped")
@@ -45,7 +45,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 def add_data_and_settings(parser: argparse.ArgumentParser) -> None:
     """Adds what every command that trains takes: the data, the preset, and every setting by its name."""
-    parser.add_argument("--dataset", metavar="sim|nyu|icvl|frames|PATH.h5", help="what to train on")
+    parser.add_argument(
+        "--dataset",
+        metavar="NAME|PATH.h5",
+        help="what to train on: sim (the simulator), frames (one's own recording), a public dataset such as nyu or "
+        "icvl, or a store",
+    )
     parser.add_argument("--preset", choices=sorted(PRESETS), help="sizes and schedule to start from (default: compact)")
     parser.add_argument(
         "--data-root",
@@ -60,20 +65,26 @@ def add_data_and_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sim-test-frames", type=int, metavar="N", help="simulated frames each to validate and test on"
     )
-    _add_recorded(parser.add_argument_group("recorded datasets (nyu, icvl, frames)"))
+    _add_recorded(parser.add_argument_group("recorded datasets (public ones, frames)"))
     settings = parser.add_argument_group("settings (their defaults are the preset's)")
     for name, field in setting_fields().items():
-        settings.add_argument(_option(name), type=_reader(field), metavar="X", help=field.metadata["help"])
+        options = [_option(name), *(_option(old) for old, new in RENAMED.items() if new == name)]
+        if isinstance(field.default, bool):
+            settings.add_argument(*options, action=argparse.BooleanOptionalAction, help=field.metadata["help"])
+        else:
+            settings.add_argument(*options, dest=name, type=_reader(field), metavar="X", help=field.metadata["help"])
 
 
 def _add_recorded(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--limit", type=int, metavar="N", help="only the first N training and the first N test frames")
     group.add_argument("--skip-bad", action="store_true", help="leave out frames that cannot be used, and count them")
     group.add_argument(
-        "--synthetic", choices=("nyu", "sim"), help="frames with labels: NYU's renderings where they are, or simulated"
+        "--synthetic",
+        metavar="NAME|sim",
+        help="frames with labels: the renderings of a public dataset (nyu; the default where they are), or simulated",
     )
     group.add_argument("--hand", choices=("right", "left", "auto"), help="of frames: in place of what camera.toml says")
-    group.add_argument("--rotated", action="store_true", help="ICVL: the rotated training sequences, too")
+    group.add_argument("--rotated", action="store_true", help="icvl: the rotated training sequences, too")
     group.add_argument("--centers", metavar="FILE", help="published centres of the test frames to start from")
     group.add_argument("--store-dir", metavar="DIR", help="where the store is made (default: the dataset's folder)")
     group.add_argument(
@@ -107,16 +118,22 @@ _AT_LEAST_ZERO = (
 _CHOICES = {
     "decay": ("none", "cosine", "halving"),
     "synthetic_part": ("train", "sensed"),
-    **dict.fromkeys(("weight_sharing", "pose_vae", "cycle", "fit_translations"), ("yes", "no")),
 }
 
 
 def check_config(config: Config) -> None:
     """Raises InputError where a number has no meaning; what networks need of each other they check themselves."""
-    for group in (config.data, config.network, config.training, config.weights):
+    for group in (getattr(config, name) for name in GROUPS):
         for field in dataclasses.fields(group):
             value = getattr(group, field.name)
             choices = _CHOICES.get(field.name)
+            if isinstance(field.default, bool):
+                if not isinstance(value, bool):
+                    raise InputError(
+                        f"{_option(field.name)} {value}: it is on or off, {_option(field.name)} or "
+                        f"--no{_option(field.name)[1:]}"
+                    )
+                continue
             if isinstance(value, str):
                 if choices and value not in choices:
                     raise InputError(f"{_option(field.name)} {value}: choose one of {', '.join(choices)}")
@@ -153,5 +170,5 @@ def _integers(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"'{text}' is no list of whole numbers such as 16,32,64") from None
 
 
-def _all_stages() -> list[str]:
-    return list(dict.fromkeys(stage for stages in STAGES.values() for stage in stages))
+def _with_labels_alone() -> str:
+    return " and ".join(method.name for method in METHODS.values() if method.needs_labels)

@@ -36,7 +36,7 @@ def fit_stage(plan: StagePlan, settings: RunSettings, networks: Networks, run_di
             callbacks.Checkpoints(step, training.checkpoint_every, lambda: _save(manager, step)),
             stop,
         ]
-        if plan.name == "depth" and settings.method == "lsps":
+        if plan.has_pictures:
             shown = next(iter(build_pipeline(settings.store, plan.streams, training.seed, plan.steps)))
             watchers.append(callbacks.Pictures(step, training.picture_every, plan.steps, run_dir, shown))
         plan.model.fit(

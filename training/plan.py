@@ -1,18 +1,22 @@
-"""Which stages a run has, what each trains on, and how its model is built."""
+"""How each stage is built: what it draws from the store, its model, its optimizers and its steps.
+
+`methods` says which of these functions a method's stages have.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
+import numpy as np
 from tensorflow import keras
 
-from lsps_tf.config import Config, TrainingConfig
+from lsps_tf.config import LossWeights, TrainingConfig
 from lsps_tf.datasets.store import Store
-from lsps_tf.errors import InputError
 from lsps_tf.fitting.to_depth import DepthFit
 from lsps_tf.networks import Networks
 from lsps_tf.pipeline import Preparation, Stream, labelled_indices
-from lsps_tf.run_folder import FIT, STAGES, RunSettings, stages_of
+from lsps_tf.run_folder import RunSettings
 from lsps_tf.skeleton import SKELETONS
 from training.pseudo_labels import SPLIT, kept_labels
 from training.stages.base import Stage
@@ -22,181 +26,233 @@ from training.stages.pose import PoseStage
 from training.stages.posterior import PosteriorStage
 from training.stages.regression import RegressionStage
 
+Optimizers = dict[str, keras.optimizers.Optimizer]
+
 
 @dataclasses.dataclass(frozen=True)
 class StagePlan:
     """One stage, ready for `fit`.
 
     Attributes:
-        name: "pose", "depth", "posterior" or "regression".
+        name: of the stage, such as "pose" or "fit1".
         model: the compiled stage.
         streams: what the pipeline draws for it.
         steps: how many it takes in all.
         optimizers: the players' optimizers by name, for the checkpoint.
         shown: the term that the progress bar shows.
+        has_pictures: whether it makes images of both domains, which `callbacks.Pictures` shows.
     """
 
     name: str
     model: Stage
     streams: dict[str, Stream]
     steps: int
-    optimizers: dict[str, keras.optimizers.Optimizer]
+    optimizers: Optimizers
     shown: str
+    has_pictures: bool = False
 
 
-def resolve_stages(method: str, config: Config, asked: str | None, pretrained_stage: str) -> tuple[str, ...]:
-    """The stages to train: those asked for, or those of the method that the pre-trained weights do not cover."""
-    known = stages_of(method, config)
-    # A stage of a pre-trained run comes with those before it.
-    order = (*STAGES["lsps"], *(stage for stage in known if stage.startswith(FIT)))
-    covered = set(order[: order.index(pretrained_stage) + 1]) if pretrained_stage in order else set()
-    if asked is None:
-        return tuple(stage for stage in known if stage not in covered)
-    stages = tuple(part.strip() for part in asked.split(",") if part.strip())
-    for stage in stages:
-        if stage not in known:
-            raise InputError(f"--stages {asked}: --method {method} has the stages {', '.join(known)}, not '{stage}'")
-    if not stages:
-        raise InputError(f"--stages: name at least one of {', '.join(known)}")
-    stages = tuple(stage for stage in known if stage in stages)
-    for before, stage in zip(known, known[1:]):
-        if stage in stages and before not in stages and before not in covered:
-            raise InputError(
-                f"--stages {asked}: the {stage} stage starts from the {before} stage; name that one too, or a run "
-                "that has it with --pretrained"
-            )
-    return stages
+@dataclasses.dataclass(frozen=True)
+class StageInputs:
+    """What a stage is built from.
 
+    Attributes:
+        name: of the stage.
+        settings: of the run.
+        networks: that it trains.
+        store: of the run.
+        labelled: the frames of "real/train" whose labels the run uses.
+        fits: of a round of training by fitting, None otherwise.
+    """
 
-def build_plan(
-    name: str, settings: RunSettings, networks: Networks, store: Store, fits: DepthFit | None = None
-) -> StagePlan:
-    """The stage `name` of a run, compiled, with its streams; `fits` are those of a round of training by fitting."""
-    training = settings.config.training
-    labelled = labelled_frames(settings, store)
-    prepare = Preparation(settings.config.data)
-    weights = settings.config.weights
-    if settings.method == "crossing-nets":
-        plan = _crossing_nets(name, settings, networks, labelled, prepare)
-    elif name == "pose":
-        streams = {"synthetic": Stream("synthetic/train", training.pose_batch, images=False)}
-        if labelled:
-            streams["labelled"] = Stream("real/train", training.pose_batch, labelled, images=False)
-        optimizers = {"optimizer": _adam(training, training.pose_learning_rate, training.pose_steps)}
-        model = PoseStage(networks, weights, prepare)
-        plan = StagePlan(name, model, streams, training.pose_steps, optimizers, "eq1_pose")
-    elif name == "depth":
-        streams = _images(training.depth_batch, labelled, training.depth_batch)
-        optimizers = _depth_optimizers(training)
-        model = DepthStage(networks, weights, prepare, cycle=training.cycle == "yes")
-        plan = StagePlan(name, model, streams, training.depth_steps, optimizers, "eq2_generators")
-    elif name == "posterior" or name.startswith(FIT):
-        plan = _posterior(name, settings, networks, labelled, prepare)
-        if fits is not None:
-            frames, joints_mm = kept_labels(settings, store, fits, labelled)
-            plan.streams["labelled"] = Stream(SPLIT, training.posterior_batch, frames, joints_mm=joints_mm)
-    else:
-        plan = _regression(settings, networks, labelled, prepare)
-    plan.model.compile(**plan.optimizers)
-    return dataclasses.replace(plan, streams=_of_the_run(plan.streams, settings.frames))
+    name: str
+    settings: RunSettings
+    networks: Networks
+    store: Store
+    labelled: tuple[int, ...]
+    fits: DepthFit | None = None
 
+    @property
+    def training(self) -> TrainingConfig:
+        return self.settings.config.training
 
-def _posterior(
-    name: str, settings: RunSettings, networks: Networks, labelled: tuple[int, ...], prepare: Preparation
-) -> StagePlan:
-    """The posterior stage, or its training in a round of fitting, which has equation 7 alone unless asked for more."""
-    training, weights = settings.config.training, settings.config.weights
-    rate, steps = training.learning_rate, training.posterior_steps
-    streams = _images(training.posterior_batch, labelled, training.matching_batch)
-    if name.startswith(FIT):
-        rate, steps = training.fit_learning_rate, training.fit_steps
-        if training.fit_translations == "no":
-            weights = dataclasses.replace(weights, lambda_7_made=0.0, lambda_8_posterior=0.0)
-            del streams["real"]
-    if weights.lambda_7_randomized:
-        prepare = Preparation(settings.config.data, SKELETONS[settings.skeleton], strength=1.0, beside=True)
-    model = PosteriorStage(networks, weights, prepare)
-    optimizers = {"optimizer": _adam(training, rate, steps, training.clip_norm)}
-    return StagePlan(name, model, streams, steps, optimizers, "eq8_posterior")
+    @property
+    def weights(self) -> LossWeights:
+        return self.settings.config.weights
 
+    @property
+    def prepare(self) -> Preparation:
+        return Preparation(self.settings.config.data)
 
-def _regression(
-    settings: RunSettings, networks: Networks, labelled: tuple[int, ...], prepare: Preparation
-) -> StagePlan:
-    training = settings.config.training
-    if settings.method == "real":
-        streams = {"labelled": Stream("real/train", training.posterior_batch, labelled)}
-    else:
-        part = settings.config.data.synthetic_part
-        streams = {"synthetic": Stream(f"synthetic/{part}", training.posterior_batch)}
-        prepare = Preparation(settings.config.data, SKELETONS[settings.skeleton], settings.config.data.randomization)
-    optimizers = {"optimizer": _adam(training, training.learning_rate, training.posterior_steps, training.clip_norm)}
-    model = RegressionStage(networks, settings.config.weights, settings.domain, prepare)
-    return StagePlan("regression", model, streams, training.posterior_steps, optimizers, "eq7_posterior")
+    def randomized(self, strength: float, beside: bool = False) -> Preparation:
+        """A preparation that randomises synthetic images, in their place or `beside` them."""
+        return Preparation(self.settings.config.data, SKELETONS[self.settings.skeleton], strength, beside)
 
+    def stream(self, split: str, batch: int, images: bool = True) -> Stream:
+        """All frames of a split that the run started with; its store may have grown since."""
+        count = self.settings.frames.get(split)
+        return Stream(split, batch, None if count is None else range(count), images)
 
-def _crossing_nets(
-    name: str, settings: RunSettings, networks: Networks, labelled: tuple[int, ...], prepare: Preparation
-) -> StagePlan:
-    """A stage of the baseline without simulation: as LSPS has it, on real frames alone."""
-    training, weights = settings.config.training, settings.config.weights
-    if name == "pose":
-        streams = {"labelled": Stream("real/train", training.pose_batch, labelled, images=False)}
-        optimizers = {"optimizer": _adam(training, training.pose_learning_rate, training.pose_steps)}
-        return StagePlan(
-            name, PoseStage(networks, weights, prepare), streams, training.pose_steps, optimizers, "eq1_pose"
-        )
-    if name == "depth":
-        streams = {
-            "real": Stream("real/train", training.depth_batch),
-            "labelled": Stream("real/train", training.depth_batch, labelled),
+    def labelled_stream(
+        self,
+        batch: int,
+        images: bool = True,
+        frames: Sequence[int] | None = None,
+        joints_mm: np.ndarray | None = None,
+    ) -> Stream:
+        """The labelled frames, or other ones of the same split with other joints [N, J, 3]."""
+        return Stream(SPLIT, batch, self.labelled if frames is None else frames, images, joints_mm)
+
+    def adam(self, learning_rate: float, steps: int, clip_norm: float = 0.0) -> keras.optimizers.Optimizer:
+        """Adam with the run's course of the step size over so many steps."""
+        training = self.training
+        schedules = {
+            "none": lambda: learning_rate,
+            "cosine": lambda: keras.optimizers.schedules.CosineDecay(learning_rate, steps),
+            "halving": lambda: keras.optimizers.schedules.ExponentialDecay(
+                learning_rate, training.halve_every, 0.5, staircase=True
+            ),
         }
-        model = CrossingDepthStage(networks, weights, prepare)
-        return StagePlan(name, model, streams, training.depth_steps, _depth_optimizers(training), "eq2_generators")
-    streams = {"labelled": Stream("real/train", training.posterior_batch, labelled)}
-    optimizers = {"optimizer": _adam(training, training.learning_rate, training.posterior_steps, training.clip_norm)}
-    model = CrossingPosteriorStage(networks, weights, training.matching_batch, prepare)
-    return StagePlan(name, model, streams, training.posterior_steps, optimizers, "eq8_posterior")
+        clipping = {"global_clipnorm": clip_norm} if clip_norm else {}
+        return keras.optimizers.legacy.Adam(schedules[training.decay](), beta_1=training.adam_beta_1, **clipping)
 
-
-def _depth_optimizers(training: TrainingConfig) -> dict[str, keras.optimizers.Optimizer]:
-    return {
-        "generator_optimizer": _adam(training, training.depth_learning_rate, training.depth_steps),
-        "discriminator_optimizer": _adam(training, training.discriminator_learning_rate, training.depth_steps),
-    }
-
-
-def _images(synthetic_batch: int, labelled: tuple[int, ...], real_batch: int) -> dict[str, Stream]:
-    streams = {"synthetic": Stream("synthetic/train", synthetic_batch), "real": Stream("real/train", real_batch)}
-    if labelled:
-        streams["labelled"] = Stream("real/train", synthetic_batch, labelled)
-    return streams
-
-
-def _of_the_run(streams: dict[str, Stream], frames: dict[str, int]) -> dict[str, Stream]:
-    """The streams over the frames that the run started with; its store may have grown since."""
-    whole = {name for name, stream in streams.items() if stream.indices is None and stream.split in frames}
-    own = {name: dataclasses.replace(streams[name], indices=range(frames[streams[name].split])) for name in whole}
-    return {**streams, **own}
+    def plan(
+        self,
+        model: Stage,
+        streams: dict[str, Stream],
+        steps: int,
+        optimizers: Optimizers,
+        shown: str,
+        has_pictures: bool = False,
+    ) -> StagePlan:
+        """The plan of the stage, with its model compiled."""
+        model.compile(**optimizers)
+        return StagePlan(self.name, model, streams, steps, optimizers, shown, has_pictures)
 
 
 def labelled_frames(settings: RunSettings, store: Store) -> tuple[int, ...]:
     """The frames of "real/train" whose labels the run uses; InputError where it wants some and there are none."""
     if settings.labels == 0:
         return ()
-    count = settings.frames.get("real/train")
-    return labelled_indices(store, "real/train", settings.labels, settings.config.training.seed, count)
+    count = settings.frames.get(SPLIT)
+    return labelled_indices(store, SPLIT, settings.labels, settings.config.training.seed, count)
 
 
-def _adam(
-    training: TrainingConfig, learning_rate: float, steps: int, clip_norm: float = 0.0
-) -> keras.optimizers.Optimizer:
-    schedules = {
-        "none": lambda: learning_rate,
-        "cosine": lambda: keras.optimizers.schedules.CosineDecay(learning_rate, steps),
-        "halving": lambda: keras.optimizers.schedules.ExponentialDecay(
-            learning_rate, training.halve_every, 0.5, staircase=True
-        ),
+def build_pose(inputs: StageInputs) -> StagePlan:
+    """The pose stage, on synthetic poses and on the labels of real frames where the run uses some."""
+    batch = inputs.training.pose_batch
+    streams = {"synthetic": inputs.stream("synthetic/train", batch, images=False)}
+    if inputs.labelled:
+        streams["labelled"] = inputs.labelled_stream(batch, images=False)
+    return _pose(inputs, streams)
+
+
+def build_labelled_pose(inputs: StageInputs) -> StagePlan:
+    """The pose stage without simulation: on the labels of real frames alone."""
+    return _pose(inputs, {"labelled": inputs.labelled_stream(inputs.training.pose_batch, images=False)})
+
+
+def build_depth(inputs: StageInputs) -> StagePlan:
+    """The depth stage of LSPS, on both domains."""
+    training = inputs.training
+    model = DepthStage(inputs.networks, inputs.weights, inputs.prepare, cycle=training.cycle)
+    streams = _both_domains(inputs, training.depth_batch, training.depth_batch)
+    optimizers = _depth_optimizers(inputs)
+    return inputs.plan(model, streams, training.depth_steps, optimizers, "eq2_generators", has_pictures=True)
+
+
+def build_posterior(inputs: StageInputs) -> StagePlan:
+    """The posterior stage of LSPS, on both domains."""
+    training = inputs.training
+    streams = _both_domains(inputs, training.posterior_batch, training.matching_batch)
+    return _posterior(inputs, inputs.weights, streams, training.posterior_learning_rate, training.posterior_steps)
+
+
+def build_round(inputs: StageInputs) -> StagePlan:
+    """The posterior stage on fitted frames: equation 7 alone, unless `fit_translations` asks for more."""
+    training, weights = inputs.training, inputs.weights
+    streams = _both_domains(inputs, training.posterior_batch, training.matching_batch)
+    if not training.fit_translations:
+        weights = dataclasses.replace(weights, lambda_7_made=0.0, lambda_8_posterior=0.0)
+        del streams["real"]
+    if inputs.fits is not None:
+        frames, joints_mm = kept_labels(inputs.settings, inputs.store, inputs.fits, inputs.labelled)
+        streams["labelled"] = inputs.labelled_stream(training.posterior_batch, frames=frames, joints_mm=joints_mm)
+    return _posterior(inputs, weights, streams, training.fit_learning_rate, training.fit_steps)
+
+
+def build_synthetic_regression(inputs: StageInputs) -> StagePlan:
+    """The regression on synthetic frames, randomised where the settings say so."""
+    baselines = inputs.settings.config.baselines
+    stream = inputs.stream(f"synthetic/{baselines.synthetic_part}", inputs.training.posterior_batch)
+    return _regression(inputs, {"synthetic": stream}, inputs.randomized(baselines.randomization))
+
+
+def build_real_regression(inputs: StageInputs) -> StagePlan:
+    """The regression on labelled real frames."""
+    stream = inputs.labelled_stream(inputs.training.posterior_batch)
+    return _regression(inputs, {"labelled": stream}, inputs.prepare)
+
+
+def build_crossing_depth(inputs: StageInputs) -> StagePlan:
+    """The depth stage of crossing nets, on real frames alone."""
+    training = inputs.training
+    streams = {
+        "real": inputs.stream(SPLIT, training.depth_batch),
+        "labelled": inputs.labelled_stream(training.depth_batch),
     }
-    clipping = {"global_clipnorm": clip_norm} if clip_norm else {}
-    return keras.optimizers.legacy.Adam(schedules[training.decay](), beta_1=training.adam_beta_1, **clipping)
+    model = CrossingDepthStage(inputs.networks, inputs.weights, inputs.prepare)
+    return inputs.plan(model, streams, training.depth_steps, _depth_optimizers(inputs), "eq2_generators")
+
+
+def build_crossing_posterior(inputs: StageInputs) -> StagePlan:
+    """The posterior stage of crossing nets, on labelled real frames and on images of mixed poses."""
+    training = inputs.training
+    streams = {"labelled": inputs.labelled_stream(training.posterior_batch)}
+    model = CrossingPosteriorStage(inputs.networks, inputs.weights, training.matching_batch, inputs.prepare)
+    optimizers = _posterior_optimizer(inputs, training.posterior_learning_rate, training.posterior_steps)
+    return inputs.plan(model, streams, training.posterior_steps, optimizers, "eq8_posterior")
+
+
+def _pose(inputs: StageInputs, streams: dict[str, Stream]) -> StagePlan:
+    training = inputs.training
+    model = PoseStage(inputs.networks, inputs.weights, inputs.prepare)
+    optimizers = {"optimizer": inputs.adam(training.pose_learning_rate, training.pose_steps)}
+    return inputs.plan(model, streams, training.pose_steps, optimizers, "eq1_pose")
+
+
+def _posterior(
+    inputs: StageInputs, weights: LossWeights, streams: dict[str, Stream], learning_rate: float, steps: int
+) -> StagePlan:
+    prepare = inputs.randomized(1.0, beside=True) if weights.lambda_7_randomized else inputs.prepare
+    model = PosteriorStage(inputs.networks, weights, prepare)
+    return inputs.plan(model, streams, steps, _posterior_optimizer(inputs, learning_rate, steps), "eq8_posterior")
+
+
+def _regression(inputs: StageInputs, streams: dict[str, Stream], prepare: Preparation) -> StagePlan:
+    training = inputs.training
+    model = RegressionStage(inputs.networks, inputs.weights, inputs.settings.domain, prepare)
+    optimizers = _posterior_optimizer(inputs, training.posterior_learning_rate, training.posterior_steps)
+    return inputs.plan(model, streams, training.posterior_steps, optimizers, "eq7_posterior")
+
+
+def _both_domains(inputs: StageInputs, synthetic_batch: int, real_batch: int) -> dict[str, Stream]:
+    streams = {
+        "synthetic": inputs.stream("synthetic/train", synthetic_batch),
+        "real": inputs.stream(SPLIT, real_batch),
+    }
+    if inputs.labelled:
+        streams["labelled"] = inputs.labelled_stream(synthetic_batch)
+    return streams
+
+
+def _posterior_optimizer(inputs: StageInputs, learning_rate: float, steps: int) -> Optimizers:
+    return {"optimizer": inputs.adam(learning_rate, steps, inputs.training.clip_norm)}
+
+
+def _depth_optimizers(inputs: StageInputs) -> Optimizers:
+    training = inputs.training
+    return {
+        "generator_optimizer": inputs.adam(training.depth_learning_rate, training.depth_steps),
+        "discriminator_optimizer": inputs.adam(training.discriminator_learning_rate, training.depth_steps),
+    }

@@ -17,13 +17,14 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from lsps_tf import augment, crop
+from lsps_tf.config import FIT
 from lsps_tf.datasets.store import Store
 from lsps_tf.files import atomic_path
 from lsps_tf.fitting.to_depth import SIZE, DepthFit, DepthFitter, FitSettings
 from lsps_tf.networks import Networks
-from lsps_tf.run_folder import FIT, RunSettings
+from lsps_tf.run_folder import RunSettings
 from lsps_tf.simulation.shape import NUM_SHAPE_PARAMETERS
-from lsps_tf.skeleton import ICVL_FROM_NYU
+from lsps_tf.skeleton import NYU, SKELETONS, joints_of
 
 SPLIT = "real/train"
 BATCH = 64
@@ -55,8 +56,9 @@ def fit_frames(stage: str, settings: RunSettings, networks: Networks, store: Sto
         return done
     number = int(stage[len(FIT) :]) - 1
     fitting = FitSettings(shape_weight=_SHAPE_WEIGHTS[min(number, 1)])
+    joints = joints_of(NYU, SKELETONS[settings.skeleton])
     # A fit's operations are too small to be shared out among cores; batches are not.
-    fitters = [DepthFitter(BATCH, _joints(settings), fitting) for _ in range(_WORKERS)]
+    fitters = [DepthFitter(BATCH, joints, fitting) for _ in range(_WORKERS)]
     expected = expected_shapes(_fits_before(number, settings, run_dir), store.column(SPLIT, "subject")[frames])
     look = _build_look(networks, settings)
     parts = [] if done is None else [done]
@@ -113,10 +115,6 @@ def expected_shapes(fits: DepthFit | None, subjects: np.ndarray) -> np.ndarray:
         best = rows[np.argsort(fits.residual_mm[rows], kind="stable")[: max(1, round(_BELIEVED * len(rows)))]]
         expected[rows] = np.median(fits.shape_parameters[best], axis=0)
     return expected
-
-
-def _joints(settings: RunSettings) -> tuple[int, ...]:
-    return ICVL_FROM_NYU if settings.skeleton == "icvl" else tuple(range(36))
 
 
 def _build_look(networks: Networks, settings: RunSettings) -> Callable:

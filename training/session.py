@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from lsps_tf import run_folder
-from lsps_tf.config import TrainingConfig, group_of, setting_fields
+from lsps_tf.config import FIT, TrainingConfig, group_of, setting_fields
 from lsps_tf.datasets.store import Store, open_store, stored_size
 from lsps_tf.errors import InputError
 from lsps_tf.networks import Networks, build_networks
@@ -21,7 +21,8 @@ from lsps_tf.run_folder import RunSettings
 from training.arguments import parse_arguments, resolve_config
 from training.data.table import SIMULATED_SPLITS, choices, get_dataset
 from training.loop import fit_stage
-from training.plan import build_plan, labelled_frames, resolve_stages
+from training.methods import DEFAULT, METHODS, Method, build_plan, resolve_stages
+from training.plan import labelled_frames
 from training.pseudo_labels import fit_frames
 
 STOPPED = 130
@@ -66,7 +67,7 @@ def train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
                 run_folder.load_weights(networks, done)
                 continue
             fits = None
-            if stage.startswith(run_folder.FIT):
+            if stage.startswith(FIT):
                 fits = fit_frames(stage, settings, networks, store, run_dir)
             plan = build_plan(stage, settings, networks, store, fits)
             if not fit_stage(plan, settings, networks, run_dir):
@@ -100,31 +101,39 @@ def _started(given: dict[str, Any], again: str) -> tuple[pathlib.Path, RunSettin
 
 
 def _settings(given: dict[str, Any], dataset: str) -> RunSettings:
-    method = given.get("method", "lsps")
+    method = METHODS[given.get("method", DEFAULT)]
     source = get_dataset(dataset).resolve(given, resolve_config(given))
-    needs_labels = method in ("real", "crossing-nets")
-    labels = given.get("labels", 1.0 if needs_labels else source.labels if method == "lsps" else 0.0)
-    if not 0.0 <= labels <= 1.0:
-        raise InputError(f"--labels {labels:g}: it is a fraction of the real labels, from 0 to 1")
-    if needs_labels and labels == 0.0:
-        raise InputError(f"--labels 0: --method {method} trains on real labels alone and needs some of them")
-    if method == "synthetic-only" and labels > 0.0:
-        raise InputError(f"--labels {labels:g}: --method synthetic-only uses no real labels; leave the option out")
     pretrained = str(pathlib.Path(given["pretrained"]).resolve()) if "pretrained" in given else ""
     pretrained_stage = given.get("pretrained_stage", "depth") if pretrained else ""
     return RunSettings(
         config=source.config,
-        method=method,
+        method=method.name,
         skeleton=source.skeleton,
         dataset=dataset,
         store=str(source.store),
         sensor=source.sensor,
-        labels=labels,
+        labels=_labels(given, method, source.labels),
         frames=source.frames,
-        stages=resolve_stages(method, source.config, given.get("stages"), pretrained_stage),
+        stages=resolve_stages(method.name, source.config, given.get("stages"), pretrained_stage),
         pretrained=pretrained,
         pretrained_stage=pretrained_stage,
+        method_title=method.title,
+        last_stage=method.stages_with(source.config)[-1],
+        domain=method.domain,
     )
+
+
+def _labels(given: dict[str, Any], method: Method, own: float) -> float:
+    """The fraction of the real labels that a run uses; `own` is what its dataset would have a method use."""
+    default = 1.0 if method.needs_labels else own if method.takes_labels else 0.0
+    labels = given.get("labels", default)
+    if not 0.0 <= labels <= 1.0:
+        raise InputError(f"--labels {labels:g}: it is a fraction of the real labels, from 0 to 1")
+    if method.needs_labels and labels == 0.0:
+        raise InputError(f"--labels 0: --method {method.name} trains on real labels alone and needs some of them")
+    if not method.takes_labels and labels > 0.0:
+        raise InputError(f"--labels {labels:g}: --method {method.name} uses no real labels; leave the option out")
+    return labels
 
 
 def _resumed(given: dict[str, Any]) -> tuple[pathlib.Path, RunSettings]:
@@ -132,6 +141,8 @@ def _resumed(given: dict[str, Any]) -> tuple[pathlib.Path, RunSettings]:
         raise InputError("--resume: name the run with --run-dir")
     run_dir = pathlib.Path(given["run_dir"])
     settings = run_folder.read_settings(run_dir)
+    if settings.method not in METHODS:
+        raise InputError(f"{run_dir}: the run's method '{settings.method}' is none of {', '.join(METHODS)}")
     stored = _stored_options(settings)
     asked = {name: value for name, value in given.items() if name in stored}
     if "pretrained" in asked:
@@ -143,11 +154,19 @@ def _resumed(given: dict[str, Any]) -> tuple[pathlib.Path, RunSettings]:
     for name, value in asked.items():
         if value != stored[name]:
             raise InputError(
-                f"{run_dir}: this run was started with --{name.replace('_', '-')} {stored[name]}, not {value}; "
-                "leave the option out, or start a new run"
+                f"{run_dir}: this run was started with {_as_option(name, stored[name])}, not "
+                f"{_as_option(name, value) if isinstance(value, bool) else value}; leave the option out, or start a "
+                "new run"
             )
     _set_up_tensorflow(settings.config.training)
     return run_dir, settings
+
+
+def _as_option(name: str, value: Any) -> str:
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{option}" if value else f"--no-{option}"
+    return f"--{option} {value}"
 
 
 def _stored_options(settings: RunSettings) -> dict[str, Any]:
@@ -180,7 +199,7 @@ def _check_store(store: Store, settings: RunSettings) -> None:
             f"{store.path}: its crops of {store.info.size} pixels are too small for --image-size {data.image_size}; "
             "make the store again for this size"
         )
-    for split in _trained_on(settings):
+    for split in METHODS[settings.method].splits(settings.config, settings.stages):
         if not settings.frames.get(split, store.count(split)):
             raise InputError(
                 f"{store.path}: --method {settings.method} trains on '{split}', of which this store has no frames; "
@@ -193,14 +212,6 @@ def _check_store(store: Store, settings: RunSettings) -> None:
                 "the run's store back, or start a new run"
             )
     labelled_frames(settings, store)
-
-
-def _trained_on(settings: RunSettings) -> list[str]:
-    synthetic = settings.method != "crossing-nets" and (settings.method != "real" or "pose" in settings.stages)
-    splits = ["synthetic/train"] * synthetic + ["real/train"] * (settings.method != "synthetic-only")
-    if settings.method == "synthetic-only":
-        splits.append(f"synthetic/{settings.config.data.synthetic_part}")
-    return splits
 
 
 def _load_pretrained(settings: RunSettings, networks: Networks) -> None:

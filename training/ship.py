@@ -54,7 +54,7 @@ def ship_run(run_dir: pathlib.Path, output: pathlib.Path) -> None:
     store = f"data/{run.store_path.name}"
     settings = dataclasses.replace(run.settings, store=store, pretrained="", pretrained_stage="")
     figures = (run_dir / FIGURES).read_bytes()
-    weights = run_folder.weights_path(output, run_folder.stages_of(settings.method, settings.config)[-1])
+    weights = run_folder.weights_path(output, settings.last_stage)
     for path in (weights, output / FIGURES):
         path.parent.mkdir(parents=True, exist_ok=True)
     run_folder.write_settings(output, settings)

@@ -10,11 +10,6 @@ from lsps_tf.confidence import Confidence
 from lsps_tf.run_folder import Run
 
 CARD_NAME = "MODEL_CARD.md"
-_METHODS = {
-    "lsps": "LSPS (latent space of simulated depth, sensor depth and pose)",
-    "synthetic-only": "regression on simulated frames alone",
-    "real": "regression on labelled sensor frames",
-}
 
 
 def write_card(run: Run, path: pathlib.Path, confidence: Confidence | None) -> None:
@@ -31,7 +26,8 @@ def card_text(run: Run, confidence: Confidence | None) -> str:
         "# Model card",
         "3D joints of one hand from one depth image.",
         "## Model",
-        f"- Method: {_METHODS[settings.method]}, preset {settings.config.preset}, seed {settings.config.training.seed}",
+        f"- Method: {settings.method_title or settings.method}, preset {run.config.preset}, "
+        f"seed {run.config.training.seed}",
         f"- Skeleton: {skeleton.name}, {skeleton.num_joints} joints ({len(skeleton.evaluated)} of them evaluated)",
         f"- Input of the network: {data.image_size}x{data.image_size} pixels, a cube of {data.cube_mm:g} mm",
         "## Training data",

@@ -1,36 +1,38 @@
-"""The server's paths and requests, as an ASGI application: TensorFlow Serving's REST contract and Prometheus' page."""
+"""The server's requests and answers, as an ASGI application: TensorFlow Serving's REST contract, and Prometheus."""
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
 import json
-import re
 import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from export.serving import paths
 from export.serving.batching import Batcher
 from export.serving.body import Body, BodyReader, ClientGoneError, Receive, discard_rest
-from export.serving.errors import ServingError, error_body, invalid
-from export.serving.formats import encode_reply, parse_request
+from export.serving.documents import read_document
+from export.serving.errors import ServingError, error_body, no_status, unknown_label, unknown_servable
+from export.serving.formats import encode_reply, signature_name, to_request
 from export.serving.frames import frame_sizes
-from export.serving.metrics import CONTENT_TYPE, METRICS_PATH, Metrics
-from export.serving.servable import Servable
+from export.serving.metrics import CONTENT_TYPE, Metrics
+from export.serving.paths import Target, read_target
+from export.serving.servable import Servable, Signature
 from export.serving.settings import Settings
+from export.serving.threads import in_thread
 from export.serving.versions import Model
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-_MODEL = r"/v1/models(?:/(?P<name>[^/:]+))?(?:/versions/(?P<version>[0-9]+)|/labels/(?P<label>[^/:]+))?"
-_POST_PATH = re.compile(_MODEL + r":(?P<method>classify|regress|predict)", re.IGNORECASE)
-_GET_PATH = re.compile(_MODEL + r"(?:/(?P<metadata>metadata))?", re.IGNORECASE)
-_CONTRACT_PATHS = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
-_NOTHING = re.compile(r"(?!)")
-_LARGEST_VERSION = 2**63 - 1
 _JSON = "application/json"
+_CORS_HEADERS = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-allow-methods", b"POST, GET"),
+    (b"access-control-allow-headers", b"Content-Type"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,26 +59,40 @@ class Application:
             reply = await self._reply(scope, receive)
         except ClientGoneError:
             return
-        await send({"type": "http.response.start", "status": reply.status, "headers": _headers(reply)})
+        await send({"type": "http.response.start", "status": reply.status, "headers": self._headers(reply)})
         await send({"type": "http.response.body", "body": reply.body, "more_body": reply.close})
-        model = self._known_name(scope["path"])
+        model = self._known_name(scope)
         self._metrics.requests.labels(model, str(reply.status)).inc()
         self._metrics.request_seconds.labels(model).observe(time.perf_counter() - started)
         if reply.close:
             await discard_rest(receive)
             await send({"type": "http.response.body", "body": b""})
 
-    def _known_name(self, path: str) -> str:
-        """The model that a path is about; "" for none, so that made-up names do not fill the metrics."""
-        found = _POST_PATH.fullmatch(path) or _GET_PATH.fullmatch(path)
-        return found["name"] if found and found["name"] in self._models else ""
+    def _headers(self, reply: Reply) -> list[tuple[bytes, bytes]]:
+        headers = [
+            (b"content-type", reply.content_type.encode()),
+            (b"content-length", str(len(reply.body)).encode()),
+        ]
+        if self._settings.cors:
+            headers.extend(_CORS_HEADERS)
+        return [*headers, (b"connection", b"close")] if reply.close else headers
+
+    def _known_name(self, scope: Mapping[str, Any]) -> str:
+        """The model that a request is about; "" for none, so that made-up names do not fill the metrics."""
+        try:
+            name = read_target(scope).model
+        except ServingError:
+            return ""
+        return name if name in self._models else ""
 
     async def _reply(self, scope: Mapping[str, Any], receive: Receive) -> Reply:
         try:
             async with self._reader.body(scope, receive) as body:
-                return await self._answer(scope["method"], scope["path"], body)
+                return await asyncio.wait_for(self._answer(read_target(scope), body), self._settings.timeout_s)
         except ServingError as error:
             return Reply(error_body(error.message), error.status, close=error.close)
+        except asyncio.TimeoutError:
+            return Reply(error_body(f"the request took longer than {self._settings.timeout_s:g} s"), 504)
         except (ClientGoneError, asyncio.CancelledError):
             raise
         except Exception:
@@ -84,74 +100,57 @@ class Application:
             traceback.print_exc(file=sys.stderr)
             return Reply(error_body("internal error"), 500)
 
-    async def _answer(self, method: str, path: str, body: Body) -> Reply:
-        if path == METRICS_PATH and method == "GET":
+    async def _answer(self, target: Target, body: Body) -> Reply:
+        if target.action == paths.METRICS:
             return Reply(self._metrics.page(), content_type=CONTENT_TYPE)
-        if not _CONTRACT_PATHS.fullmatch(path):
-            raise ServingError(404, f"Not found: {path[:200]}")
-        found = {"GET": _GET_PATH, "POST": _POST_PATH}.get(method, _NOTHING).fullmatch(path)
-        if found is None:
-            raise invalid(f"Malformed request: {method} {path[:200]}")
-        if found["name"] is None:
-            raise invalid("Missing model name in request.")
-        model = self._models.get(found["name"])
-        if method == "POST":
-            return await self._predict(model, found, body)
-        return Reply(json.dumps(self._describe(model, found)).encode())
+        if target.action == paths.PREFLIGHT:
+            return Reply(b"")
+        if target.action == paths.STATUS:
+            return Reply(json.dumps(self._status(target)).encode())
+        if target.action == paths.METADATA:
+            return Reply(json.dumps(self._metadata(target)).encode())
+        if target.action == paths.PREDICT:
+            return await self._predict(target, body)
+        raise ServingError(501, f"{target.action} is not served; use predict")
 
-    def _describe(self, model: Model | None, found: re.Match) -> dict[str, Any]:
-        """Status or metadata."""
-        if found["metadata"] is None:
-            if model is None:
-                raise ServingError(404, f"Could not find any versions of model {found['name'][:200]}")
-            return model.status(_version(model, found))
+    def _status(self, target: Target) -> dict[str, Any]:
+        """The states of a version, or of all; a label is not looked at, as TensorFlow Serving does not."""
+        model = self._models.get(target.model)
         if model is None:
-            raise _unknown_model(found)
-        with model.use(_version(model, found)) as (number, servable):
+            raise no_status(target.model, target.version)
+        return model.status(target.version)
+
+    def _metadata(self, target: Target) -> dict[str, Any]:
+        model, version = self._version(target)
+        with model.use(version) as (number, servable):
             return {
                 "model_spec": {"name": model.name, "signature_name": "", "version": str(number)},
                 "metadata": {"signature_def": {"signature_def": servable.metadata}},
             }
 
-    async def _predict(self, model: Model | None, found: re.Match, body: Body) -> Reply:
-        if found["method"].lower() != "predict":
-            raise ServingError(501, f"{found['method'].lower()} is not served; use predict")
+    def _version(self, target: Target) -> tuple[Model, int | None]:
+        """A model and the number of its version; None for the highest one."""
+        model = self._models.get(target.model)
         if model is None:
-            raise _unknown_model(found)
+            # Of two things that are not there, the label is looked up first.
+            if target.label is not None:
+                raise unknown_label(target.label)
+            raise unknown_servable(target.model, target.version)
+        return model, target.version if target.label is None else model.version_of_label(target.label)
+
+    async def _predict(self, target: Target, body: Body) -> Reply:
         self._batcher.check_room()
-        with model.use(_version(model, found)) as (_, servable):
-            loop = asyncio.get_running_loop()
-            request, sizes = await loop.run_in_executor(None, self._parse, body.content, servable)
+        await body.unpack()
+        document = await in_thread(read_document, body.content)
+        name = signature_name(document)
+        model, version = self._version(target)
+        with model.use(version) as (_, servable):
+            signature, request, sizes = await in_thread(self._request, document, name, servable)
             body.release()
-            signature = servable.signatures[request.signature]
             outputs = await self._batcher.run(signature, request.inputs, sizes)
-            return Reply(await loop.run_in_executor(None, encode_reply, outputs, request.rows))
+            return Reply(await in_thread(encode_reply, outputs, request.rows))
 
-    def _parse(self, content: bytes, servable: Servable):
-        request = parse_request(content, servable.inputs_of, self._settings.max_batch_size)
-        return request, frame_sizes(request.inputs, self._settings.max_frame_pixels)
-
-
-def _version(model: Model, found: re.Match) -> int | None:
-    if found["label"] is not None:
-        return model.version_of_label(found["label"])
-    if found["version"] is None:
-        return None
-    number = int(found["version"]) if len(found["version"]) < 20 else _LARGEST_VERSION + 1
-    if number > _LARGEST_VERSION:
-        raise invalid(f"Failed to convert version: {found['version'][:200]} to numeric.")
-    return number
-
-
-def _unknown_model(found: re.Match) -> ServingError:
-    name = found["name"][:200]
-    request = f"Latest({name})" if found["version"] is None else f"Specific({name}, {found['version'][:20]})"
-    return ServingError(404, f"Servable not found for request: {request}")
-
-
-def _headers(reply: Reply) -> list[tuple[bytes, bytes]]:
-    headers = [
-        (b"content-type", reply.content_type.encode()),
-        (b"content-length", str(len(reply.body)).encode()),
-    ]
-    return [*headers, (b"connection", b"close")] if reply.close else headers
+    def _request(self, document: dict[str, Any], name: str, servable: Servable):
+        signature: Signature = servable.signature(name)
+        request = to_request(document, signature.inputs)
+        return signature, request, frame_sizes(request.inputs, self._settings.max_frame_pixels)

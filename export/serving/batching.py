@@ -16,10 +16,11 @@ from typing import Union
 import numpy as np
 
 from export.serving.errors import ServingError, invalid, of_exception
-from export.serving.formats import Arrays, too_many_rows
+from export.serving.formats import Arrays
 from export.serving.metrics import Metrics
 from export.serving.servable import Signature
 from export.serving.settings import Settings
+from export.serving.threads import in_thread
 
 Outcome = Union[Arrays, ServingError]
 
@@ -69,40 +70,37 @@ class Batcher:
             raise ServingError(429, f"the queue is full ({self._settings.max_queue} requests wait); try again later")
 
     async def run(self, signature: Signature, inputs: Arrays, kind: Hashable = None) -> Arrays:
-        """Runs a request and gives its outputs.
+        """Runs a request and gives its outputs. Cancelled, it leaves the queue.
 
         Args:
             signature: what to run.
-            inputs: checked against the signature.
+            inputs: by name; where these have more rows than run together, they run as several batches, one by one.
             kind: requests run together only where this is equal, besides signature and shapes of their rows.
 
         Raises:
-            ServingError: 429 where the queue is full, 504 where the time limit passes, else what the model raised.
+            ServingError: 429 where the queue is full, else what the model raised.
         """
         self.check_room()
-        task = _Task(inputs, self._rows_of(signature, inputs), asyncio.get_running_loop().create_future())
+        rows, most = _rows_of(signature, inputs), self._settings.max_batch_size
+        if rows <= most:
+            return await self._run_task(signature, inputs, rows, kind)
+        parts = []
+        for start in range(0, rows, most):
+            part = {name: array[start : start + most] for name, array in inputs.items()}
+            parts.append(await self._run_task(signature, part, min(most, rows - start), kind))
+        return _joined(parts)
+
+    async def _run_task(self, signature: Signature, inputs: Arrays, rows: int, kind: Hashable) -> Arrays:
+        task = _Task(inputs, rows, asyncio.get_running_loop().create_future())
         self._set_waiting(task, True)
         self._enqueue(signature, task, kind)
         try:
-            outcome = await asyncio.wait_for(task.outcome, self._settings.timeout_s)
-        except asyncio.TimeoutError:
-            raise ServingError(504, f"the request took longer than {self._settings.timeout_s:g} s") from None
+            outcome = await task.outcome
         finally:
             self._set_waiting(task, False)
         if isinstance(outcome, ServingError):
             raise outcome
         return outcome
-
-    def _rows_of(self, signature: Signature, inputs: Arrays) -> int:
-        if not signature.batches:
-            return 0
-        sizes = {len(array) for array in inputs.values()}
-        if len(sizes) > 1:
-            raise invalid(f"Batching input tensors must have equal 0th-dimension size, not {sorted(sizes)}")
-        rows = sizes.pop()
-        if rows > self._settings.max_batch_size:
-            raise too_many_rows(rows, self._settings.max_batch_size)
-        return rows
 
     def _enqueue(self, signature: Signature, task: _Task, kind: Hashable) -> None:
         now, wait_s = asyncio.get_running_loop().time(), self._settings.batch_timeout_micros * 1e-6
@@ -135,8 +133,11 @@ class Batcher:
         if not tasks:
             return
         inputs = [task.inputs for task in tasks]
-        loop = asyncio.get_running_loop()
-        outcomes = await loop.run_in_executor(self._pool, self._run_batch, batch.signature, inputs)
+        try:
+            outcomes = await in_thread(self._run_batch, batch.signature, inputs, pool=self._pool)
+        except Exception as error:
+            # A worker goes on whatever happens: nobody else takes what waits.
+            outcomes = [of_exception(error)] * len(tasks)
         for task, outcome in zip(tasks, outcomes):
             if not task.outcome.done():
                 task.outcome.set_result(outcome)
@@ -179,6 +180,19 @@ class Batcher:
         self._waiting += int(waits) - int(task.waits)
         task.waits = waits
         self._metrics.queue.set(self._waiting)
+
+
+def _rows_of(signature: Signature, inputs: Arrays) -> int:
+    """Rows that may run together with others; 0 where a request has to run alone."""
+    sizes = {array.shape[:1] for array in inputs.values()}
+    return sizes.pop()[0] if signature.batches and len(sizes) == 1 and () not in sizes else 0
+
+
+def _joined(parts: list[Arrays]) -> Arrays:
+    try:
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    except ValueError:
+        raise invalid("the outputs of several batches cannot be joined; send fewer rows in a request") from None
 
 
 def _run_together(signature: Signature, requests: list[Arrays]) -> list[Arrays]:

@@ -10,6 +10,7 @@ import errno
 import pathlib
 import signal
 import socket
+import urllib.parse
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -134,9 +135,10 @@ def _say_addresses(models: dict[str, Model], settings: Settings, port: int, say:
 
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     for name, model in models.items():
+        url = f"http://{host}:{port}/v1/models/{urllib.parse.quote(name, safe='')}"
         for number in model.versions:
-            say(f"{name}: version {number} is served at http://{host}:{port}/v1/models/{name}/versions/{number}")
-        say(f"Predict: http://{host}:{port}/v1/models/{name}:predict")
+            say(f"{name}: version {number} is served at {url}/versions/{number}")
+        say(f"Predict: {url}:predict")
     say(f"Metrics: http://{host}:{port}{METRICS_PATH}")
     if settings.host not in _LOOPBACK:
         say(f"Anyone who reaches {settings.host} can use this server; it asks for no password.")
@@ -146,7 +148,7 @@ def _say_addresses(models: dict[str, Model], settings: Settings, port: int, say:
 _NUMBERS = (
     ("--port", "port", 1, 0, "port to listen on; 0 takes a free one"),
     ("--keep-versions", "keep_versions", 1, 1, "how many of the highest versions are served"),
-    ("--max-batch-size", "max_batch_size", 1, 1, "rows that run together, and the most rows of one request"),
+    ("--max-batch-size", "max_batch_size", 1, 1, "rows that run together; a request of more runs as several batches"),
     ("--batch-timeout-micros", "batch_timeout_micros", 1, 0, "how long the first request of a batch waits for others"),
     ("--batch-threads", "batch_threads", 1, 1, "batches that run at the same time"),
     ("--max-queue", "max_queue", 1, 1, "requests that wait for their batch; more get a 429"),
@@ -154,7 +156,7 @@ _NUMBERS = (
     ("--max-pending-mib", "max_pending_bytes", MIB, 1, "MiB of all bodies that are being received; more get a 429"),
     ("--max-frame-pixels", "max_frame_pixels", 1, 1, "width times height of an encoded frame; larger ones get a 400"),
     ("--max-connections", "max_connections", 1, 1, "connections at the same time; more get a 503"),
-    ("--timeout-seconds", "timeout_s", 1, 0.001, "time in the queue and the model; then a 504"),
+    ("--timeout-seconds", "timeout_s", 1, 0.001, "time of a request once its body is there; then a 504"),
     ("--receive-seconds", "receive_s", 1, 0.001, "time for sending a request's head, and its body; then a 408"),
     ("--poll-seconds", "poll_s", 1, 0.01, "time between two looks at the model folders"),
 )
@@ -174,6 +176,11 @@ def _settings(arguments: list[str]) -> Settings:
         )
     parser.add_argument(
         "--label", action="append", default=[], metavar="LABEL=VERSION", help="a name for a version; may be repeated"
+    )
+    parser.add_argument(
+        "--cors",
+        action="store_true",
+        help="let pages of any site read the answers",
     )
     options = vars(parser.parse_args(arguments))
     labels = dict(_label(text) for text in options.pop("label"))

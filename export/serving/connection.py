@@ -45,9 +45,24 @@ class _Connection(H11Protocol):
         self._stop_head_timer()
         super().connection_lost(exc)
 
+    def handle_events(self) -> None:
+        self._skip_blank_lines()
+        super().handle_events()
+
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls for a head that is no HTTP."""
         self._refuse(400, msg)
+
+    def _skip_blank_lines(self) -> None:
+        """Drops what some clients send behind a body; h11 takes it for a request without a first line."""
+        if self.conn.their_state is not h11.IDLE:
+            return
+        received, _ = self.conn.trailing_data
+        kept = received.lstrip(b"\r\n")
+        if len(kept) < len(received):
+            self.conn = h11.Connection(h11.SERVER)
+            if kept:
+                self.conn.receive_data(kept)
 
     def _watch_head(self) -> None:
         if self._refused or self.transport.is_closing() or self.conn.their_state is not h11.IDLE:

@@ -25,6 +25,7 @@ CODES = {
     16: ("UNAUTHENTICATED", 401),
 }
 _LONGEST_MESSAGE = 1000
+_LONGEST_NAME = 200
 
 
 class ServingError(Exception):
@@ -44,6 +45,24 @@ class ServingError(Exception):
 def invalid(message: str) -> ServingError:
     """The request itself is wrong: 400."""
     return ServingError(400, message)
+
+
+def unknown_servable(model: str, version: int | None) -> ServingError:
+    """There is no such model, or it has no such version."""
+    shown = model[:_LONGEST_NAME]
+    request = f"Latest({shown})" if version is None else f"Specific({shown}, {version})"
+    return ServingError(404, f"Servable not found for request: {request}")
+
+
+def unknown_label(label: str) -> ServingError:
+    """No version has this label."""
+    return invalid(f"Unrecognized servable version label: {label[:_LONGEST_NAME]}")
+
+
+def no_status(model: str, version: int | None) -> ServingError:
+    """There is nothing whose state could be told."""
+    what = "any versions" if version is None else f"version {version}"
+    return ServingError(404, f"Could not find {what} of model {model[:_LONGEST_NAME]}")
 
 
 def error_body(message: str) -> bytes:

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from export.serving.errors import code_of, first_line, invalid
-from export.serving.formats import Arrays
+from export.serving.formats import DEFAULT_SIGNATURE, Arrays
 from export.serving.tensors import TensorSpec
 from export.serving.warmup import read_warmup_requests
 
@@ -56,7 +56,7 @@ class Signature:
         types = self.function.structured_input_signature[1]
         tensors = {name: tf.constant(array, types[name].dtype) for name, array in inputs.items()}
         outputs = self.function(**tensors)
-        return {name: np.asarray(outputs[name].numpy()) for name in sorted(outputs)}
+        return {name: _array_of(outputs[name]) for name in sorted(outputs)}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,11 +73,12 @@ class Servable:
     metadata: dict[str, Any]
     model: Any
 
-    def inputs_of(self, signature: str) -> dict[str, TensorSpec]:
-        """The inputs of a signature; ServingError 400 where there is none of this name."""
-        if signature not in self.signatures:
-            raise invalid(f'Serving signature name: "{signature[:200]}" not found in signature def')
-        return self.signatures[signature].inputs
+    def signature(self, name: str) -> Signature:
+        """The signature of a name, "" for the default one; ServingError 400 where there is none."""
+        name = name or DEFAULT_SIGNATURE
+        if name not in self.signatures:
+            raise invalid(f'Serving signature name: "{name[:200]}" not found in signature def')
+        return self.signatures[name]
 
 
 def load_servable(path: pathlib.Path) -> Servable:
@@ -118,6 +119,12 @@ def _read_definitions(path: pathlib.Path) -> dict[str, Any]:
         if "serve" in graph.meta_info_def.tags:
             return dict(graph.signature_def)
     raise LoadError(5, "saved_model.pb holds no model for serving (none with the tag 'serve')")
+
+
+def _array_of(tensor: tf.Tensor) -> np.ndarray:
+    value = tensor.numpy()
+    # NumPy's own type for bytes drops zeros at their end.
+    return np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
 
 
 def _signature(name: str, definition: Any, function: Any) -> Signature:

@@ -20,7 +20,8 @@ class Settings:
         keep_versions: how many of the highest versions are served.
         labels: label to version.
         poll_s: seconds between two looks at the model folders.
-        max_batch_size: rows that run together, and the most rows of one request.
+        cors: whether answers carry the headers that let pages of other sites read them.
+        max_batch_size: rows that run together; a request of more runs as several batches.
         batch_timeout_micros: how long the first request of a batch waits for others.
         batch_threads: batches that run at the same time.
         max_queue: requests that wait for their batch.
@@ -28,7 +29,7 @@ class Settings:
         max_pending_bytes: of all bodies being received or read.
         max_frame_pixels: width times height of an encoded frame.
         max_connections: open at the same time.
-        timeout_s: a request's time in the queue and the model.
+        timeout_s: a request's time once its body is there: reading it, the queue, the model and the answer.
         receive_s: time that a sender has for a request's head, and for its body.
         keep_alive_s: how long an idle connection stays open.
     """
@@ -40,6 +41,7 @@ class Settings:
     keep_versions: int = 1
     labels: dict[str, int] = dataclasses.field(default_factory=dict)
     poll_s: float = 1.0
+    cors: bool = False
     max_batch_size: int = 16
     batch_timeout_micros: int = 2000
     batch_threads: int = 1

@@ -1,15 +1,14 @@
-"""JSON values to arrays and back, one tensor at a time, with TensorFlow Serving's rules and messages."""
+"""JSON values to arrays, one tensor at a time, with TensorFlow Serving's rules and messages."""
 
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
-import json
 from typing import Any
 
 import numpy as np
 
+from export.serving.documents import Constant, RepeatedNames, number_too_big, text_of, wrong
 from export.serving.errors import ServingError, invalid
 
 # TensorFlow's names of the types that its JSON has, and NumPy's.
@@ -23,12 +22,11 @@ _INTEGERS = {
     "int64": np.int64,
     "uint64": np.uint64,
 }
-# Whole numbers above are not all exact any more, so they are refused.
-_LARGEST_EXACT = {"float": 2**24 - 1, "double": 2**53 - 1}
 _MOST_AXES = 16
-_LONGEST_VALUE = 200
-_BYTES_SUFFIX = "_bytes"
-_TYPE_NAMES = {dict: "Object", list: "Array", str: "String", bool: "Bool", type(None): "Null"}
+_TYPE_NAMES = {dict: "Object", RepeatedNames: "Object", list: "Array", str: "String", type(None): "Null"}
+_ASCII_SPACE = b" \t\n\v\f\r"
+# How many padding characters belong behind as many characters of a last group of four.
+_PADDING = {0: 0, 2: 2, 3: 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +51,7 @@ def to_array(value: Any, dtype: str) -> np.ndarray:
         ServingError: 400 where the lists are ragged or a value is not of the type, 501 for types that the contract's
             JSON does not have.
     """
-    shape = _shape_of(value)
+    shape = shape_of(value)
     if len(shape) > _MOST_AXES:
         raise invalid(f"Encountered list at unexpected level: {len(shape)} expected < {_MOST_AXES}")
     flat: list = []
@@ -71,7 +69,8 @@ def to_array(value: Any, dtype: str) -> np.ndarray:
     raise ServingError(501, f"Conversion of JSON Value: {text_of(value)} to type: {dtype}")
 
 
-def _shape_of(value: Any) -> tuple[int, ...]:
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape that a nested list has along its first values."""
     shape = []
     while isinstance(value, list):
         shape.append(len(value))
@@ -79,6 +78,21 @@ def _shape_of(value: Any) -> tuple[int, ...]:
             break
         value = value[0]
     return tuple(shape)
+
+
+def is_bytes_object(value: Any) -> bool:
+    """Whether this is the contract's object for bytes, {"b64": "..."}."""
+    return type(value) is dict and len(value) == 1 and isinstance(value.get("b64"), str)
+
+
+def is_named_object(value: Any) -> bool:
+    """Whether this is an object of named values, not the one for bytes."""
+    return isinstance(value, dict) and not is_bytes_object(value)
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """A shape as the contract's messages have it: [2,3]."""
+    return "[" + ",".join(map(str, shape)) + "]"
 
 
 def _flatten(value: Any, level: int, shape: tuple[int, ...], flat: list) -> None:
@@ -111,17 +125,16 @@ def _of_types(flat: list, allowed: set[type], dtype: str) -> list:
 
 
 def _float_array(flat: list, dtype: str) -> np.ndarray:
-    _of_types(flat, {int, float}, dtype)
+    """Numbers rounded to the type's nearest; what is beyond its largest one becomes infinite."""
+    _of_types(flat, {int, float, Constant}, dtype)
     try:
         values = np.array(flat, np.float64)
     except OverflowError:
-        raise invalid(f"Cannot convert JSON value: a whole number to {dtype} without loss of precision.") from None
-    inexact = np.isfinite(values) & (np.abs(values) > _LARGEST_EXACT[dtype])
-    for place in np.flatnonzero(inexact) if inexact.any() else ():
-        value = flat[place]
-        if abs(value) > np.finfo(_FLOATS[dtype]).max or (type(value) is int and abs(value) < 2**64):
-            raise invalid(f"Cannot convert JSON value: {text_of(value)} to {dtype} without loss of precision.")
-    return values.astype(_FLOATS[dtype])
+        raise number_too_big() from None
+    if any(type(flat[place]) is not Constant for place in np.flatnonzero(np.isinf(values))):
+        raise number_too_big()
+    with np.errstate(over="ignore"):
+        return values.astype(_FLOATS[dtype])
 
 
 def _integer_array(flat: list, dtype: str) -> np.ndarray:
@@ -134,76 +147,43 @@ def _integer_array(flat: list, dtype: str) -> np.ndarray:
 
 def _to_bytes(value: Any) -> bytes:
     if isinstance(value, str):
-        try:
-            return value.encode()
-        except UnicodeEncodeError:
-            raise invalid(f"JSON Value: {text_of(value)} is no Unicode text") from None
+        return _bytes_of_text(value)
     if not isinstance(value, dict):
         raise _type_error(value, "string")
     if not is_bytes_object(value):
         raise wrong(value, "not formatted correctly for base64 data")
-    text = value["b64"].rstrip("=")
+    content = _base64_unescaped(value["b64"])
+    if content is None:
+        raise invalid("Unable to base64 decode")
+    return content
+
+
+def _bytes_of_text(text: str) -> bytes:
+    """UTF-8, besides the bytes that were none in the request, and a second half of a pair without its first one."""
+    for errors in ("strict", "surrogateescape"):
+        try:
+            return text.encode(errors=errors)
+        except UnicodeEncodeError:
+            continue
+    return text.encode(errors="surrogatepass")
+
+
+def _base64_unescaped(text: str) -> bytes | None:
+    """What absl::Base64Unescape makes of a text, None where that refuses it.
+
+    White space is skipped. The padding, of `=` or `.`, is there as it should be or not at all.
+    """
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        raise invalid("Unable to base64 decode") from None
-
-
-def is_bytes_object(value: dict) -> bool:
-    """Whether this is the contract's object for bytes, {"b64": "..."}."""
-    return len(value) == 1 and isinstance(value.get("b64"), str)
-
-
-def check_shape(spec: TensorSpec, array: np.ndarray) -> None:
-    """ServingError 400 where an array is empty or has not the shape that the signature wants."""
-    if 0 in array.shape:
-        raise invalid(f"Input {spec.name} of shape {shape_text(array.shape)} is empty")
-    if spec.shape is None:
-        return
-    sizes = zip(spec.shape, array.shape)
-    if len(spec.shape) != array.ndim or not all(size in (None, got) for size, got in sizes):
-        raise invalid(
-            f"Input {spec.name} has shape {shape_text(array.shape)}, but the signature takes "
-            f"{shape_text(spec.shape)}"
-        )
-
-
-def to_json(name: str, array: np.ndarray) -> Any:
-    """An output as nested lists; strings as text, or as {"b64": "..."} where the output's name ends in `_bytes`."""
-    if array.dtype.kind in "fiub":
-        return array.tolist()
-    if array.dtype.kind not in "OS":
-        raise ServingError(501, f"Failed to write JSON value for tensor type: {array.dtype}")
-    texts = np.empty(array.shape, object)
-    as_bytes = name.endswith(_BYTES_SUFFIX)
-    for index in np.ndindex(array.shape):
-        value = array[index]
-        texts[index] = {"b64": base64.b64encode(value).decode()} if as_bytes else value.decode(errors="replace")
-    return texts.tolist()
+        content = text.encode("ascii").translate(None, _ASCII_SPACE)
+        digits = content.rstrip(b"=.")
+        rest, padding = len(digits) % 4, len(content) - len(digits)
+        if rest not in _PADDING or padding not in (0, _PADDING[rest]):
+            return None
+        return base64.b64decode(digits + b"=" * _PADDING[rest], validate=True)
+    except ValueError:
+        return None
 
 
 def _type_error(value: Any, dtype: str) -> ServingError:
-    kind = _TYPE_NAMES.get(type(value), "Number")
+    kind = str(value) if isinstance(value, bool) else _TYPE_NAMES.get(type(value), "Number")
     return invalid(f"JSON Value: {text_of(value)} Type: {kind} is not of expected type: {dtype}")
-
-
-def wrong(value: Any, what: str) -> ServingError:
-    """The error of a JSON value that is `what`."""
-    return invalid(f"JSON Value: {text_of(value)} {what}")
-
-
-def text_of(value: Any) -> str:
-    """A value for a message, cut short; a whole body is never written out for that."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{text_of(key)}: ..." for key in list(value)[:8]) + "}"
-    if isinstance(value, list):
-        return f"[... {len(value)} values]"
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**64:
-        return "a whole number beyond 64 bits"
-    text = json.dumps(value) if not isinstance(value, str) else json.dumps(value[:_LONGEST_VALUE])
-    return text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "..."
-
-
-def shape_text(shape: tuple[int | None, ...]) -> str:
-    """A shape as the contract's messages have it: [2,-1]."""
-    return "[" + ",".join("-1" if size is None else str(size) for size in shape) + "]"

@@ -10,10 +10,11 @@ import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from export.serving.errors import CODES, ServingError, invalid
+from export.serving.errors import CODES, no_status, unknown_label, unknown_servable
 from export.serving.metrics import Metrics
 from export.serving.servable import LoadError, Servable, load_servable
 from export.serving.settings import Settings
+from export.serving.threads import in_thread
 from lsps_tf.errors import InputError
 
 START, LOADING, AVAILABLE, UNLOADING, END = "START", "LOADING", "AVAILABLE", "UNLOADING", "END"
@@ -77,7 +78,7 @@ class Model:
         A version is loaded when its files stayed as they are since the last look, and one that failed is tried again
         when they changed. What is served stays until everything that is to be served is loaded.
         """
-        found = await asyncio.get_running_loop().run_in_executor(None, self._scan)
+        found = await in_thread(self._scan)
         for number, path, fingerprint in found:
             version = self.versions.get(number)
             if version is None or (version.state == END and version.error is None):
@@ -114,8 +115,7 @@ class Model:
         """
         available = [version for version in self._available() if number in (None, version.number)]
         if not available:
-            request = f"Latest({self.name})" if number is None else f"Specific({self.name}, {number})"
-            raise ServingError(404, f"Servable not found for request: {request}")
+            raise unknown_servable(self.name, number)
         version = available[-1]
         version.users += 1
         try:
@@ -127,15 +127,14 @@ class Model:
         """The contract's status of one version or of all, highest first; ServingError 404 where there is none."""
         shown = [version for key, version in sorted(self.versions.items(), reverse=True) if number in (None, key)]
         if not shown:
-            what = "any versions" if number is None else f"version {number}"
-            raise ServingError(404, f"Could not find {what} of model {self.name}")
+            raise no_status(self.name, number)
         return {"model_version_status": [version.to_json() for version in shown]}
 
     def version_of_label(self, label: str) -> int:
         """The version that a label stands for; ServingError 400 where the label is unknown."""
         number = self._settings.labels.get(label)
         if number is None or number not in self.versions:
-            raise invalid(f"Unrecognized servable version label: {label[:200]}")
+            raise unknown_label(label)
         return number
 
     def _scan(self) -> list[tuple[int, pathlib.Path, Fingerprint]]:
@@ -149,7 +148,7 @@ class Model:
     async def _load(self, version: Version) -> None:
         version.state = LOADING
         try:
-            version.servable = await asyncio.get_running_loop().run_in_executor(None, load_servable, version.path)
+            version.servable = await in_thread(load_servable, version.path)
         except LoadError as error:
             version.state, version.error = END, error
             return

@@ -22,6 +22,7 @@ from lsps_tf.datasets.workers import Pool
 from lsps_tf.errors import InputError
 from lsps_tf.hand_finding import search
 from lsps_tf.simulation import kinematics, pose_prior, renderer, sensor, shape, surface, view_prior
+from lsps_tf.skeleton import NYU, SKELETONS, joints_of
 
 VERSION = "sim-v1"
 BATCH = 64
@@ -47,7 +48,7 @@ class Simulation:
 
     Attributes:
         sensor: name of the real domain's sensor model.
-        skeleton: "nyu" or "icvl".
+        skeleton: name of the joints' layout.
         image_size: pixels of the network's image; the store keeps a margin around it.
         cube_mm: side of the crop's cube.
     """
@@ -176,7 +177,7 @@ class Simulator:
         }
 
     def _joints(self, hand: kinematics.HandState) -> tf.Tensor:
-        return kinematics.icvl_joints(hand.joints_mm) if self.simulation.skeleton == "icvl" else hand.joints_mm
+        return tf.gather(hand.joints_mm, joints_of(NYU, SKELETONS[self.simulation.skeleton]), axis=-2)
 
     @property
     def _real(self) -> bool:

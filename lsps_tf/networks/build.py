@@ -36,7 +36,7 @@ class Networks(tf.Module):
         super().__init__(name="networks")
         self.config = config
         self.image_size = image_size
-        if config.pose_vae == "yes":
+        if config.pose_vae:
             self.pose_encoder = PoseEncoder(config.pose_hidden, config.pose_latent, seed)
             self.pose_decoder = PoseDecoder(config.pose_hidden, config.num_joints, seed)
         else:
@@ -188,12 +188,12 @@ def _build_generators(config: NetworkConfig, seed: int) -> dict[str, Generator]:
 
 
 def _shared_blocks(kind: str, config: NetworkConfig, seed: int) -> dict[str, keras.Sequential]:
-    """By domain the layers that both share; with `weight_sharing` "no" as many of each domain's own."""
+    """By domain the layers that both share; without `weight_sharing` as many of each domain's own."""
 
     def blocks(name: str) -> keras.Sequential:
         return keras.Sequential(residual_blocks(name, config.shared_blocks, config, seed), name=name)
 
-    if config.weight_sharing == "yes":
+    if config.weight_sharing:
         return dict.fromkeys(DOMAINS, blocks(f"{kind}_shared"))
     return {domain: blocks(f"{kind}_{domain}_unshared") for domain in DOMAINS}
 

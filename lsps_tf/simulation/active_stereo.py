@@ -57,23 +57,22 @@ class ActiveStereo:
     fill_px: float = 1.5
     disparity_step_px: float = 1.0 / 32.0
 
-
-def simulate(settings: ActiveStereo, depth_mm: tf.Tensor, pixel_size: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """All effects in the order in which they arise; arguments as in `sensor.apply_sensor`, pixel_size [B]."""
-    s, baseline_focal = settings, settings.baseline_mm * settings.camera.fx
-    seeds = tf.unstack(tf.random.split(seed, 4, alg="philox"))
-    depth = fatten(depth_mm, pixel_size, s.fattening_px, seeds[0]) if s.fattening_px else depth_mm
-    lost = one_eyed(depth, pixel_size, baseline_focal) if s.occlusion else None
-    error_px = 0.0
-    if s.disparity_noise_px:
-        field = gaussian_field(tf.shape(depth), pixel_size, s.noise_correlation_px, seeds[1])
-        error_px += s.disparity_noise_px * field
-    if s.mismatch_rate:
-        error_px += mismatches(tf.shape(depth), pixel_size, s, seeds[2])
-    depth = move_disparity(depth, error_px, baseline_focal, s.disparity_step_px)
-    if lost is not None:
-        depth = tf.where(lost, 0.0, depth)
-    return fill_holes(depth, pixel_size, s.fill_px) if s.fill_px else depth
+    def simulate(self, depth_mm: tf.Tensor, pixel_size: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """All effects in the order in which they arise; arguments as in `sensor.apply_sensor`, pixel_size [B]."""
+        s, baseline_focal = self, self.baseline_mm * self.camera.fx
+        seeds = tf.unstack(tf.random.split(seed, 4, alg="philox"))
+        depth = fatten(depth_mm, pixel_size, s.fattening_px, seeds[0]) if s.fattening_px else depth_mm
+        lost = one_eyed(depth, pixel_size, baseline_focal) if s.occlusion else None
+        error_px = 0.0
+        if s.disparity_noise_px:
+            field = gaussian_field(tf.shape(depth), pixel_size, s.noise_correlation_px, seeds[1])
+            error_px += s.disparity_noise_px * field
+        if s.mismatch_rate:
+            error_px += mismatches(tf.shape(depth), pixel_size, s, seeds[2])
+        depth = move_disparity(depth, error_px, baseline_focal, s.disparity_step_px)
+        if lost is not None:
+            depth = tf.where(lost, 0.0, depth)
+        return fill_holes(depth, pixel_size, s.fill_px) if s.fill_px else depth
 
 
 def fatten(depth_mm: tf.Tensor, pixel_size: tf.Tensor, reach_px: float, seed: tf.Tensor) -> tf.Tensor:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from lsps_tf import skeleton
 from lsps_tf.simulation import anatomy, surface
 from lsps_tf.simulation.rotations import axis_rotation
 from lsps_tf.simulation.shape import HandShape
@@ -43,11 +42,6 @@ def pose_hand(angles: tf.Tensor, rotation: tf.Tensor, translation_mm: tf.Tensor,
     centers = _attached_points(rotations, origins, surface.SPHERE_BODIES, shape.sphere_offsets_mm)
     radii = tf.broadcast_to(shape.radii_mm, tf.shape(centers)[:2])
     return HandState(_to_camera(joints, rotation, translation_mm), _to_camera(centers, rotation, translation_mm), radii)
-
-
-def icvl_joints(joints_mm: tf.Tensor) -> tf.Tensor:
-    """ICVL's 16 joints (..., 16, 3) of NYU's 36 (..., 36, 3), mm; the hand stays a right hand."""
-    return tf.gather(joints_mm, skeleton.ICVL_FROM_NYU, axis=-2)
 
 
 def body_frames(angles: tf.Tensor, shape: HandShape) -> tuple[tf.Tensor, tf.Tensor]:

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Union
+from typing import Protocol
 
 import tensorflow as tf
 
+from lsps_tf.camera import Camera
 from lsps_tf.errors import InputError
-from lsps_tf.simulation import active_stereo, structured_light, time_of_flight
 from lsps_tf.simulation.active_stereo import ActiveStereo
 from lsps_tf.simulation.structured_light import StructuredLight
 from lsps_tf.simulation.time_of_flight import TimeOfFlight
 
-Sensor = Union[StructuredLight, TimeOfFlight, ActiveStereo]
+
+class Sensor(Protocol):
+    """What a sensor is: a frozen dataclass of settings in a module of its own, and a row of SENSORS.
+
+    Attributes:
+        camera: resolution and intrinsics.
+        distance_mm: nearest and farthest hand that the sensor is used for.
+    """
+
+    camera: Camera
+    distance_mm: tuple[float, float]
+
+    def simulate(self, depth_mm: tf.Tensor, pixel_size: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """All effects in the order in which they arise; arguments as of `apply_sensor`, but pixel_size is [B]."""
+
 
 SENSORS: dict[str, Sensor] = {"structured-light": StructuredLight(), "time-of-flight": TimeOfFlight()}
 # Kept out of SENSORS, and so out of training: a camera that the simulator is not to know.
 HELD_OUT_SENSOR = ActiveStereo()
-_MODELS = {StructuredLight: structured_light, TimeOfFlight: time_of_flight, ActiveStereo: active_stereo}
 
 
 def get_sensor(name: str) -> Sensor:
@@ -63,4 +76,4 @@ def apply_sensor(
     settings = get_sensor(sensor) if isinstance(sensor, str) else sensor
     depth_mm = tf.convert_to_tensor(depth_mm, tf.float32)
     pixel_size = tf.broadcast_to(tf.cast(pixel_size, tf.float32), tf.shape(depth_mm)[:1])
-    return _MODELS[type(settings)].simulate(settings, depth_mm, pixel_size, tf.cast(seed, tf.int32))
+    return settings.simulate(depth_mm, pixel_size, tf.cast(seed, tf.int32))

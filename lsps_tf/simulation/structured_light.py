@@ -64,34 +64,33 @@ class StructuredLight:
     speckle_rate: float = 0.1
     disparity_step_px: float = 0.125
 
-
-def simulate(settings: StructuredLight, depth_mm: tf.Tensor, pixel_size: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """All effects in the order in which they arise; arguments as in `sensor.apply_sensor`, pixel_size [B]."""
-    s, focal = settings, settings.camera.fx
-    seeds = tf.unstack(tf.random.split(seed, 5, alg="philox"))
-    cosine = incidence_cosine(depth_mm, pixel_size, focal)
-    depth = depth_mm
-    if s.lateral_jitter_px:
-        depth = jitter_edges(depth, pixel_size, s.lateral_jitter_px, s.jitter_correlation_px, seeds[0])
-    shadowed = projector_shadow(depth, pixel_size, s.baseline_mm * focal) if s.shadow else None
-    lost = []
-    if s.grazing_limit_deg or s.missing_rate or s.missing_thin_rate:
-        probability = 0.0
-        if s.grazing_limit_deg:
-            probability += grazing_loss(cosine, s.grazing_limit_deg, s.grazing_softness_deg)
-        if s.missing_rate or s.missing_thin_rate:
-            probability += blob_loss(depth, pixel_size, s)
-        lost.append(lost_in_blobs(probability, pixel_size, s.missing_correlation_px, seeds[1]))
-    if s.speckle_rate:
-        lost.append(speckle(depth, pixel_size, s.speckle_rate, seeds[2]))
-    deviation = axial_deviation(depth, cosine, s.baseline_mm * focal, s.axial_noise_px, s.grazing_noise)
-    if deviation is not None:
-        depth = add_axial_noise(depth, deviation, pixel_size, s.noise_correlation_px, seeds[3])
-    if s.disparity_step_px:
-        depth = quantize_disparity(depth, s.baseline_mm * focal, s.disparity_step_px)
-    for mask in [shadowed, *lost]:
-        depth = depth if mask is None else tf.where(mask, 0.0, depth)
-    return depth
+    def simulate(self, depth_mm: tf.Tensor, pixel_size: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """All effects in the order in which they arise; arguments as in `sensor.apply_sensor`, pixel_size [B]."""
+        s, focal = self, self.camera.fx
+        seeds = tf.unstack(tf.random.split(seed, 5, alg="philox"))
+        cosine = incidence_cosine(depth_mm, pixel_size, focal)
+        depth = depth_mm
+        if s.lateral_jitter_px:
+            depth = jitter_edges(depth, pixel_size, s.lateral_jitter_px, s.jitter_correlation_px, seeds[0])
+        shadowed = projector_shadow(depth, pixel_size, s.baseline_mm * focal) if s.shadow else None
+        lost = []
+        if s.grazing_limit_deg or s.missing_rate or s.missing_thin_rate:
+            probability = 0.0
+            if s.grazing_limit_deg:
+                probability += grazing_loss(cosine, s.grazing_limit_deg, s.grazing_softness_deg)
+            if s.missing_rate or s.missing_thin_rate:
+                probability += blob_loss(depth, pixel_size, s)
+            lost.append(lost_in_blobs(probability, pixel_size, s.missing_correlation_px, seeds[1]))
+        if s.speckle_rate:
+            lost.append(speckle(depth, pixel_size, s.speckle_rate, seeds[2]))
+        deviation = axial_deviation(depth, cosine, s.baseline_mm * focal, s.axial_noise_px, s.grazing_noise)
+        if deviation is not None:
+            depth = add_axial_noise(depth, deviation, pixel_size, s.noise_correlation_px, seeds[3])
+        if s.disparity_step_px:
+            depth = quantize_disparity(depth, s.baseline_mm * focal, s.disparity_step_px)
+        for mask in [shadowed, *lost]:
+            depth = depth if mask is None else tf.where(mask, 0.0, depth)
+        return depth
 
 
 def jitter_edges(

@@ -56,27 +56,26 @@ class TimeOfFlight:
     multipath_correlation_px: float = 20.0
     lowest_amplitude: float = 0.1
 
-
-def simulate(settings: TimeOfFlight, depth_mm: tf.Tensor, pixel_size: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """All effects in the order in which they arise; arguments as in `sensor.apply_sensor`, pixel_size [B]."""
-    s = settings
-    seeds = tf.unstack(tf.random.split(seed, 3, alg="philox"))
-    cosine = incidence_cosine(depth_mm, pixel_size, s.camera.fx)
-    amplitude = returned_amplitude(depth_mm, cosine, s.noise_distance_mm)
-    depth = depth_mm
-    if s.flying_rate:
-        depth = flying_pixels(depth, pixel_size, s.flying_rate, s.background_gap_mm, seeds[0])
-    if s.smoothing_px:
-        depth = smooth(depth, pixel_size, s.smoothing_px)
-    if s.wiggling_mm:
-        depth = wiggle(depth, s.wiggling_mm, s.wiggling_period_mm)
-    if s.multipath_mm:
-        depth = multipath_bias(depth, pixel_size, s.multipath_mm, s.multipath_correlation_px, seeds[1])
-    if s.noise_mm:
-        depth = amplitude_noise(depth, amplitude, pixel_size, s.noise_mm, s.noise_correlation_px, seeds[2])
-    if s.lowest_amplitude:
-        depth = tf.where(amplitude < s.lowest_amplitude, 0.0, depth)
-    return depth
+    def simulate(self, depth_mm: tf.Tensor, pixel_size: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """All effects in the order in which they arise; arguments as in `sensor.apply_sensor`, pixel_size [B]."""
+        s = self
+        seeds = tf.unstack(tf.random.split(seed, 3, alg="philox"))
+        cosine = incidence_cosine(depth_mm, pixel_size, s.camera.fx)
+        amplitude = returned_amplitude(depth_mm, cosine, s.noise_distance_mm)
+        depth = depth_mm
+        if s.flying_rate:
+            depth = flying_pixels(depth, pixel_size, s.flying_rate, s.background_gap_mm, seeds[0])
+        if s.smoothing_px:
+            depth = smooth(depth, pixel_size, s.smoothing_px)
+        if s.wiggling_mm:
+            depth = wiggle(depth, s.wiggling_mm, s.wiggling_period_mm)
+        if s.multipath_mm:
+            depth = multipath_bias(depth, pixel_size, s.multipath_mm, s.multipath_correlation_px, seeds[1])
+        if s.noise_mm:
+            depth = amplitude_noise(depth, amplitude, pixel_size, s.noise_mm, s.noise_correlation_px, seeds[2])
+        if s.lowest_amplitude:
+            depth = tf.where(amplitude < s.lowest_amplitude, 0.0, depth)
+        return depth
 
 
 def returned_amplitude(depth_mm: tf.Tensor, cosine: tf.Tensor, reference_mm: float) -> tf.Tensor:

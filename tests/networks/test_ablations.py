@@ -14,7 +14,7 @@ def images(seed):
 
 
 def test_without_weight_sharing_no_layer_of_e_and_g_is_in_both_domains():
-    networks = build_networks(TINY.replace(weight_sharing="no").network, 32, seed=1)
+    networks = build_networks(TINY.replace(weight_sharing=False).network, 32, seed=1)
     shared = build_networks(TINY.network, 32, seed=1)
     for kind in ("encoders", "generators"):
         synthetic, real = (getattr(networks, kind)[domain] for domain in DOMAINS)
@@ -27,7 +27,7 @@ def test_without_weight_sharing_no_layer_of_e_and_g_is_in_both_domains():
 
 
 def test_without_weight_sharing_each_domain_takes_its_own_layers():
-    networks = build_networks(TINY.replace(weight_sharing="no").network, 32, seed=1)
+    networks = build_networks(TINY.replace(weight_sharing=False).network, 32, seed=1)
     batch = {"a": images(0), "b": images(1), "c": images(2)}
     domains = {"a": "real", "b": "synthetic", "c": "real"}
     mean = networks.encode(batch, domains)
@@ -41,7 +41,7 @@ def test_without_weight_sharing_each_domain_takes_its_own_layers():
 
 
 def test_without_a_pose_vae_p_gives_the_joints():
-    networks = build_networks(TINY.replace(pose_vae="no").network, 32, seed=1)
+    networks = build_networks(TINY.replace(pose_vae=False).network, 32, seed=1)
     joints = tf.constant(np.random.default_rng(0).normal(0, 0.4, (2, 36, 3)), tf.float32)
     mean, stddev = networks.encode_pose(joints)
     np.testing.assert_array_equal(stddev, 0.0)

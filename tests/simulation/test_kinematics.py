@@ -126,8 +126,3 @@ def test_gradients_agree_with_finite_differences(which):
         nudge[:, column] = step
         slope = (value(inputs[which] + nudge) - value(inputs[which] - nudge)).numpy() / (2 * step)
         np.testing.assert_allclose(gradient[:, column], slope, atol=2e-3 * np.abs(gradient).max() + 0.2)
-
-
-def test_icvl_joints_are_nyus():
-    joints = np.random.default_rng(0).normal(size=(2, 36, 3)).astype(np.float32)
-    np.testing.assert_array_equal(kinematics.icvl_joints(joints), joints[:, list(skeleton.ICVL_FROM_NYU)])

@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
+from lsps_tf.camera import Camera
+from lsps_tf.datasets.simulated import Simulation, Simulator
 from lsps_tf.errors import InputError
 from lsps_tf.simulation import depth_geometry, random_fields, sensor, structured_light, time_of_flight
 
@@ -297,3 +299,24 @@ def test_multipath_bias_is_slow_and_of_the_stated_size():
     )
     assert abs(bias.std() / 2.5 - 1) < 0.1
     assert np.abs(np.diff(bias, axis=2)).std() < 0.1 * bias.std()
+
+
+@dataclasses.dataclass(frozen=True)
+class Ruler:
+    """A sensor that measures everything too far."""
+
+    camera: Camera = Camera(100.0, 100.0, 20.0, 20.0, 40, 40)
+    distance_mm: tuple = (300.0, 400.0)
+    too_far_mm: float = 5.0
+
+    def simulate(self, depth_mm, pixel_size, seed):
+        return tf.where(depth_mm > 0.0, depth_mm + self.too_far_mm * pixel_size[:, None, None], 0.0)
+
+
+def test_a_new_sensor_is_a_class_and_a_row(monkeypatch):
+    monkeypatch.setitem(sensor.SENSORS, "ruler", Ruler())
+    simulator = Simulator(Simulation("ruler", "nyu", 16, 250.0), "real/test")
+    depth_mm, joints_mm = simulator.whole_frame(0)
+    assert depth_mm.shape == (40, 40) and 300.0 < joints_mm[:, 2].mean() < 500.0
+    clean_mm = np.array([[[0.0, 400.0], [410.0, 0.0]]], np.float32)
+    np.testing.assert_array_equal(sensor.apply_sensor("ruler", clean_mm, 2.0, [1, 2]), [[[0.0, 410.0], [420.0, 0.0]]])

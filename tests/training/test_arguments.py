@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from lsps_tf.config import PRESETS, Config, setting_fields
+from lsps_tf.config import GROUPS, PRESETS, RENAMED, Config, setting_fields
 from lsps_tf.errors import InputError
 from training.arguments import build_parser, check_config, parse_arguments, resolve_config
 
@@ -16,8 +16,17 @@ def as_text(value):
 @pytest.mark.parametrize("name", setting_fields())
 def test_every_setting_is_an_option_of_its_type(name):
     value = getattr(getattr(PRESETS["paper"], _group(name)), name)
-    given = parse_arguments([f"--{name.replace('_', '-')}", as_text(value)])
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        assert parse_arguments([f"--{option}"]) == {name: True} and parse_arguments([f"--no-{option}"]) == {name: False}
+        return
+    given = parse_arguments([f"--{option}", as_text(value)])
     assert given[name] == value and type(given[name]) is type(value)
+
+
+def test_settings_go_by_their_older_names_too():
+    for old, new in RENAMED.items():
+        assert parse_arguments([f"--{old.replace('_', '-')}", "0.5"]) == {new: 0.5}
 
 
 def _group(name):
@@ -45,7 +54,7 @@ def test_settings_change_the_preset():
 @pytest.mark.parametrize(
     ("argument", "nearest"),
     [
-        ("--learning-rat", "--learning-rate"),
+        ("--posterior-learning-rat", "--posterior-learning-rate"),
         ("--depth-step=5", "--depth-steps"),
         ("--lables", "--labels"),
         ("--rundir", "--run-dir"),
@@ -83,8 +92,9 @@ def test_values_that_cannot_be_read(arguments, message):
     ("settings", "message"),
     [
         ({"pose_steps": 0}, "--pose-steps 0: it must be above 0"),
-        ({"learning_rate": -1.0}, "--learning-rate -1.0: it must be above 0"),
-        ({"learning_rate": float("nan")}, "--learning-rate nan"),
+        ({"posterior_learning_rate": -1.0}, "--posterior-learning-rate -1.0: it must be above 0"),
+        ({"posterior_learning_rate": float("nan")}, "--posterior-learning-rate nan"),
+        ({"cycle": "no"}, "--cycle no: it is on or off, --cycle or --no-cycle"),
         ({"lambda_3": -1.0}, "--lambda-3 -1.0: it must be at least 0"),
         ({"seed": -1}, "--seed -1: it must be at least 0"),
         ({"encoder_widths": (4, 0, 4)}, r"--encoder-widths \(4, 0, 4\)"),
@@ -111,5 +121,5 @@ def test_presets_are_sound_and_survive_json(preset):
 
 
 def test_no_two_settings_share_a_name():
-    groups = [Config().data, Config().network, Config().weights, Config().training]
+    groups = [getattr(Config(), name) for name in GROUPS]
     assert len(setting_fields()) == sum(len(dataclasses.fields(group)) for group in groups)

@@ -81,6 +81,7 @@ def test_a_run_folder_that_cannot_be_made(arguments, tmp_path):
         (["--method", "real"], "--method lsps, not real"),
         (["--dataset", "other.h5"], "--dataset sim, not other.h5"),
         (["--stages", "pose"], "--stages pose,depth,posterior, not pose"),
+        (["--no-cycle"], "this run was started with --cycle, not --no-cycle"),
         (["--sim-real-frames", "99"], "--sim-real-frames 24, not 99"),
         (["--pretrained", "other"], "--pretrained , not"),
     ],

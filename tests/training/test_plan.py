@@ -1,4 +1,4 @@
-"""Which stages a run has, and what each draws from the store."""
+"""What each stage of a run draws from the store, and how it is trained."""
 
 import dataclasses
 
@@ -11,7 +11,8 @@ from lsps_tf.datasets.store import create_store, open_store
 from lsps_tf.errors import InputError
 from lsps_tf.pipeline import labelled_indices
 from lsps_tf.run_folder import RunSettings
-from training.plan import build_plan, labelled_frames, resolve_stages
+from training.methods import METHODS, build_plan
+from training.plan import labelled_frames
 
 TINY = PRESETS["tiny"]
 FRAMES = {"synthetic/train": 6, "real/train": 10}
@@ -48,42 +49,8 @@ def _half(count):
 
 def settings(store, **changes):
     given = {"config": TINY, "method": "lsps", "skeleton": "nyu", "dataset": "x.h5", "frames": FRAMES}
-    return RunSettings(store=str(store.path), **{**given, **changes})
-
-
-@pytest.mark.parametrize(
-    ("method", "asked", "pretrained", "stages"),
-    [
-        ("lsps", None, "", ("pose", "depth", "posterior")),
-        ("lsps", None, "pose", ("depth", "posterior")),
-        ("lsps", None, "depth", ("posterior",)),
-        ("lsps", "posterior", "depth", ("posterior",)),
-        ("lsps", "depth, pose", "", ("pose", "depth")),
-        ("lsps", "pose", "depth", ("pose",)),
-        ("synthetic-only", None, "", ("pose", "regression")),
-        ("synthetic-only", None, "depth", ("regression",)),
-        ("real", None, "pose", ("regression",)),
-    ],
-)
-def test_stages(method, asked, pretrained, stages):
-    assert resolve_stages(method, TINY, asked, pretrained) == stages
-
-
-@pytest.mark.parametrize(
-    ("method", "asked", "pretrained", "message"),
-    [
-        ("lsps", "regression", "", "has the stages pose, depth, posterior, not 'regression'"),
-        ("real", "pose,depth", "", "has the stages pose, regression, not 'depth'"),
-        ("lsps", " , ", "", "name at least one"),
-        ("lsps", "depth", "", "the depth stage starts from the pose stage"),
-        ("lsps", "pose,posterior", "", "the posterior stage starts from the depth stage"),
-        ("lsps", "posterior", "pose", "the posterior stage starts from the depth stage"),
-        ("synthetic-only", "regression", "", "the regression stage starts from the pose stage"),
-    ],
-)
-def test_stages_that_make_no_run(method, asked, pretrained, message):
-    with pytest.raises(InputError, match=message):
-        resolve_stages(method, TINY, asked, pretrained)
+    given = {**given, **changes}
+    return RunSettings(store=str(store.path), domain=METHODS[given["method"]].domain, **given)
 
 
 def drawn(plan):
@@ -161,7 +128,9 @@ def test_courses_of_the_step_size(store, networks, decay, expected):
 def test_stages_get_their_own_schedule(store, networks):
     config = TINY.replace(pose_steps=3, depth_steps=4, posterior_steps=5, depth_learning_rate=0.25, decay="none")
     given = settings(store, config=config)
-    plans = {name: build_plan(name, given, networks, store) for name in ("pose", "depth", "posterior", "regression")}
+    plans = {name: build_plan(name, given, networks, store) for name in ("pose", "depth", "posterior")}
+    regression = settings(store, method="synthetic-only", config=config)
+    plans["regression"] = build_plan("regression", regression, networks, store)
     assert {name: plan.steps for name, plan in plans.items()} == {
         **{"pose": 3, "depth": 4},
         **{"posterior": 5, "regression": 5},
@@ -173,7 +142,11 @@ def test_stages_get_their_own_schedule(store, networks):
 
 
 def test_gradients_are_bounded_where_the_posterior_is_trained_and_nowhere_else(store, networks):
-    given = settings(store, config=TINY.replace(clip_norm=7.0, fit_rounds=1))
-    for name, bound in {"pose": None, "depth": None, "posterior": 7.0, "regression": 7.0, "fit1": 7.0}.items():
-        optimizers = build_plan(name, given, networks, store).optimizers.values()
+    config = TINY.replace(clip_norm=7.0, fit_rounds=1)
+    for method, stage, bound in (
+        *(("lsps", "pose", None), ("lsps", "depth", None), ("lsps", "posterior", 7.0), ("lsps", "fit1", 7.0)),
+        *(("synthetic-only", "regression", 7.0), ("real", "regression", 7.0), ("crossing-nets", "posterior", 7.0)),
+    ):
+        given = settings(store, method=method, config=config, labels=float(METHODS[method].needs_labels))
+        optimizers = build_plan(stage, given, networks, store).optimizers.values()
         assert {optimizer.global_clipnorm for optimizer in optimizers} == {bound}

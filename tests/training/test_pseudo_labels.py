@@ -14,7 +14,7 @@ from lsps_tf.fitting.to_depth import DepthFit
 from lsps_tf.networks import build_networks
 from lsps_tf.pipeline import build_pipeline
 from training import pseudo_labels
-from training.plan import build_plan, resolve_stages
+from training.methods import METHODS, build_plan, resolve_stages
 from training.session import run_session
 
 TINY = PRESETS["tiny"]
@@ -43,10 +43,10 @@ def made_up_fits(count, joints=36, seed=0):
 def test_rounds_follow_the_posterior_stage_of_lsps_alone():
     config = TINY.replace(**RECIPES["fitting"])
     stages = ("pose", "depth", "posterior", "fit1", "fit2")
-    assert run_folder.stages_of("lsps", config) == stages == resolve_stages("lsps", config, None, "")
+    assert METHODS["lsps"].stages_with(config) == stages == resolve_stages("lsps", config, None, "")
     assert resolve_stages("lsps", config, None, "posterior") == ("fit1", "fit2")
     assert resolve_stages("lsps", config, "fit2", "fit1") == ("fit2",)
-    assert run_folder.stages_of("real", config) == ("pose", "regression")
+    assert METHODS["real"].stages_with(config) == ("pose", "regression")
     with pytest.raises(InputError, match="the fit2 stage starts from the fit1 stage"):
         resolve_stages("lsps", config, "fit2", "posterior")
 
@@ -96,7 +96,7 @@ def test_a_round_trains_on_what_was_fitted(settings, store):
     assert np.isfinite(stream.joints_mm[stream.indices]).all()
 
 
-@pytest.mark.parametrize(("translations", "streams"), [("no", {"synthetic", "labelled"}), ("yes", {"real"})])
+@pytest.mark.parametrize(("translations", "streams"), [(False, {"synthetic", "labelled"}), (True, {"real"})])
 def test_a_round_leaves_translations_out_unless_asked_for_them(settings, store, translations, streams, eagerly):
     """Without them a round's loss is equation 7 alone, whatever the preset's weights of the other terms are."""
     config = settings.config.replace(fit_translations=translations, lambda_7_made=1.0, lambda_7_randomized=1.0)
@@ -107,7 +107,7 @@ def test_a_round_leaves_translations_out_unless_asked_for_them(settings, store, 
     batch = next(iter(build_pipeline(settings.store, plan.streams, seed=0)))
     terms = {name: float(value) for name, value in plan.model.train_step(batch).items()}
     beside = {name for name in terms if "matching" in name or name.endswith("made")}
-    assert bool(beside) == (translations == "yes")
+    assert bool(beside) == translations
     weights = config.weights
     expected = sum(terms[name] * weights.lambda_7 for name in terms if name.endswith("regression"))
     expected += terms["eq7_posterior_synthetic_randomized"] * weights.lambda_7_randomized

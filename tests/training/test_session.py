@@ -17,9 +17,10 @@ from lsps_tf.config import PRESETS
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from training import callbacks
+from training.methods import LSPS
 from training.session import STOPPED, run_session
 
-STAGES = run_folder.STAGES["lsps"]
+STAGES = LSPS.stages
 TINY = PRESETS["tiny"].training
 STEPS = {"pose": TINY.pose_steps, "depth": TINY.depth_steps, "posterior": TINY.posterior_steps}
 # A step or two of each stage.

@@ -21,6 +21,7 @@ from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, write_json
 from lsps_tf.run_folder import RunSettings
 from training.data.source import Given, Source, show_progress
+from training.methods import DEFAULT, METHODS
 
 SIMULATED_FRAMES = 20_000
 _SHEET_COLUMNS, _SHEET_ROWS = 8, 5
@@ -35,8 +36,10 @@ def resolve_frames(given: Given, config: Config) -> Source:
     skeleton = own.labels.skeleton
     if given.get("num_joints", skeleton.num_joints) != skeleton.num_joints:
         raise InputError(f"--num-joints {given['num_joints']}: the labels, or NYU's layout, have {skeleton.num_joints}")
-    if not own.labels.joints_mm and (given.get("labels", 0.0) > 0.0 or given.get("method") == "real"):
-        raise InputError(f"{own.folder}: there is no {JOINTS_FILE}, so leave out --labels and --method real")
+    method = METHODS[given.get("method", DEFAULT)]
+    if not own.labels.joints_mm and (given.get("labels", 0.0) > 0.0 or method.needs_labels):
+        option = f"--method {method.name}" if method.needs_labels else "--labels"
+        raise InputError(f"{own.folder}: there is no {JOINTS_FILE}, so leave out {option}")
     config = config.replace(num_joints=skeleton.num_joints)
     directory = pathlib.Path(given.get("store_dir", own.folder))
     data = config.data

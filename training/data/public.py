@@ -1,8 +1,9 @@
-"""`--dataset nyu` and `--dataset icvl`: finds the folder, imports it into a store beside it, and reports on that."""
+"""Public datasets: finds the folder, imports it into a store beside it, and reports on that."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import pathlib
 from typing import Any
@@ -10,101 +11,86 @@ from typing import Any
 from tabulate import tabulate
 from tqdm import tqdm
 
-from lsps_tf import camera, skeleton
 from lsps_tf.config import Config
-from lsps_tf.datasets.public import icvl, nyu
-from lsps_tf.datasets.public.folders import find_folder
 from lsps_tf.datasets.frame_sources import FrameSource
 from lsps_tf.datasets.importing import Target, import_store
-from lsps_tf.datasets.store_parts import delete_parts
-from lsps_tf.datasets.public.source import RecordedSource
+from lsps_tf.datasets.public.dataset import Chosen, PublicDataset
+from lsps_tf.datasets.public.folders import find_folder
 from lsps_tf.datasets.public.recording import Recording, check_recordings
+from lsps_tf.datasets.public.source import RecordedSource
 from lsps_tf.datasets.simulated import SimulatedSource, Simulation
 from lsps_tf.datasets.store import open_store
+from lsps_tf.datasets.store_parts import delete_parts
 from lsps_tf.errors import InputError
 from lsps_tf.files import write_json
 from lsps_tf.run_folder import RunSettings
-from training.data.source import Given, Source, show_progress
+from training.data.source import Dataset, Given, Source, show_progress
 
 SIMULATED_FRAMES = 20_000
-_MODULES = {"nyu": nyu, "icvl": icvl}
-_SENSORS = {"nyu": "structured-light", "icvl": "time-of-flight"}
+# What `--synthetic` says for simulated frames in place of renderings.
+SIMULATED = "sim"
 _NAMED_BAD = 10
 
 
-def resolve_nyu(given: Given, config: Config) -> Source:
-    """The store of `--dataset nyu`."""
-    if given.get("rotated"):
-        raise InputError("--rotated: only --dataset icvl has rotated sequences")
-    return _resolve("nyu", given, config)
+def public_source(dataset: PublicDataset) -> Dataset:
+    """A public dataset as a choice of `--dataset`."""
+    return Dataset(functools.partial(_resolve, dataset), functools.partial(_make, dataset))
 
 
-def make_nyu(given: Given, settings: RunSettings, run_dir: pathlib.Path) -> None:
-    """Imports NYU's real frames, with its own synthetic ones or simulated ones."""
-    folder, limit, centers = _folder("nyu", given), given.get("limit"), given.get("centers")
-    own = _synthetic("nyu", given) == "nyu"
-    _make("nyu", given, settings, run_dir, lambda: nyu.recordings(folder, limit, centers, synthetic=own))
-
-
-def resolve_icvl(given: Given, config: Config) -> Source:
-    """The store of `--dataset icvl`."""
-    return _resolve("icvl", given, config)
-
-
-def make_icvl(given: Given, settings: RunSettings, run_dir: pathlib.Path) -> None:
-    """Imports ICVL's frames, with NYU's synthetic ones where they are (as in section 5) or simulated ones."""
-    folder, limit = _folder("icvl", given), given.get("limit")
-
-    def recordings() -> dict[str, Recording]:
-        real = icvl.recordings(folder, limit, given.get("centers"), given.get("rotated", False))
-        if _synthetic("icvl", given) == "sim":
-            return real
-        return {**nyu.synthetic_recordings(_nyu_folder(), skeleton.ICVL_FROM_NYU, limit), **real}
-
-    _make("icvl", given, settings, run_dir, recordings)
-
-
-def _resolve(name: str, given: Given, config: Config) -> Source:
-    layout = skeleton.SKELETONS[name]
+def _resolve(dataset: PublicDataset, given: Given, config: Config) -> Source:
+    layout = dataset.skeleton
+    if given.get("rotated") and not dataset.has_rotated:
+        raise InputError(f"--rotated: --dataset {dataset.name} has no rotated sequences; leave the option out")
     if given.get("num_joints", layout.num_joints) != layout.num_joints:
-        raise InputError(f"--num-joints {given['num_joints']}: {name} has {layout.num_joints}")
+        raise InputError(f"--num-joints {given['num_joints']}: {dataset.name} has {layout.num_joints}")
     for option, least in (("limit", 2), ("workers", 0), ("sim_synthetic_frames", 1)):
         if given.get(option, least) < least:
             raise InputError(f"--{option.replace('_', '-')} {given[option]}: it must be at least {least}")
-    config = config.replace(num_joints=layout.num_joints, cube_mm=given.get("cube_mm", _MODULES[name].CUBE_MM))
-    directory = pathlib.Path(given["store_dir"]) if "store_dir" in given else _folder(name, given)
-    return Source(config, (directory / _store_name(name, given, config)).resolve(), layout.name)
+    config = config.replace(num_joints=layout.num_joints, cube_mm=given.get("cube_mm", dataset.cube_mm))
+    directory = pathlib.Path(given["store_dir"]) if "store_dir" in given else _folder(dataset, given)
+    return Source(config, (directory / _store_name(dataset, given, config)).resolve(), layout.name)
 
 
-def _store_name(name: str, given: Given, config: Config) -> str:
-    parts = [_MODULES[name].VERSION, f"{config.data.image_size}px", f"{config.data.cube_mm:g}mm"]
-    synthetic = _synthetic(name, given)
-    parts.append(f"with-{synthetic}" + (str(_simulated_frames(given)) if synthetic == "sim" else ""))
+def _store_name(dataset: PublicDataset, given: Given, config: Config) -> str:
+    parts = [dataset.version, f"{config.data.image_size}px", f"{config.data.cube_mm:g}mm"]
+    synthetic = _synthetic(dataset, given)
+    parts.append(f"with-{synthetic}" + (str(_simulated_frames(given)) if synthetic == SIMULATED else ""))
     parts += ["rotated"] if given.get("rotated") else []
     parts += ["centers"] if "centers" in given else []
     parts += [f"first{given['limit']}"] if "limit" in given else []
     return "-".join(parts) + ".h5"
 
 
-def _make(name: str, given: Given, settings: RunSettings, run_dir: pathlib.Path, recordings: Any) -> None:
+def _make(dataset: PublicDataset, given: Given, settings: RunSettings, run_dir: pathlib.Path) -> None:
     path, skip_bad = pathlib.Path(settings.store), given.get("skip_bad", False)
     data = settings.config.data
-    target = Target(path, name, camera.CAMERAS[name], data.image_size, data.cube_mm, _source(name, given))
+    source = _source(dataset, given)
+    target = Target(path, dataset.skeleton.name, dataset.camera, data.image_size, data.cube_mm, source)
     if path.exists():
         _check_made(target, skip_bad)
     else:
-        found = recordings()
+        found = _recordings(dataset, given)
         check_recordings(found, skip_bad)
         sources: dict[str, FrameSource] = {
             split: RecordedSource(recording, data.cube_mm, data.image_size) for split, recording in found.items()
         }
         if "synthetic/train" not in sources:
-            simulation = Simulation(_SENSORS[name], name, data.image_size, data.cube_mm)
+            simulation = Simulation(dataset.sensor, dataset.skeleton.name, data.image_size, data.cube_mm)
             simulated = SimulatedSource(simulation, "synthetic/train", _simulated_frames(given))
             sources = {"synthetic/train": simulated, **sources}
         _import(target, sources, skip_bad, given.get("workers"))
     delete_parts(path)
     _report(path, run_dir)
+
+
+def _recordings(dataset: PublicDataset, given: Given) -> dict[str, Recording]:
+    """The dataset's real splits, and the synthetic ones of its renderings where it learns from these."""
+    limit = given.get("limit")
+    chosen = Chosen(limit, given.get("centers"), given.get("rotated", False))
+    real = dataset.recordings(_folder(dataset, given), chosen)
+    if _synthetic(dataset, given) == SIMULATED:
+        return real
+    return {**dataset.renderings.recordings(_folder_of_renderings(dataset, given), limit), **real}
 
 
 def _import(target: Target, sources: dict[str, FrameSource], skip_bad: bool, workers: int | None) -> None:
@@ -132,16 +118,16 @@ def _bar(name: str) -> tqdm:
     return tqdm(desc=f"{name:10s}", unit="frame", mininterval=1.0)
 
 
-def _source(name: str, given: Given) -> dict[str, Any]:
+def _source(dataset: PublicDataset, given: Given) -> dict[str, Any]:
     """What fixes the store's content, but for the dataset's own files."""
     centers = pathlib.Path(given["centers"]) if "centers" in given else None
     if centers is not None and not centers.is_file():
         raise InputError(f"{centers}: there is no such file; --centers takes a published file of centres")
     return {
-        "made_by": name,
-        "version": _MODULES[name].VERSION,
-        "synthetic": _synthetic(name, given),
-        "mirrored": name == "icvl",
+        "made_by": dataset.name,
+        "version": dataset.version,
+        "synthetic": _synthetic(dataset, given),
+        "mirrored": dataset.mirrored,
         "rotated": given.get("rotated", False),
         "limit": given.get("limit"),
         "centers": hashlib.sha256(centers.read_bytes()).hexdigest()[:16] if centers else "joints' mean",
@@ -170,24 +156,33 @@ def _report(path: pathlib.Path, run_dir: pathlib.Path) -> None:
     print(f"Store: {path}\n{tabulate(rows, ('split', 'frames', 'skipped'))}")
 
 
-def _folder(name: str, given: Given) -> pathlib.Path:
-    return find_folder(_MODULES[name].LAYOUT, given.get("data_root"))
+def _folder(dataset: PublicDataset, given: Given) -> pathlib.Path:
+    return find_folder(dataset.layout, given.get("data_root"))
 
 
-def _nyu_folder() -> pathlib.Path:
-    return find_folder(nyu.LAYOUT)
+def _folder_of_renderings(dataset: PublicDataset, given: Given) -> pathlib.Path:
+    """The folder with the renderings; --data-root names the dataset's own alone."""
+    layout = dataset.renderings.layout
+    return _folder(dataset, given) if layout == dataset.layout else find_folder(layout)
 
 
-def _synthetic(name: str, given: Given) -> str:
-    """Where the frames with synthetic labels come from: what was asked for, or NYU's where they are."""
+def _synthetic(dataset: PublicDataset, given: Given) -> str:
+    """Where the frames with synthetic labels come from: what was asked for, or renderings where there are some."""
+    renderings = dataset.renderings
+    choices = [SIMULATED] if renderings is None else [renderings.layout.name, SIMULATED]
     if "synthetic" in given:
+        if given["synthetic"] not in choices:
+            raise InputError(
+                f"--synthetic {given['synthetic']}: --dataset {dataset.name} learns from {' or '.join(choices)}"
+            )
         return given["synthetic"]
-    if name == "nyu":
-        return "nyu"
+    # Where a dataset's own renderings are missing, it is not whole, and the import says so.
+    if renderings is None or renderings.layout == dataset.layout:
+        return choices[0]
     try:
-        return "nyu" if (_nyu_folder() / "train").is_dir() else "sim"
+        return choices[0] if (_folder_of_renderings(dataset, given) / renderings.part).is_dir() else SIMULATED
     except InputError:
-        return "sim"
+        return SIMULATED
 
 
 def _simulated_frames(given: Given) -> int:

@@ -1,6 +1,7 @@
 """What `--dataset` can name: how each source of frames resolves to a store, and how that store is made.
 
-A dataset is one entry of DATASETS: `resolve` is quick and says what is wrong with the options, `make` fills the store.
+A public dataset is a row of PUBLIC, and its module under `lsps_tf/datasets/public`. Anything else is an entry of
+DATASETS: `resolve` is quick and says what is wrong with the options, `make` fills the store.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import pathlib
 from tqdm import tqdm
 
 from lsps_tf.config import Config
+from lsps_tf.datasets.public import icvl, nyu
 from lsps_tf.datasets.simulated import Simulation, ensure_store
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
@@ -49,8 +51,8 @@ def _resolve_simulated(given: Given, config: Config) -> Source:
     simulation = _simulation(given, config)
     path = simulation.store_path(given.get("data_root", "data")).resolve()
     frames = _simulated_frames(given)
-    if config.data.synthetic_part == "sensed":
-        frames["synthetic/sensed"] = frames["synthetic/train"]
+    part = f"synthetic/{config.baselines.synthetic_part}"
+    frames.setdefault(part, frames["synthetic/train"])
     num_joints = SKELETONS[simulation.skeleton].num_joints
     return Source(config.replace(num_joints=num_joints), path, simulation.skeleton, simulation.sensor, frames)
 
@@ -97,9 +99,9 @@ def _nothing_to_make(given: Given, settings: RunSettings, run_dir: pathlib.Path)
     """A store that was given is whole."""
 
 
+PUBLIC = {dataset.name: dataset for dataset in (nyu.DATASET, icvl.DATASET)}
 DATASETS = {
     "sim": Dataset(_resolve_simulated, _make_simulated),
-    "nyu": Dataset(public.resolve_nyu, public.make_nyu),
-    "icvl": Dataset(public.resolve_icvl, public.make_icvl),
+    **{name: public.public_source(dataset) for name, dataset in PUBLIC.items()},
     "frames": Dataset(own.resolve_frames, own.make_frames),
 }

@@ -81,7 +81,7 @@ def _build_parser() -> Parser:
     parser.add_argument("--split", choices=SPLITS, default="test", help="which frames (default: test)")
     parser.add_argument("--write-predictions", help="write the run's predictions here in the published layout", **path)
     parser.add_argument("--predictions", nargs="+", help="published predictions to measure, `u v d` per joint", **path)
-    parser.add_argument("--dataset", choices=("nyu", "icvl"), help="of the published predictions")
+    parser.add_argument("--dataset", metavar="NAME", help="of the published predictions: a public dataset, such as nyu")
     parser.add_argument("--groundtruth", help="their labels, same layout (default: the dataset's own)", **path)
     parser.add_argument("--data-root", metavar="DIR", help="the dataset's folder (default: data/NAME, $LSPS_DATA/NAME)")
     parser.add_argument(

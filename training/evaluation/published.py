@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from lsps_tf import camera, draw, metrics, run_folder, skeleton
-from lsps_tf.datasets.public import icvl, nyu
+from lsps_tf import camera, draw, metrics, run_folder
 from lsps_tf.datasets.public.folders import find_folder
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
@@ -18,16 +17,18 @@ from lsps_tf.files import write_json
 from lsps_tf.prediction_files import read_joints_uvd
 from lsps_tf.run_folder import Run, load_run
 from lsps_tf.skeleton import Skeleton
+from training.data.table import PUBLIC
 from training.evaluation import measure
 
 
 def compare_results(given: argparse.Namespace) -> int:
     """Runs `training/evaluate.py --predictions`. Returns the exit status 0; InputError where something is wrong."""
-    if given.dataset is None:
-        raise InputError("--predictions: say of which dataset they are with --dataset nyu or --dataset icvl")
+    if given.dataset not in PUBLIC:
+        choices = " or ".join(f"--dataset {name}" for name in PUBLIC)
+        raise InputError(f"--predictions: say of which dataset they are with {choices}")
     if given.write_predictions is not None or given.split != "test":
         raise InputError("--predictions: it goes neither with --write-predictions nor with another --split than test")
-    layout = skeleton.SKELETONS[given.dataset]
+    layout = PUBLIC[given.dataset].skeleton
     true_uvd = _groundtruth(given, layout)
     predicted_mm = {
         name: _to_mm(_read_matching(path, layout, len(true_uvd)), given.dataset)
@@ -54,10 +55,8 @@ def _groundtruth(given: argparse.Namespace, layout: Skeleton) -> np.ndarray:
     if given.groundtruth is not None:
         return read_joints_uvd(given.groundtruth, layout)
     try:
-        if given.dataset == "nyu":
-            labels = nyu.read_labels(find_folder(nyu.LAYOUT, given.data_root) / "test" / "joint_data.mat")
-        else:
-            labels = icvl.read_test_labels(find_folder(icvl.LAYOUT, given.data_root)).joints_uvd
+        dataset = PUBLIC[given.dataset]
+        labels = dataset.test_labels(find_folder(dataset.layout, given.data_root))
     except InputError as error:
         if given.run_dir is not None:
             return _labels_of_store(run_folder.read_settings(given.run_dir).store, layout)
@@ -93,7 +92,7 @@ def _read_matching(path: pathlib.Path, layout: Skeleton, frames: int) -> np.ndar
 
 
 def _to_mm(joints_uvd: np.ndarray, dataset: str) -> np.ndarray:
-    return camera.uvd_to_mm(joints_uvd, camera.CAMERAS[dataset].intrinsics.astype(np.float64))
+    return camera.uvd_to_mm(joints_uvd, PUBLIC[dataset].camera.intrinsics.astype(np.float64))
 
 
 def _own(run: Run, dataset: str, batch: int, frames: int) -> tuple[np.ndarray, np.ndarray]:

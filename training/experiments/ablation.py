@@ -32,7 +32,7 @@ def _train(key: str, own_pose: bool, options: dict[str, Any], seed: int) -> Trai
 
 def _fitted_with_translations(seed: int) -> Training:
     # At the step size that the rounds had before they went without: they do not bear a larger one.
-    return fitted(seed, name="lsps-fit{}-translations", fit_translations="yes", fit_learning_rate=1e-3)
+    return fitted(seed, name="lsps-fit{}-translations", fit_translations=True, fit_learning_rate=1e-3)
 
 
 def _fitted_without_depth_stage(seed: int, rounds: int = 2) -> Training:
@@ -55,13 +55,13 @@ ABLATION = Experiment(
     (
         Row("synthetic-only", "synthetic-only", of_training("synthetic-only", synthetic_only)),
         Row("lsps", "LSPS, the paper's recipe", of_training("lsps", lsps)),
-        _without("cycle", "cycle-consistency (equation 5)", cycle="no"),
+        _without("cycle", "cycle-consistency (equation 5)", cycle=False),
         _without("gan", "adversarial terms (equations 4 and 6)", lambda_4=0.0, lambda_4_mapping=0.0),
         _without("matching", "feature matching (equation 8)", lambda_8_depth=0.0, lambda_8_posterior=0.0),
         # The discriminators go on sharing theirs: they are how P gets from one domain to the other (equation 8).
-        _without("sharing", "weight sharing of E and of G", weight_sharing="no"),
+        _without("sharing", "weight sharing of E and of G", weight_sharing=False),
         _without("mapping", "the mapping M (equation 6)", lambda_4_mapping=0.0, lambda_5=0.0, lambda_6=0.0),
-        _without("pose-vae", "the pose VAE: P regresses joints", own_pose=True, pose_vae="no"),
+        _without("pose-vae", "the pose VAE: P regresses joints", own_pose=True, pose_vae=False),
         Row(
             "lsps-translations",
             "with supervision of translated images",

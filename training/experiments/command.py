@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from lsps_tf.commandline.parser import Parser
+from lsps_tf.datasets.public import icvl, nyu
 from lsps_tf.errors import InputError
 from training.arguments import add_data_and_settings, parse_with, resolve_config
 from training.experiments.ablation import ABLATION
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 EXPERIMENTS = {experiment.name: experiment for experiment in (TABLE1, LABELS, ABLATION)}
 # The protocols of the paper: NYU is structured light with 36 joints, ICVL time of flight with 16.
-SKELETON_OF_SENSOR = {"structured-light": "nyu", "time-of-flight": "icvl"}
+SKELETON_OF_SENSOR = {dataset.sensor: dataset.skeleton.name for dataset in (nyu.DATASET, icvl.DATASET)}
 _OWN = ("experiment", "output", "seeds", "rows", "cells", "tables_only")
 
 

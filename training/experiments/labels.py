@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -20,38 +21,45 @@ from training.experiments.cells import (
 FRACTIONS = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 # What the paper's claim is about comes first, then the ends.
 _ORDER = (0.05, 0.0, 1.0, 0.01, 0.1, 0.25, 0.5)
-_METHODS: dict[str, tuple[str, Callable[..., Training]]] = {
-    "lsps": ("LSPS, the paper's recipe", lsps),
-    "lsps-fitted": ("LSPS, recipe fitting, labels in its last round", fitted),
-    "real": ("real labels alone", real),
-    "crossing-nets": ("crossing nets, no simulation", crossing_nets),
-}
 
 
-def _key(method: str, labels: float) -> str:
-    """Of a row; where table 1 has the same one, by the same name."""
-    return method if labels == {"real": 1.0}.get(method, 0.0) else f"{method}-{percent(labels)}"
+@dataclasses.dataclass(frozen=True)
+class _Curve:
+    """One curve of the plot: the first part of its rows' keys, its title, and the training of a fraction.
+
+    `in_table1` is the fraction whose row table 1 has, too, by the same key, None where it has no such row.
+    `without_labels` says whether it has anything to learn from without labels.
+    """
+
+    key: str
+    title: str
+    build: Callable[..., Training]
+    in_table1: float | None
+    without_labels: bool
+
+    def row(self, labels: float) -> Row:
+        key = self.key if labels == self.in_table1 else f"{self.key}-{percent(labels)}"
+        cell = of_training(key, functools.partial(self.build, labels=labels))
+        return Row(key, f"{self.title}, {percent(labels)} % of the labels", cell, labels, self.title)
 
 
-def _row(method: str, labels: float) -> Row:
-    key, (title, build) = _key(method, labels), _METHODS[method]
-    cell = of_training(key, functools.partial(build, labels=labels))
-    return Row(key, f"{title}, {percent(labels)} % of the labels", cell, labels, title)
-
-
-# The others have nothing to learn from without labels.
-_WITHOUT = ("lsps", "lsps-fitted")
+_CURVES = (
+    _Curve("lsps", "LSPS, the paper's recipe", lsps, in_table1=0.0, without_labels=True),
+    _Curve("lsps-fitted", "LSPS, recipe fitting, labels in its last round", fitted, in_table1=0.0, without_labels=True),
+    _Curve("real", "real labels alone", real, in_table1=1.0, without_labels=False),
+    _Curve("crossing-nets", "crossing nets, no simulation", crossing_nets, in_table1=None, without_labels=False),
+)
 _ROWS = {
-    (method, labels): _row(method, labels)
-    for method in _METHODS
+    (curve.key, labels): curve.row(labels)
+    for curve in _CURVES
     for labels in FRACTIONS
-    if labels or method in _WITHOUT
+    if labels or curve.without_labels
 }
 
 LABELS = Experiment(
     "labels",
     "Real labels (figure 5, left)",
     tuple(_ROWS.values()),
-    first=tuple(_ROWS[m, f].key for f in _ORDER for m in _METHODS if (m, f) in _ROWS),
+    first=tuple(_ROWS[curve.key, f].key for f in _ORDER for curve in _CURVES if (curve.key, f) in _ROWS),
     plot="labels",
 )

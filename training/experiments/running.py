@@ -11,10 +11,11 @@ from typing import Any
 
 from tensorflow import keras
 
+from lsps_tf.config import FIT, current_setting
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, write_json
-from lsps_tf.run_folder import FIT, Run, RunSettings, load_run, settings_path, weights_path
+from lsps_tf.run_folder import Run, RunSettings, load_run, settings_path, weights_path
 from training.arguments import resolve_config
 from training.evaluation.measure import error_figures, evaluated_errors_mm, predict_store
 from training.experiments import figures
@@ -57,9 +58,10 @@ def check_workspace(workspace: Workspace) -> None:
     if not path.exists():
         write_json(path, asked)
         return
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    if stored != asked:
-        before, now = stored["options"], asked["options"]
+    stored = json.loads(path.read_text(encoding="utf-8"))["options"]
+    # A folder of an older version has settings by older names.
+    before, now = json.loads(json.dumps(dict(current_setting(*item) for item in stored.items()))), asked["options"]
+    if before != now:
         changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
         what = ", ".join(f"--{name.replace('_', '-')}" for name in changed)
         raise InputError(f"{workspace.output}: its cells were made with another {what}; choose another --output")

@@ -21,6 +21,8 @@ import re
 import numpy as np
 
 from lsps_tf import camera
+from lsps_tf.datasets.public import nyu
+from lsps_tf.datasets.public.dataset import PublicDataset
 from lsps_tf.datasets.public.folders import Layout
 from lsps_tf.datasets.public.recording import Recording, labels_to_mm, start_centers, tail_count, unusable_frames
 from lsps_tf.depth_files import read_png16
@@ -29,6 +31,7 @@ from lsps_tf.skeleton import ICVL
 
 VERSION = "icvl-v1"
 CUBE_MM = 250.0
+MIRRORED = True
 # The sensor's codes for saturation and low confidence start here.
 NO_READING = 32000
 TEST_FILES = ("test_seq_1.txt", "test_seq_2.txt")
@@ -183,7 +186,7 @@ def _recording(folder: pathlib.Path, labels: Labels, rows: np.ndarray, numbers: 
         start_mm=start_centers(joints_mm),
         subjects=np.array([numbers[sequence_of(name)] for name in own.names], np.int32),
         unusable=unusable_frames(_missing(own), own.joints_uvd),
-        mirrored=True,
+        mirrored=MIRRORED,
     )
 
 
@@ -198,3 +201,19 @@ def _missing(labels: Labels) -> np.ndarray:
             there[parent] = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
         missing[row] = file not in there[parent]
     return missing
+
+
+DATASET = PublicDataset(
+    layout=LAYOUT,
+    version=VERSION,
+    skeleton=ICVL,
+    camera=camera.ICVL,
+    cube_mm=CUBE_MM,
+    sensor="time-of-flight",
+    mirrored=MIRRORED,
+    has_rotated=True,
+    recordings=lambda folder, chosen: recordings(folder, chosen.limit, chosen.centers_path, chosen.rotated),
+    test_labels=lambda folder: read_test_labels(folder).joints_uvd,
+    # As in section 5.
+    renderings=nyu.renderings_for(ICVL),
+)

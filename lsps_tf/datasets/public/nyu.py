@@ -19,11 +19,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from lsps_tf import camera
+from lsps_tf.datasets.public.dataset import PublicDataset, Renderings
 from lsps_tf.datasets.public.folders import Layout
 from lsps_tf.datasets.public.recording import Recording, labels_to_mm, start_centers, tail_count, unusable_frames
 from lsps_tf.depth_files import read_nyu_png
 from lsps_tf.errors import InputError
-from lsps_tf.skeleton import NYU
+from lsps_tf.skeleton import NYU, Skeleton, joints_of
 
 VERSION = "nyu-v1"
 CUBE_MM = 300.0
@@ -179,3 +180,22 @@ def _check_shape(path: pathlib.Path, shape: tuple[int, ...] | None) -> None:
             f"{path}: 'joint_uvd' has the shape {shape} and not (3 cameras, frames, {NYU.num_joints} joints, 3); give "
             "the file of the NYU dataset"
         )
+
+
+def renderings_for(skeleton: Skeleton) -> Renderings:
+    """The rendered training frames with the joints of a skeleton."""
+    joints = joints_of(NYU, skeleton)
+    return Renderings(LAYOUT, "train", lambda folder, limit: synthetic_recordings(folder, joints, limit))
+
+
+DATASET = PublicDataset(
+    layout=LAYOUT,
+    version=VERSION,
+    skeleton=NYU,
+    camera=camera.NYU,
+    cube_mm=CUBE_MM,
+    sensor="structured-light",
+    recordings=lambda folder, chosen: recordings(folder, chosen.limit, chosen.centers_path, synthetic=False),
+    test_labels=lambda folder: read_labels(folder / "test" / "joint_data.mat"),
+    renderings=renderings_for(NYU),
+)

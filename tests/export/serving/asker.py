@@ -40,8 +40,10 @@ class Asker:
         parts = urllib.parse.urlsplit(url)
         self.address = (parts.hostname, parts.port)
 
-    def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Answer:
-        """`body` is sent as it is where it is bytes, else as JSON."""
+    def ask(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, raw: bool = False
+    ) -> Answer:
+        """`body` is sent as it is where it is bytes, else as JSON; `raw` leaves the answer's body as bytes."""
         content = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         connection = http.client.HTTPConnection(*self.address, timeout=60)
         try:
@@ -52,7 +54,7 @@ class Asker:
             connection.close()
         kind = response.getheader("content-type", "")
         received = {name.lower(): value for name, value in response.getheaders()}
-        return Answer(response.status, received, json.loads(text) if "json" in kind and text else text)
+        return Answer(response.status, received, json.loads(text) if "json" in kind and text and not raw else text)
 
     def get(self, path: str) -> Answer:
         return self.ask("GET", path)

@@ -156,34 +156,89 @@ def test_full_queue_is_429_and_room_comes_back():
     assert run(scenario, max_queue=2)["y"].tolist() == [8]
 
 
-def test_late_request_is_504_and_never_runs():
+def test_request_that_is_given_up_never_runs():
     signature = Doubler()
 
     async def scenario(batcher):
         first = await blocked(batcher, signature)
         [late] = submit(batcher, signature, rows(1))
-        outcomes = await asyncio.gather(first, late, return_exceptions=True)
+        await asyncio.sleep(0)
+        first.cancel()
+        late.cancel()
+        await asyncio.gather(first, late, return_exceptions=True)
         signature.go.set()
-        return outcomes, await batcher.run(signature, rows(2))
+        return await batcher.run(signature, rows(2))
 
-    outcomes, after = run(scenario, timeout_s=0.05)
-    assert [outcome.status for outcome in outcomes] == [504, 504]
-    assert after["y"].tolist() == [4]
+    assert run(scenario)["y"].tolist() == [4]
     assert signature.calls == [[100], [2]]
 
 
-def test_rows_that_do_not_fit():
+def test_more_rows_than_a_batch_run_as_several():
+    signature = Doubler()
+    signature.go.set()
+
+    async def scenario(batcher):
+        return await batcher.run(signature, rows(1, 2, 3, 4, 5))
+
+    assert run(scenario, max_batch_size=2)["y"].tolist() == [2, 4, 6, 8, 10]
+    assert signature.calls == [[1, 2], [3, 4], [5]]
+
+
+def test_first_batch_that_fails_ends_a_request_of_several():
+    signature = Doubler()
+    signature.go.set()
+
+    async def scenario(batcher):
+        with pytest.raises(ServingError, match="x is negative"):
+            await batcher.run(signature, rows(1, 2, -3, 4, 5, 6))
+
+    run(scenario, max_batch_size=2)
+    assert signature.calls == [[1, 2], [-3, 4]]
+
+
+def test_outputs_without_rows_of_several_batches_are_an_error():
+    signature = Doubler()
+    signature.run = lambda inputs: {"y": inputs["x"].sum()}
+
+    async def scenario(batcher):
+        with pytest.raises(ServingError, match="send fewer rows") as refused:
+            await batcher.run(signature, rows(1, 2, 3))
+        assert refused.value.status == 400
+
+    run(scenario, max_batch_size=2)
+
+
+@pytest.mark.parametrize("inputs", [{"x": np.ones(1), "z": np.ones(2)}, {"x": np.array(3.0)}, {"x": np.ones((0, 2))}])
+def test_inputs_without_common_rows_run_alone(inputs):
     signature = Doubler()
 
     async def scenario(batcher):
-        with pytest.raises(ServingError, match="Task size 3 is larger than maximum input batch size 2"):
-            await batcher.run(signature, rows(1, 2, 3))
-        with pytest.raises(ServingError, match="equal 0th-dimension size") as unequal:
-            await batcher.run(signature, {"x": np.ones(1), "z": np.ones(2)})
-        assert unequal.value.status == 400
+        first = await blocked(batcher, signature)
+        waiting = submit(batcher, signature, rows(1), inputs)
+        await asyncio.sleep(0)
+        signature.go.set()
+        await asyncio.gather(first, *waiting)
 
-    run(scenario, max_batch_size=2)
-    assert signature.calls == []
+    run(scenario)
+    assert sorted(map(len, signature.calls)) == sorted([1, 1, np.size(inputs["x"])])
+
+
+@pytest.mark.parametrize("error", [StopIteration(), MemoryError()])
+def test_whatever_a_model_raises_is_answered_and_the_next_one_runs(error):
+    signature, broken = Doubler(), Doubler()
+    signature.go.set()
+
+    def fail(inputs):
+        raise error
+
+    broken.run = fail
+
+    async def scenario(batcher):
+        with pytest.raises(ServingError):
+            await asyncio.wait_for(batcher.run(broken, rows(1)), 10)
+        return await asyncio.wait_for(batcher.run(signature, rows(2)), 10)
+
+    assert run(scenario)["y"].tolist() == [4]
 
 
 def test_a_batch_waits_for_its_time():

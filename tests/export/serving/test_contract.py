@@ -53,12 +53,45 @@ def test_path_outside_v1_is_not_found(server):
         ("GET", "/v1/models/toy/"),
         ("GET", "/v1/models/toy/versions/one"),
         ("GET", "/v1/modelstoy"),
+        ("POST", "/v1/models:predict"),
+        ("POST", "/v1/models/toy:PREDICT"),
+        ("POST", "/v1/models/toy:predict?verbose=1"),
+        ("GET", "/v1/models/toy?verbose=1"),
+        ("POST", "/v1/models/toy%3Apredict"),
+        ("POST", "/v1/models/toy:predic%74"),
     ],
 )
 def test_malformed_path_is_a_bad_request(server, method, path):
     answer = server.ask(method, path, {"instances": [X]} if method == "POST" else None)
     assert answer.status == 400
     assert answer.error == f"Malformed request: {method} {path}"
+
+
+def test_names_and_labels_are_decoded(server):
+    assert server.predict({"instances": [X]}, "/v1/models/t%6Fy").body == {"predictions": [Y]}
+    answer = server.predict({"instances": [X]}, "/v1/models/toy/labels/st%61ble")
+    assert answer.body == {"predictions": [[3.0, 5.0, 7.0]]}
+    answer = server.get("/v1/models/a%3Ab%2F%3F%5B%23")
+    assert (answer.status, answer.error) == (404, "Could not find any versions of model a:b/?[#")
+    answer = server.predict({"instances": [X]}, "/v1/models/toy/labels/a%3Ab")
+    assert (answer.status, answer.error) == (400, "Unrecognized servable version label: a:b")
+
+
+def test_metadata_in_capitals_is_the_status(server):
+    assert list(server.get("/v1/models/toy/METADATA").body) == ["model_version_status"]
+
+
+@pytest.mark.parametrize("model", ["toy", "none"])
+def test_version_is_read_before_anything_else(server, model):
+    answer = server.predict(b"{", f"/v1/models/{model}/versions/{2**63}")
+    assert answer.status == 400
+    assert f"Failed to convert version: {2**63} to numeric." in json.dumps(answer.body)
+
+
+def test_body_is_read_before_the_model_is_looked_up(server):
+    answer = server.predict(b"{", "/v1/models/none")
+    assert answer.status == 400
+    assert answer.error.startswith("JSON Parse error: ")
 
 
 def test_model_name_is_needed(server):
@@ -128,8 +161,11 @@ def test_rows_of_several_inputs_are_objects(server):
         ([{"x": X}, X], "Expecting object but got list at item 1"),
         ([X, {"x": X}], "Expecting value/list but got object at item 1"),
         ([{"z": X}], "does not have named input: "),
-        ([X, [X, X]], "Failed to process element: 1"),
+        ([X, [X, X]], "Expecting tensor size: 3 but got: 6"),
         ([X, [1.0, 2.0]], "Failed to process element: 1"),
+        ([X, X, [1.0, 2.0], "x"], "Expecting tensor size: 3 but got: 2"),
+        ([X, [[1.0, 2.0, 3.0]]], "Expecting shape [3] but got: [1,3]"),
+        ([X, [1.0, True, 2.0]], "Type: True is not of expected type: float"),
         ([[1.0, [2.0], 3.0]], "Failed to process element: 0"),
         ([[[1.0], 2.0, 3.0]], "Failed to process element: 0"),
     ],
@@ -189,16 +225,50 @@ def test_columnar_missing_input_is_an_error_and_an_extra_one_is_ignored(server):
     assert answer.error.startswith("inputs is a plain value/list, but expecting an object")
 
 
-@pytest.mark.parametrize("inputs", [[[1.0, 2.0]], [1.0], 1.0, [[X]]])
-def test_shape_must_be_the_signature_s(server, inputs):
-    assert server.predict({"inputs": inputs}).status == 400
-    assert server.predict({"inputs": inputs}).error
+@pytest.mark.parametrize(
+    ("inputs", "outputs"),
+    [([[1.0, 2.0]], [[4.0, 6.0]]), ([1.0], [4.0]), (1.0, 4.0), ([[X]], [[Y]]), ([], []), ([[]], [[]])],
+)
+def test_shape_is_for_the_graph_to_decide(server, inputs, outputs):
+    """It doubles what it gets, whatever its signature says."""
+    answer = server.predict({"inputs": inputs})
+    assert (answer.status, answer.body) == (200, {"outputs": outputs})
+
+
+def test_shape_that_the_graph_refuses(server):
+    answer = server.predict({"signature_name": "two", "inputs": {"a": [[1, 2], [3, 4], [5, 6]], "n": [1, 2]}})
+    assert answer.status == 400
+    assert answer.error
+
+
+def test_rows_of_any_shape(server):
+    assert server.predict({"instances": [1.0, 2.0]}).body == {"predictions": [4.0, 6.0]}
+    answer = server.predict({"signature_name": "any", "instances": [[]]})
+    assert (answer.status, answer.body) == (200, {"predictions": [[]]})
 
 
 def test_fixed_batch(server):
     answer = server.predict({"signature_name": "fixed", "inputs": [X, X]})
     assert answer.body == {"outputs": [[2.0, 3.0, 4.0]] * 2}
-    assert server.predict({"signature_name": "fixed", "inputs": [X]}).status == 400
+    assert server.predict({"signature_name": "fixed", "inputs": [X]}).body == {"outputs": [[2.0, 3.0, 4.0]]}
+
+
+def test_columns_need_not_be_of_one_length(server):
+    inputs = {"a": [1.0, 2.0], "b": [0.5, 1.5, 2.5]}
+    answer = server.predict({"signature_name": "apart", "inputs": inputs})
+    assert (answer.status, answer.body) == (200, {"outputs": {"a2": [2.0, 4.0], "b2": [1.0, 3.0, 5.0]}})
+
+
+@pytest.mark.parametrize("body", [{"instances": [1]}, {"inputs": [1]}, {"instances": [{}]}, {"inputs": {}}])
+def test_signature_without_inputs(server, body):
+    answer = server.predict({"signature_name": "constant", **body})
+    assert (answer.status, answer.error) == (400, "Failed to get input map for signature: constant")
+
+
+@pytest.mark.parametrize("kind", ["half", "uint16", "complex64"])
+def test_outputs_without_json(server, kind):
+    answer = server.predict({"signature_name": f"gives_{kind}", "instances": [X]})
+    assert (answer.status, answer.error) == (400, f"Failed to write JSON value for tensor type: {kind}")
 
 
 # Errors
@@ -218,8 +288,9 @@ def test_unknown_servable(server, path, request_text):
 def test_status_of_unknown_models_and_versions(server):
     answer = server.get("/v1/models/none")
     assert (answer.status, answer.error) == (404, "Could not find any versions of model none")
-    answer = server.get("/v1/models/toy/versions/7")
-    assert (answer.status, answer.error) == (404, "Could not find version 7 of model toy")
+    for model in ("toy", "none"):
+        answer = server.get(f"/v1/models/{model}/versions/7")
+        assert (answer.status, answer.error) == (404, f"Could not find version 7 of model {model}")
 
 
 def test_unknown_label(server):
@@ -246,9 +317,15 @@ def test_status(server):
     assert answer.status == 200
     versions = sorted(answer.body["model_version_status"], key=lambda status: status["version"])
     assert versions == [{"version": "1", **AVAILABLE}, {"version": "2", **AVAILABLE}]
-    for path in ("/v1/models/toy/versions/1", "/v1/models/toy/labels/stable"):
-        answer = server.get(path)
-        assert (answer.status, answer.body) == (200, {"model_version_status": [{"version": "1", **AVAILABLE}]})
+    answer = server.get("/v1/models/toy/versions/1")
+    assert (answer.status, answer.body) == (200, {"model_version_status": [{"version": "1", **AVAILABLE}]})
+
+
+@pytest.mark.parametrize("label", ["stable", "none"])
+def test_status_does_not_look_at_labels(server, label):
+    answer = server.get(f"/v1/models/toy/labels/{label}")
+    assert answer.status == 200
+    assert sorted(status["version"] for status in answer.body["model_version_status"]) == ["1", "2"]
 
 
 @pytest.mark.parametrize(("path", "version"), [("", "2"), ("/versions/1", "1"), ("/labels/stable", "1")])

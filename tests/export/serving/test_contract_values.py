@@ -61,13 +61,84 @@ def test_wrong_types_are_refused(server, name, value):
     assert "expected type" in answer.error
 
 
-def test_floats_take_whole_numbers_that_are_exact(server):
-    assert server.predict({"inputs": [[1, 2, 3]]}).body == {"outputs": [[4.0, 6.0, 8.0]]}
-    assert server.predict({"inputs": [[2**24 - 1, 0, 0]]}).status == 200
-    for value in (2**24 + 1, 1e39):
-        answer = server.predict({"inputs": [[value, 0, 0]]})
-        assert answer.status == 400
-        assert "without loss of precision" in answer.error
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("3", 3.0),
+        ("16777217", 16777216.0),
+        ("1435774380", 1435774336.0),
+        ("1e39", math.inf),
+        ("-1.5e308", -math.inf),
+        ("36893488147419103232", 2.0**65),
+        ("Inf", math.inf),
+        ("-Infinity", -math.inf),
+    ],
+)
+def test_floats_are_rounded(server, text, expected):
+    answer = server.predict(f'{{"signature_name": "any", "inputs": [{text}]}}'.encode())
+    assert answer.status == 200
+    assert np.float32(answer.body["outputs"]).tolist() == [expected]
+
+
+def test_doubles_are_rounded(server):
+    inputs = {"i8": [1], "u8": [1], "i64": [1], "flag": [True], "wide": [2**53 + 1]}
+    answer = server.predict({"signature_name": "types", "inputs": inputs})
+    assert answer.body["outputs"]["wide"] == [2.0**53]
+
+
+def test_number_beyond_double(server):
+    answer = server.predict(b'{"signature_name": "any", "inputs": [1e400]}')
+    assert answer.status == 400
+    assert answer.error.startswith("JSON Parse error: Number too big to be stored in double.")
+
+
+def _predict_bytes(server, text):
+    body = f'{{"signature_name": "text", "inputs": {{"word": ["a"], "raw_bytes": [{{"b64": "{text}"}}]}}}}'
+    return server.predict(body.encode())
+
+
+@pytest.mark.parametrize("text", ["aGVsbG8", "aGVsbG8=", "aGVsbG8.", "aGVs\\nbG8=\\n", " aGVs\\r\\n\\tbG8 = "])
+def test_base64_with_white_space_and_without_padding(server, text):
+    answer = _predict_bytes(server, text)
+    assert answer.status == 200
+    assert answer.body["outputs"]["same_bytes"] == [b64(b"hello")]
+
+
+@pytest.mark.parametrize("text", ["aGVsbG8==", "aGVsbG8=a", "aGVsb", "aGVs-G8=", "aGVs====", "aGVs\\u00e4G8="])
+def test_base64_that_is_none(server, text):
+    answer = _predict_bytes(server, text)
+    assert answer.status == 400
+    assert "Unable to base64 decode" in answer.error
+
+
+def test_text_that_is_no_utf8_goes_through(server):
+    body = b'{"signature_name": "text", "inputs": {"word": ["Gr\xfc\xdfe"], "raw_bytes": ["\xff"]}}'
+    answer = server.ask("POST", "/v1/models/toy:predict", body, raw=True)
+    assert answer.status == 200
+    assert b"hello Gr\xfc\xdfe" in answer.body
+    assert b64(b"\xff")["b64"].encode() in answer.body
+
+
+def test_first_of_two_equal_names_counts(server):
+    answer = server.predict(b'{"inputs": [[1, 2, 3]], "inputs": [[0, 0, 0]]}')
+    assert answer.body == {"outputs": [[4.0, 6.0, 8.0]]}
+    answer = server.predict(b'{"inputs": {"x": [[1, 2, 3]], "x": [[0, 0, 0]]}}')
+    assert answer.body == {"outputs": [[4.0, 6.0, 8.0]]}
+    assert server.predict(b'{"instances": [{"x": [1, 2, 3], "x": [0, 0, 0]}]}').status == 400
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ("[[7000000, 888888, 0.25], [0.0007, 0.00007, 444446.5]]", "[[7e+06,888888.0,0.25],[0.0007,7e-05,444446.5]]"),
+        ("[0.1, 0.7, -0.3]", "[0.1,0.7,-0.3]"),
+        ("[1, -2, 0]", "[1.0,-2.0,0.0]"),
+    ],
+)
+def test_text_of_floats(server, numbers, text):
+    body = f'{{"signature_name": "any", "inputs": {numbers}}}'.encode()
+    answer = server.ask("POST", "/v1/models/toy:predict", body, raw=True)
+    assert b"".join(answer.body.split()).decode() == f'{{"outputs":{text}}}'
 
 
 def test_nan_and_infinity_in_and_out(server):

@@ -66,7 +66,8 @@ def test_options_of_a_run_follow_from_the_dataset(data):
     for arguments, message in (
         ([*NYU_OPTIONS, "--num-joints", "16"], "--num-joints 16: nyu has 36"),
         ([*NYU_OPTIONS, "--limit", "1"], "--limit 1: it must be at least 2"),
-        ([*NYU_OPTIONS, "--rotated"], "--rotated: only --dataset icvl"),
+        ([*NYU_OPTIONS, "--synthetic", "icvl"], "--synthetic icvl: --dataset nyu learns from nyu or sim"),
+        ([*NYU_OPTIONS, "--rotated"], "--rotated: --dataset nyu has no rotated"),
     ):
         with pytest.raises(InputError, match=message):
             resolve(*arguments)

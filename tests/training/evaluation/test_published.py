@@ -120,7 +120,8 @@ def icvl_run(tmp_path_factory):
     source = {"made_by": "icvl", "mirrored": True}
     target = Target(folder / "a.h5", "icvl", camera.ICVL, config.data.image_size, icvl.CUBE_MM, source)
     import_store(target, sources, workers=0)
-    settings = RunSettings(config, "synthetic-only", "icvl", "icvl", str(folder / "a.h5"))
+    ends = {"last_stage": "regression", "domain": "synthetic"}
+    settings = RunSettings(config, "synthetic-only", "icvl", "icvl", str(folder / "a.h5"), **ends)
     write_settings(folder / "run", settings)
     networks = build_networks(config.network, config.data.image_size, seed=0)
     save_weights(networks, weights_path(folder / "run", "regression"))

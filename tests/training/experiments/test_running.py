@@ -143,7 +143,7 @@ def test_translate_is_the_synthetic_regressor_on_translated_images(table1, store
 def test_the_variants_of_synthetic_only_train_on_what_they_say(table1, store_path):
     output, _ = table1
     settings = {
-        name: run_folder.read_settings(output / "runs" / f"{name}-seed0").config.data
+        name: run_folder.read_settings(output / "runs" / f"{name}-seed0").config.baselines
         for name in ("synthetic-only", "randomised", "oracle")
     }
     assert [part.randomization for part in settings.values()] == [0.0, 1.0, 0.0]

@@ -6,12 +6,12 @@ import pytest
 from PIL import Image
 
 from lsps_tf.errors import InputError
-from lsps_tf.run_folder import stages_of
 from training.arguments import resolve_config
 from training.experiments import figures
 from training.experiments.cells import cells_in_order
 from training.experiments.command import EXPERIMENTS
 from training.experiments.tables import gap_closed, read_cells, summarize, write_tables
+from training.methods import METHODS
 
 TABLE1, LABELS, ABLATION = (EXPERIMENTS[name] for name in ("table1", "labels", "ablation"))
 
@@ -125,7 +125,7 @@ def test_what_is_measured_is_the_last_stage_of_its_run(name):
     for cell in cells_in_order(EXPERIMENTS[name], [0], "sim"):
         training = cell.training
         config = resolve_config({"preset": "tiny", **{k: v for k, v in training.options if k != "labels"}})
-        assert stages_of(training.method, config)[-1] == training.stage, training.folder
+        assert METHODS[training.method].stages_with(config)[-1] == training.stage, training.folder
 
 
 def test_rows_that_two_experiments_have_are_the_same_training():
