@@ -19,8 +19,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import lsps_tf  # noqa: F401  It chooses Keras 2, so it comes before TensorFlow.
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
@@ -48,7 +50,11 @@ _SCENES = ("bare", "wall", "person")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0],
+        epilog="Every other option goes to training/run.py, such as --preset and --recipe.",
+        allow_abbrev=False,
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder of the recording and the runs")
     parser.add_argument("--frames", type=int, default=2000, help="unlabelled frames (default: 2000)")
     parser.add_argument("--test-frames", type=int, default=512, help="labelled frames to test on (default: 512)")

@@ -12,14 +12,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import lsps_tf  # noqa: F401  It chooses Keras 2, so it comes before TensorFlow.
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
 
 from export.exporting import sample_crops, size_in_bytes
-from export.saved_model.signatures import VERSION, deployed_variables
+from export.saved_model.signatures import VERSION
 from export.tflite.calibration import calibration_images, labelled_crops
 from export.tflite.convert import tflite_path
 from lsps_tf import metrics
@@ -53,7 +55,7 @@ def main() -> None:
 def build_runners(run: Run, models: Path, threads: int) -> tuple[dict[str, Runner], dict[str, int]]:
     """Every variant as a function of one crop [1, S, S, 1] to joints [J, 3], and its size in bytes."""
     size = run.config.data.image_size
-    weights = sum(int(np.prod(variable.shape)) * 4 for variable in deployed_variables(run))
+    weights = sum(int(np.prod(variable.shape)) * 4 for variable in run.networks.deployed_variables(run.domain))
     spec = tf.TensorSpec([1, size, size, 1], tf.float32)
     keras = tf.function(lambda image: run.networks.predict_joints(image, run.domain), input_signature=[spec])
     saved_model_dir = models / MODEL_NAME / VERSION

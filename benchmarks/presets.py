@@ -12,8 +12,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import lsps_tf  # noqa: F401  It chooses Keras 2, so it comes before TensorFlow.
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
@@ -63,7 +65,6 @@ def describe_preset(config: Config) -> dict[str, str]:
 
 def count_parameters(networks: Networks) -> dict[str, int]:
     """Parameters by the paper's letters, layers that several networks share once."""
-    real = networks.discriminators["real"]
     parts = {
         "E_y and G_y": (networks.pose_encoder, networks.pose_decoder),
         "E_s and E_r": networks.encoders.values(),
@@ -72,7 +73,7 @@ def count_parameters(networks: Networks) -> dict[str, int]:
         "P's last layer": (networks.posterior,),
         "M": (networks.mapping,),
         "all": (networks,),
-        "what is deployed, P_r": (real.private, real.shared, networks.posterior, networks.pose_decoder),
+        "what is deployed, P_r": networks.deployed_layers("real"),
     }
     return {name: _count(modules) for name, modules in parts.items()}
 

@@ -15,12 +15,9 @@ class DeployedNetwork(nn.Module):
 
     def __init__(self, run: Run):
         super().__init__()
-        networks = run.networks
-        trunk = networks.discriminators[run.domain]
-        self.trunk = nn.ModuleList(_convolution(layer, 2) for layer in (*trunk.private.layers, *trunk.shared.layers))
-        self.head = _convolution(networks.posterior.output_layer, 1)
-        self.hidden = _dense(networks.pose_decoder.hidden)
-        self.output = _dense(networks.pose_decoder.output_layer)
+        *trunk, head, hidden, output = run.networks.deployed_layers(run.domain)
+        self.trunk = nn.ModuleList(_convolution(layer, 2) for layer in trunk)
+        self.head, self.hidden, self.output = _convolution(head, 1), _dense(hidden), _dense(output)
         self.num_joints = run.config.network.num_joints
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

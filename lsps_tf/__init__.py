@@ -14,6 +14,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from lsps_tf.stack import prefer_keras_2
+
 if TYPE_CHECKING:
     import pathlib
 
@@ -27,6 +29,9 @@ _MODULES = {
     "HandPredictor": "lsps_tf.hand_predictor",
     "InputError": "lsps_tf.errors",
 }
+
+
+prefer_keras_2()
 
 
 def load_predictor(

@@ -1,4 +1,4 @@
-"""Augmentation: rotation or translation of a stored crop and its joints together. The only user of TensorFlow Addons.
+"""Augmentation: rotation or translation of a stored crop and its joints together.
 
 Section 5: "180 degree bidirectional rotation and 10 mm translation"; each sample draws one of none, translation and
 in-plane rotation. Both are exact changes of the view: a turn about the optical axis turns the crop in its plane, and a
@@ -8,17 +8,16 @@ moved crop centre is an affine map of its pixels.
 from __future__ import annotations
 
 import math
-import warnings
 
 import tensorflow as tf
 
 from lsps_tf import crop
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # Addons' end-of-life banner; nothing that a user can act on.
-    from tensorflow_addons.image import transform as projective_transform
+from lsps_tf.stack import projective_transform
 
 MAX_SIGMAS = 4.0
+# The columns of a store that an image is made from, in the order in which they are given.
+IMAGE_COLUMNS = ("depth_mm", "center_mm", "extent_mm", "cube_mm")
+_warp = projective_transform()
 
 
 def draw_views(
@@ -80,8 +79,18 @@ def view_crops(
     shift_y = offset[:, 1] + middle_in - (cos - sin) * middle_out
     zeros = tf.zeros_like(cos)
     matrix = tf.stack([cos, sin, shift_x, -sin, cos, shift_y, zeros, zeros], axis=-1)
-    warped = projective_transform(depth_mm[..., None], matrix, interpolation="nearest", output_shape=[size, size])
+    warped = _warp(depth_mm[..., None], matrix, (size, size))
     return crop.normalize_depth(warped[..., 0], moved_mm, cube_mm)
+
+
+def view_stored_crops(
+    depth_mm: tf.Tensor, center_mm: tf.Tensor, extent_mm: tf.Tensor, cube_mm: tf.Tensor, size: int
+) -> tf.Tensor:
+    """The network's images [B, size, size, 1] of stored crops as they are; arguments as of `view_crops`."""
+    depth_mm, center_mm, extent_mm, cube_mm = (
+        tf.cast(value, tf.float32) for value in (depth_mm, center_mm, extent_mm, cube_mm)
+    )
+    return view_crops(depth_mm, center_mm, extent_mm, cube_mm, size, tf.zeros_like(cube_mm), tf.zeros_like(center_mm))
 
 
 def view_joints(

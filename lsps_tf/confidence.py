@@ -1,9 +1,14 @@
 """How sure a prediction is, per joint: from the spread of the posterior and of the pose VAE, calibrated on errors.
 
-P says the pose latent of an image without a spread of its own. What tells good from bad predictions is how the pose VAE
-takes the pose y = G_y(P(x)) that P leads to: how far q(z_y|y) spreads each joint once G_y has decoded it, how far y
-moves when it is encoded and decoded again, and how far P(x) lies from the prior. A weighted sum of their logarithms
-foretells the logarithm of a joint's error; a falling curve turns it into the probability that the joint is right.
+P gives the pose latent of an image without a spread of its own. So the pose VAE has to tell good from bad predictions,
+by how it takes the pose y = G_y(P(x)). Three numbers do:
+
+- how far q(z_y|y) spreads each joint once G_y has decoded it,
+- how far y moves when it is encoded and decoded again,
+- how far P(x) lies from the prior.
+
+A weighted sum of their logarithms foretells the logarithm of a joint's error. A falling curve turns the sum into the
+probability that the joint is right.
 """
 
 from __future__ import annotations

@@ -226,7 +226,7 @@ _TINY = Config(preset="tiny").replace(
 
 _COMPACT = Config(preset="compact").replace(
     pose_hidden=128,
-    # The depth latent has a sixth of the paper's numbers per pixel, so the noise of its sample weighs more: with the
+    # The depth latent has a quarter of the paper's numbers per pixel, so the noise of its sample weighs more: with the
     # paper's KL the reconstructions lose the shape of the palm.
     lambda_2=0.01,
     # About a thousandth of equation 6: with full weights it pulls E_s and G_s towards what M, in so few steps, can say

@@ -1,11 +1,13 @@
 """The objective: one function per equation, 1 to 8; section 3.3 applies the same functions to labelled real frames.
 
-Functions return raw, unweighted terms; `weighted_sum` applies the paper's lambdas. Every term is averaged over the
-batch. Pose terms are sums over the 3J coordinates and the latents; depth terms are means over pixels and channels,
-likelihood and KL alike, so that the weights hold for every image size.
+Functions return raw, unweighted terms, each of which names its lambda; `weighted_sum` applies them. Every term is
+averaged over the batch. Pose terms are sums over the 3J coordinates and the latents; depth terms are means over pixels
+and channels, likelihood and KL alike, so that the weights hold for every image size.
 """
 
 from __future__ import annotations
+
+import dataclasses
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -14,28 +16,21 @@ from lsps_tf.config import LossWeights
 
 tfd = tfp.distributions
 
-SQUARED, EUCLIDEAN = "squared", "euclidean"
-# Where the gradient of a norm has no limit: below any distance that training reaches.
-NORM_EPSILON = 1e-12
 
-_LAMBDAS = {
-    ("eq1", "kl"): "lambda_0",
-    ("eq1", "nll"): "lambda_1",
-    ("eq3", "kl"): "lambda_2",
-    ("eq3", "nll"): "lambda_3",
-    ("eq4", "generator"): "lambda_4",
-    ("eq4", "discriminator"): "lambda_4",
-    ("eq5", "kl"): "lambda_2",
-    ("eq5", "nll"): "lambda_3",
-    ("eq6", "distance"): "lambda_5",
-    ("eq6", "nll"): "lambda_6",
-    ("eq6", "generator"): "lambda_4_mapping",
-    ("eq6", "discriminator"): "lambda_4_mapping",
-    ("eq7", "regression"): "lambda_7",
-    ("eq7", "made"): "lambda_7_made",
-    ("eq7", "randomized"): "lambda_7_randomized",
-    ("eq8", "matching"): "lambda_8",
-}
+@dataclasses.dataclass(frozen=True)
+class Term:
+    """A raw term of the objective.
+
+    Attributes:
+        value: a scalar, averaged over the batch and not weighted.
+        weight: its lambda, by the name that `LossWeights` gives it.
+    """
+
+    value: tf.Tensor
+    weight: str
+
+
+Terms = dict[str, Term]
 
 
 def pose_posterior(mean: tf.Tensor, stddev: tf.Tensor) -> tfd.MultivariateNormalDiag:
@@ -48,9 +43,7 @@ def depth_posterior(mean: tf.Tensor) -> tfd.Normal:
     return tfd.Normal(mean, 1.0)
 
 
-def pose_vae_loss(
-    posterior: tfd.MultivariateNormalDiag, reconstruction: tf.Tensor, joints: tf.Tensor
-) -> dict[str, tf.Tensor]:
+def pose_vae_loss(posterior: tfd.MultivariateNormalDiag, reconstruction: tf.Tensor, joints: tf.Tensor) -> Terms:
     """Equation 1: L_VAEy = lambda_0 KL(q(z_y|y) || N(0, I)) - lambda_1 E[log p(y|z_y)].
 
     The likelihood is Laplace with unit scale, as that of the depth, summed over the coordinates: an L1 distance asks
@@ -62,35 +55,34 @@ def pose_vae_loss(
         joints: the encoded joints, the same shape.
 
     Returns:
-        kl: summed over the latents; nll: summed over the coordinates. Scalars.
+        kl: summed over the latents; nll: summed over the coordinates.
     """
     reconstruction.shape.assert_is_compatible_with(joints.shape)
     prior = tfd.MultivariateNormalDiag(tf.zeros_like(posterior.loc), tf.ones_like(posterior.loc))
     log_likelihood = tfd.Laplace(reconstruction, 1.0).log_prob(joints)
     return {
-        "kl": tf.reduce_mean(tfd.kl_divergence(posterior, prior)),
-        "nll": -tf.reduce_mean(_sum_per_sample(log_likelihood)),
+        "kl": Term(tf.reduce_mean(tfd.kl_divergence(posterior, prior)), "lambda_0"),
+        "nll": Term(-tf.reduce_mean(_sum_per_sample(log_likelihood)), "lambda_1"),
     }
 
 
 def shared_latent_space_loss(
-    generator_terms: dict[str, tf.Tensor], discriminator_terms: dict[str, tf.Tensor], weights: LossWeights
+    generator_terms: Terms, discriminator_terms: Terms, weights: LossWeights
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Equation 2: min over M, P, E, G and max over D of L_VAE + L_GAN + L_CC + L_MAP + L_POS.
 
     Args:
         generator_terms: raw terms that M, E and G minimise, by their logged names.
         discriminator_terms: raw terms that D and P minimise.
-        weights: the lambdas; lambda_8 is the depth stage's.
+        weights: the lambdas.
 
     Returns:
         The objectives of the generators' and of the discriminators' player, scalars, both to be minimised.
     """
-    lambda_8 = weights.lambda_8_depth
-    return weighted_sum(generator_terms, weights, lambda_8), weighted_sum(discriminator_terms, weights, lambda_8)
+    return weighted_sum(generator_terms, weights), weighted_sum(discriminator_terms, weights)
 
 
-def depth_vae_loss(latent_mean: tf.Tensor, reconstruction: tf.Tensor, image: tf.Tensor) -> dict[str, tf.Tensor]:
+def depth_vae_loss(latent_mean: tf.Tensor, reconstruction: tf.Tensor, image: tf.Tensor) -> Terms:
     """Equation 3: L_VAE = lambda_2 KL(N(E(x), I) || N(0, I)) - lambda_3 E[log p(x|z)], of either domain.
 
     Args:
@@ -99,39 +91,38 @@ def depth_vae_loss(latent_mean: tf.Tensor, reconstruction: tf.Tensor, image: tf.
         image: x, [B, S, S, 1].
 
     Returns:
-        kl: mean over the latent's elements; nll: mean over pixels, Laplace with unit scale. Scalars.
+        kl: mean over the latent's elements; nll: mean over pixels, Laplace with unit scale.
     """
     reconstruction.shape.assert_is_compatible_with(image.shape)
     return {
-        "kl": tf.reduce_mean(tfd.kl_divergence(depth_posterior(latent_mean), tfd.Normal(0.0, 1.0))),
-        "nll": -tf.reduce_mean(tfd.Laplace(reconstruction, 1.0).log_prob(image)),
+        "kl": Term(tf.reduce_mean(tfd.kl_divergence(depth_posterior(latent_mean), tfd.Normal(0.0, 1.0))), "lambda_2"),
+        "nll": Term(-tf.reduce_mean(tfd.Laplace(reconstruction, 1.0).log_prob(image)), "lambda_3"),
     }
 
 
-def gan_discriminator_loss(real_logits: tf.Tensor | None, fake_logits: tf.Tensor) -> tf.Tensor:
+def gan_discriminator_loss(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> Term:
     """Equation 4, D's side: -E[log D(x)] - E[log(1 - D(G(z)))], D = sigmoid(logits).
 
     Mean over the batch and over the map of logits, as stable cross-entropies of the logits.
 
     Args:
-        real_logits: of images of D's own domain; None leaves their term out, for equation 6, whose renderings are
-            further fakes of the same discriminator.
+        real_logits: of images of D's own domain.
         fake_logits: of generated images.
     """
     fake = tf.reduce_mean(tf.nn.softplus(fake_logits))
-    return fake if real_logits is None else tf.reduce_mean(tf.nn.softplus(-real_logits)) + fake
+    return Term(tf.reduce_mean(tf.nn.softplus(-real_logits)) + fake, "lambda_4")
 
 
-def gan_generator_loss(fake_logits: tf.Tensor) -> tf.Tensor:
+def gan_generator_loss(fake_logits: tf.Tensor) -> Term:
     """Equation 4, G's side: -E[log D(G(z))], the non-saturating form of min E[log(1 - D(G(z)))].
 
     Goodfellow et al. (2014) give it for the generator's step: it has the same fixed point, and a gradient while the
     discriminator is sure. The authors' released code trains with it too.
     """
-    return tf.reduce_mean(tf.nn.softplus(-fake_logits))
+    return Term(_fooling(fake_logits), "lambda_4")
 
 
-def cycle_loss(translated_mean: tf.Tensor, cycled: tf.Tensor, image: tf.Tensor) -> dict[str, tf.Tensor]:
+def cycle_loss(translated_mean: tf.Tensor, cycled: tf.Tensor, image: tf.Tensor) -> Terms:
     """Equation 5: L_CC = lambda_2 KL(q(z|x^(s->r)) || N(0, I)) - lambda_3 E[log p(x|z)], of either domain.
 
     Args:
@@ -147,12 +138,12 @@ def cycle_loss(translated_mean: tf.Tensor, cycled: tf.Tensor, image: tf.Tensor) 
 
 def mapping_loss(
     mapped: tf.Tensor, latent: tf.Tensor, rendering: tf.Tensor, image: tf.Tensor, rendering_logits: tf.Tensor
-) -> dict[str, tf.Tensor]:
+) -> Terms:
     """Equation 6: L_MAP = lambda_5 E||M(z_y) - z||_2 - lambda_6 E[log p(x|M(z_y))] + lambda_4 E[log(1 - D(G(M(z_y))))].
 
     The distance is the squared 2-norm per element of the latent: a depth term is a mean, and the plain norm would
     weigh a pixel by all others' errors. The likelihood is raised. The last term is in the non-saturating form of
-    `gan_generator_loss`; the discriminator's side is `gan_discriminator_loss` without real logits.
+    `gan_generator_loss`, with a lambda of its own; the discriminator's side is `mapping_discriminator_loss`.
 
     Args:
         mapped: M(z_y), [B, h, w, C].
@@ -162,69 +153,64 @@ def mapping_loss(
         rendering_logits: D's of the rendering.
 
     Returns:
-        distance, nll and generator: scalars.
+        distance, nll and generator.
     """
     mapped.shape.assert_is_compatible_with(latent.shape)
     rendering.shape.assert_is_compatible_with(image.shape)
     return {
-        "distance": tf.reduce_mean(tf.math.squared_difference(mapped, latent)),
-        "nll": -tf.reduce_mean(tfd.Laplace(rendering, 1.0).log_prob(image)),
-        "generator": gan_generator_loss(rendering_logits),
+        "distance": Term(tf.reduce_mean(tf.math.squared_difference(mapped, latent)), "lambda_5"),
+        "nll": Term(-tf.reduce_mean(tfd.Laplace(rendering, 1.0).log_prob(image)), "lambda_6"),
+        "generator": Term(_fooling(rendering_logits), "lambda_4_mapping"),
     }
 
 
-def posterior_loss(predicted: tf.Tensor, target: tf.Tensor, norm: str = SQUARED) -> tf.Tensor:
+def mapping_discriminator_loss(rendering_logits: tf.Tensor) -> Term:
+    """Equation 6, D's side: -E[log(1 - D(G(M(z_y))))]; M's renderings are further fakes of the same discriminator.
+
+    Args:
+        rendering_logits: D's of the rendering.
+    """
+    return Term(tf.reduce_mean(tf.nn.softplus(rendering_logits)), "lambda_4_mapping")
+
+
+def posterior_loss(predicted: tf.Tensor, target: tf.Tensor, weight: str = "lambda_7") -> Term:
     """Equation 7: L_POS = lambda_7 E||P(x) - z_y||_2.
+
+    The squares are summed over the latents, which is a unit normal's log-likelihood up to constants: the noise of the
+    sampled target then leaves the expected gradient alone, which the plain norm's would not.
 
     Args:
         predicted: P(x), [B, Z].
         target: z_y, a sample of q(z_y|y), [B, Z].
-        norm: "squared" sums the squares over the latents, a unit normal's log-likelihood up to constants; the noise of
-            the sampled target then leaves the expected gradient alone. "euclidean" is the norm as it is printed.
+        weight: the lambda of these images; those that are not in the paper have their own.
     """
     predicted.shape.assert_is_compatible_with(target.shape)
     squares = tf.reduce_sum(tf.math.squared_difference(predicted, target), axis=-1)
-    if norm == SQUARED:
-        return tf.reduce_mean(squares)
-    if norm == EUCLIDEAN:
-        return tf.reduce_mean(tf.sqrt(squares + NORM_EPSILON))
-    raise ValueError(f"unknown norm '{norm}'; one of '{SQUARED}' and '{EUCLIDEAN}'")
+    return Term(tf.reduce_mean(squares), weight)
 
 
-def feature_matching_loss(synthetic_features: tf.Tensor, real_features: tf.Tensor) -> tf.Tensor:
+def feature_matching_loss(synthetic_features: tf.Tensor, real_features: tf.Tensor, weight: str) -> Term:
     """Equation 8, one term of L_FM: lambda_8 ||D_s,phi(x^(->s)) - D_r,phi(x^(->r))||_1.
 
     Args:
         synthetic_features: D_s's penultimate activations of images made by G_s, [B, h, w, C].
         real_features: D_r's of the images made by G_r from the same latents, the same shape.
+        weight: "lambda_8_depth" or "lambda_8_posterior": the lambda has a value per stage.
 
     Returns:
         Mean of the absolute differences over all elements: a depth term, so independent of the sizes.
     """
     synthetic_features.shape.assert_is_compatible_with(real_features.shape)
-    return tf.reduce_mean(tf.abs(synthetic_features - real_features))
+    return Term(tf.reduce_mean(tf.abs(synthetic_features - real_features)), weight)
 
 
-def weighted_sum(terms: dict[str, tf.Tensor], weights: LossWeights, lambda_8: float | None = None) -> tf.Tensor:
-    """The sum of raw terms, each times its lambda.
-
-    Args:
-        terms: scalars by name; a name starts with its equation and ends with its kind, as in "eq3_vae_real_kl".
-        weights: the lambdas.
-        lambda_8: the stage's value of it, needed where there are matching terms.
-    """
-    return tf.add_n([term_weight(name, weights, lambda_8) * term for name, term in terms.items()])
+def weighted_sum(terms: Terms, weights: LossWeights) -> tf.Tensor:
+    """The sum of raw terms, each times its lambda; AttributeError for a lambda that `LossWeights` does not have."""
+    return tf.add_n([getattr(weights, term.weight) * term.value for term in terms.values()])
 
 
-def term_weight(name: str, weights: LossWeights, lambda_8: float | None = None) -> float:
-    """The lambda of the term `name`; KeyError for a name of no equation, ValueError for a missing lambda_8."""
-    parts = name.split("_")
-    field = _LAMBDAS[parts[0], parts[-1]]
-    if field != "lambda_8":
-        return getattr(weights, field)
-    if lambda_8 is None:
-        raise ValueError(f"the term '{name}' needs lambda_8, whose value depends on the stage")
-    return lambda_8
+def _fooling(fake_logits: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(tf.nn.softplus(-fake_logits))
 
 
 def _sum_per_sample(values: tf.Tensor) -> tf.Tensor:

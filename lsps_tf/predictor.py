@@ -1,4 +1,7 @@
-"""Depth frames to joints: find the hand, crop, predict, map back. The one path of evaluation, export and demo."""
+"""Depth frames to joints: find the hand, crop, predict, map back. The one path of evaluation, export and demo.
+
+Evaluation starts from a store's crops, which are found and made already: it enters at `Predictor.predict_placed_crops`.
+"""
 
 from __future__ import annotations
 
@@ -105,9 +108,8 @@ class Predictor(tf.Module):
             [B], bool, and, where the predictor knows it, confidence [B, J]. Where presence is False, the others are
             NaN, but the confidence 0.
         """
-        crops = self.predict_crops(located.image)
-        joints_mm = crop.denormalize_joints(crops["joints_norm"], located.center_mm, self.cube_mm)
-        center_mm = located.center_mm
+        crops = self.predict_placed_crops(located.image, located.center_mm, self.cube_mm)
+        joints_mm, center_mm = crops["joints_mm"], located.center_mm
         if left is not None:
             joints_mm, center_mm = (_mirrored_points(value, left) for value in (joints_mm, center_mm))
         found = {
@@ -119,6 +121,23 @@ class Predictor(tf.Module):
         if "confidence" in crops:
             outputs["confidence"] = _where(located.presence, crops["confidence"], 0.0)
         return {**outputs, "presence": located.presence}
+
+    def predict_placed_crops(
+        self, image: tf.Tensor, center_mm: tf.Tensor, cube_mm: tf.Tensor | float
+    ) -> dict[str, tf.Tensor]:
+        """Predicts the joints of crops whose place is known.
+
+        Args:
+            image: [B, S, S, 1] in [-1, 1].
+            center_mm: [B, 3] camera space, the crops' centres.
+            cube_mm: [B], or one for all, the side of the crops' cubes.
+
+        Returns:
+            joints_mm [B, J, 3] in camera space and, where the predictor knows it, confidence [B, J].
+        """
+        crops = self.predict_crops(image)
+        placed = {"joints_mm": crop.denormalize_joints(crops["joints_norm"], center_mm, cube_mm)}
+        return {**placed, **{name: crops[name] for name in ("confidence",) if name in crops}}
 
     def predict_crops(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
         """joints_norm [B, J, 3] in half cubes and, where it is known, confidence [B, J], of crops [B, S, S, 1]."""

@@ -164,7 +164,7 @@ def save_weights(networks: Networks, path: str | pathlib.Path) -> None:
     # In memory first: on a full disk HDF5 raises what is no OSError, or brings the process down.
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
-        for name, variable in _named_variables(networks).items():
+        for name, variable in networks.named_variables().items():
             file.create_dataset(name, data=variable.numpy())
     with atomic_path(path) as partial:
         partial.write_bytes(buffer.getbuffer())
@@ -181,7 +181,7 @@ def load_weights(networks: Networks, path: str | pathlib.Path, prefix: str = "")
     path = pathlib.Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there are no such weights; check the run folder")
-    variables = {name: v for name, v in _named_variables(networks).items() if name.startswith(prefix)}
+    variables = {name: v for name, v in networks.named_variables().items() if name.startswith(prefix)}
     try:
         with h5py.File(path, "r") as file:
             values = {name: file[name][...] for name in variables}
@@ -195,21 +195,3 @@ def load_weights(networks: Networks, path: str | pathlib.Path, prefix: str = "")
             )
     for name, variable in variables.items():
         variable.assign(values[name])
-
-
-def _named_variables(networks: Networks) -> dict[str, Any]:
-    parts = {
-        "pose_encoder": networks.pose_encoder,
-        "pose_decoder": networks.pose_decoder,
-        "mapping": networks.mapping,
-        "posterior": networks.posterior,
-    }
-    for kind in ("encoders", "generators", "discriminators"):
-        parts.update({f"{kind}/{domain}": part for domain, part in sorted(getattr(networks, kind).items())})
-    named, seen = {}, set()
-    for part, network in parts.items():
-        for number, variable in enumerate(network.variables):
-            if id(variable) not in seen:
-                seen.add(id(variable))
-                named[f"{part}/{number:03d}"] = variable
-    return named

@@ -36,6 +36,26 @@ def test_no_change_is_the_middle_of_the_stored_crop():
     np.testing.assert_array_equal(view(depth), expected)
 
 
+def test_stored_crops_as_they_are_show_their_middle_to_any_cube():
+    """Against a loop over the pixels; arrays of any type of number serve."""
+    depth = RNG.uniform(560, 740, (2, STORED, STORED))
+    center = np.repeat(CENTER, 2, axis=0)
+    cubes, extents = np.array([CUBE, 0.8 * CUBE]), np.array([EXTENT, EXTENT])
+    images = augment.view_stored_crops(depth, center, extents, cubes, SIZE).numpy()
+    assert images.shape == (2, SIZE, SIZE, 1)
+    for i in range(2):
+        pitch = (cubes[i] / SIZE) / (extents[i] / STORED)
+        places = [(k - (SIZE - 1) / 2) * pitch + (STORED - 1) / 2 for k in range(SIZE)]
+        # A place between two stored pixels may be seen as either.
+        sure = [k for k, place in enumerate(places) if abs(place % 1.0 - 0.5) > 1e-3]
+        assert len(sure) > SIZE // 2
+        for row in sure:
+            for column in sure:
+                z = np.float32(depth[i, round(places[row]), round(places[column])])
+                expected = np.clip((z - center[i, 2]) / (cubes[i] / 2), -1.0, 1.0)
+                assert images[i, row, column, 0] == pytest.approx(expected, abs=1e-5)
+
+
 @pytest.mark.parametrize("quarter", [1, 2, 3])
 def test_quarter_turns_are_exact(quarter):
     depth = RNG.uniform(530, 770, (1, STORED, STORED)).astype(np.float32)

@@ -7,10 +7,11 @@ import pytest
 
 from benchmarks import presets
 from lsps_tf import losses
+from scripts import prose
 from training.arguments import build_parser
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+PAGES = prose.pages()
 METHOD = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
 
 
@@ -34,9 +35,18 @@ def test_options_on_the_page_of_the_method_are_options():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+    text = re.sub(r"^ {4}.*$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    for target, heading in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", text):
         if "://" not in target:
-            assert (page.parent / target).exists(), target
+            path = page.parent / target if target else page
+            assert path.exists(), target
+            assert not heading or heading in _headings(path), f"{target}#{heading}"
+
+
+def _headings(page):
+    """What a page's headings are called in links, as GitHub makes it of them."""
+    lines = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    return {re.sub(r"[^\w -]", "", line.lstrip("#").strip().lower()).replace(" ", "-") for line in lines}
 
 
 def test_the_page_of_deployment_names_files_and_options_that_exist():
@@ -47,7 +57,7 @@ def test_the_page_of_deployment_names_files_and_options_that_exist():
     for file in re.findall(r"(?<![\w/.])((?:export|benchmarks|tests|docs)/[\w/-]+\.(?:py|png|yaml|config))", text):
         assert (ROOT / file).exists(), file
     known = {option for action in edge._build_parser()._actions for option in action.option_strings}
-    live = text.split("## An edge device")[1].split("### Figures")[0]
+    live = text.split("## An edge device")[1]
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", live)) <= known
     served = {option for option, *_ in serving._NUMBERS} | {"--label"}
     table = text.split("| Option | Default |")[1].split("\n\n")[0]

@@ -231,3 +231,44 @@ def test_nothing_but_the_table_asks_for_a_method_by_its_name(path):
 )
 def test_the_search_for_methods_sees_what_it_should(source, found):
     assert bool(list(asked_for_by_name(source))) == found
+
+
+# Tests without a source of their name, and why. A folder stands for all its tests.
+TESTS_OF_THE_WHOLE = {
+    "test_docs.py": "what the documents say",
+    "test_layering.py": "how all modules stand to each other",
+    "test_trained.py": "the model in lsps_tf/trained",
+    "export/device/test_command.py": "export/edge.py as it is called",
+    "export/serving": "the server, asked from outside",
+    "export/test_left_hands.py": "a left hand from the command to the model and back",
+    "networks/test_ablations.py": "all networks, without one of their parts",
+    "networks/test_tables.py": "all networks, against the appendix's tables",
+    "training/test_bad_data.py": "training/run.py on datasets with mistakes in them",
+    "training/test_bad_input.py": "training/run.py with options, runs and disks that do not serve",
+    "training/test_commands.py": "the commands as processes, from other folders",
+}
+MIRRORED = ("training", "export", "benchmarks", "scripts")
+
+
+def source_of(test):
+    """The module that a test file, given relative to tests/, is named after."""
+    place = test.with_name(test.name.removeprefix("test_"))
+    return place if test.parts[0] in MIRRORED else pathlib.Path("lsps_tf") / place
+
+
+def without_namesake(tests, root):
+    whole = [pathlib.PurePath(name) for name in TESTS_OF_THE_WHOLE]
+    named = [test for test in tests if not any(test == name or name in test.parents for name in whole)]
+    return [str(test) for test in named if not (root / source_of(test)).is_file()]
+
+
+def test_tests_mirror_the_sources():
+    folder = ROOT / "tests"
+    tests = [path.relative_to(folder) for path in sorted(folder.rglob("test_*.py"))]
+    assert len(tests) > 50 and not without_namesake(tests, ROOT)
+    assert all((folder / name).exists() for name in TESTS_OF_THE_WHOLE)
+
+
+def test_a_test_without_a_namesake_is_seen():
+    tests = [pathlib.PurePath(name) for name in ("test_crop.py", "training/test_crop.py", "export/serving/test_x.py")]
+    assert without_namesake(tests, ROOT) == ["training/test_crop.py"]

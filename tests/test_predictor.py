@@ -125,3 +125,20 @@ def test_it_is_one_graph_for_any_batch():
         outputs = function(np.repeat(FRAMES[:1], size, axis=0), np.repeat(INTRINSICS[:1], size, axis=0))
         assert outputs["joints_mm"].shape == (size, ICVL.num_joints, 3) and outputs["presence"].shape == (size,)
         np.testing.assert_allclose(outputs["joints_mm"][-1], expected, atol=1e-2)
+
+
+def test_crops_whose_place_is_known_go_the_way_of_frames_each_with_its_cube():
+    """As evaluation has them: from a store, beside the frames' own crops."""
+    predictor = Predictor(mean_depth, SIZE, CUBE_MM, ICVL, sure)
+    intrinsics = tf.constant(INTRINSICS)
+    located = predictor.locate(tf.constant(FRAMES), intrinsics)
+    frames = predictor.predict(located, intrinsics)
+    placed = predictor.predict_placed_crops(located.image, located.center_mm, CUBE_MM)
+    assert set(placed) == {"joints_mm", "confidence"}
+    np.testing.assert_array_equal(placed["joints_mm"], frames["joints_mm"])
+    np.testing.assert_array_equal(placed["confidence"], frames["confidence"])
+    cubes_mm = np.array([200.0, 300.0], np.float32)
+    placed = predictor.predict_placed_crops(located.image, located.center_mm, tf.constant(cubes_mm))
+    for i in range(2):
+        expected = mean_depth(located.image)[i] * cubes_mm[i] / 2 + located.center_mm[i]
+        np.testing.assert_allclose(placed["joints_mm"][i], expected, rtol=1e-5)

@@ -1,4 +1,4 @@
-"""What happens around the steps of a stage: progress, logs, pictures, checkpoints, and a clean stop."""
+"""What happens around the steps of a stage: progress, checks, logs, pictures, checkpoints, and a clean stop."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ import tensorflow as tf
 from tensorflow import keras
 from tqdm import tqdm
 
-from lsps_tf import draw
+from lsps_tf import draw, generate
 from lsps_tf.files import atomic_path, disk_errors
-from training.stages.base import Stage
+from lsps_tf.networks import DOMAINS
+
+# Steps between two looks at the losses: each waits for the device.
+SHOWN_EVERY = 50
 
 
 class StageCallback(keras.callbacks.Callback):
@@ -32,6 +35,9 @@ class StageCallback(keras.callbacks.Callback):
     def due(self) -> bool:
         return int(self.step) % self.every == 0
 
+    def close(self) -> None:
+        """Lets go of what the callback holds. `fit` ends without `on_train_end` where a callback raises."""
+
 
 class Position(StageCallback):
     """Counts the steps; comes first, so that the others see the new count."""
@@ -44,8 +50,9 @@ class Progress(StageCallback):
     """A bar with the rate and the time left."""
 
     def __init__(self, step: tf.Variable, name: str, total: int, shown: str):
-        super().__init__(step)
+        super().__init__(step, SHOWN_EVERY)
         self.name, self.total, self.shown = name, total, shown
+        self.bar: tqdm | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.bar = tqdm(
@@ -59,11 +66,32 @@ class Progress(StageCallback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.bar.update(1)
-        if int(self.step) % 50 == 0:
+        if self.due():
             self.bar.set_postfix({self.shown: f"{float(logs[self.shown]):.4g}"}, refresh=False)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self.bar.close()
+        self.close()
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+class FiniteCheck(StageCallback):
+    """Looks for scalars that are not finite where the others look at them; comes before those that write."""
+
+    def __init__(self, step: tf.Variable, every: tuple[int, ...], total: int, check: Callable[[], None]):
+        """`check` raises where one is found; it is called at multiples of each of `every`, and at the end."""
+        super().__init__(step)
+        self.periods, self.total, self.check = every, total, check
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        step = int(self.step)
+        if step == self.total or any(step % period == 0 for period in self.periods):
+            self.check()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.check()
 
 
 class MetricsLog(StageCallback):
@@ -73,6 +101,7 @@ class MetricsLog(StageCallback):
         super().__init__(step, every)
         self.stage_name, self.total, self.run_dir = stage_name, total, run_dir
         self.path = run_dir / "metrics.jsonl"
+        self.writer: tf.summary.SummaryWriter | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._forget_later_lines()
@@ -93,7 +122,11 @@ class MetricsLog(StageCallback):
         self.model.reset_metrics()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self.writer.close()
+        self.close()
+
+    def close(self) -> None:
+        if self.writer is not None:
+            self.writer.close()
 
     def _forget_later_lines(self) -> None:
         """Drops what a run that was killed after its last checkpoint wrote; those steps are done again."""
@@ -115,27 +148,16 @@ class Pictures(StageCallback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if not self.due() and int(self.step) != self.total:
             return
-        grid = draw.picture_grid(depth_pictures(self.model, self.batch))
+        shown = self.model.prepare(self.batch)
+        image = {domain: shown[domain]["image"] for domain in DOMAINS}
+        rows = generate.depth_pictures(self.model.networks, image, shown["synthetic"]["joints"], shown["seed"])
+        grid = draw.picture_grid(rows)
         path = self.run_dir / "pictures" / f"depth-{int(self.step):07d}.png"
         with atomic_path(path) as partial:
             grid.save(partial, format="PNG")
         with tf.summary.create_file_writer(str(self.run_dir / "tensorboard" / "depth")).as_default():
             png = tf.io.decode_png(path.read_bytes(), channels=3)
             tf.summary.image("pictures", png[None], step=int(self.step))
-
-
-def depth_pictures(stage: Stage, raw: dict[str, Any]) -> dict[str, Any]:
-    """Rows of images [B, S, S] in [-1, 1]: input, reconstruction, translation and cycle of both domains, and M's."""
-    outputs = stage.forward(stage.prepare(raw))
-    rows = {}
-    for domain, other in (("synthetic", "real"), ("real", "synthetic")):
-        rows[domain] = outputs["image"][domain]
-        rows[f"{domain}, reconstructed"] = outputs["made"][f"{domain}_to_{domain}"]
-        rows[f"{domain} to {other}"] = outputs["made"][f"{domain}_to_{other}"]
-        if domain in outputs["cycle"]:
-            rows[f"{domain} to {other} and back"] = outputs["cycle"][domain]
-    rows["synthetic, from its pose by M"] = outputs["made"]["pose_to_synthetic"]
-    return {name: images[..., 0].numpy() for name, images in rows.items()}
 
 
 class Checkpoints(StageCallback):
@@ -159,14 +181,13 @@ class Checkpoints(StageCallback):
             self.saved_at = int(self.step)
 
 
-class CleanStop(keras.callbacks.Callback):
+class CleanStop(StageCallback):
     """Turns Ctrl-C and SIGTERM into a stop after the step at hand; a second Ctrl-C stops at once."""
 
-    _supports_tf_logs = True
-
-    def __init__(self):
-        super().__init__()
+    def __init__(self, step: tf.Variable):
+        super().__init__(step)
         self.asked = False
+        self.before: dict[int, Any] = {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -176,8 +197,11 @@ class CleanStop(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
+        self.close()
+
+    def close(self) -> None:
+        while self.before:
+            signal.signal(*self.before.popitem())
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self.asked and number == signal.SIGINT:

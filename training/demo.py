@@ -45,7 +45,7 @@ def run_demo(run_dir: pathlib.Path, data_root: str, seed: int, seconds: Callable
     status = _train("Synthetic-only: the same regressor without the sensor's frames", baseline, common + same_poses)
     if status:
         return status
-    figures = {name: _evaluate(folder) for name, folder in (("synthetic_only", baseline), ("lsps", lsps))}
+    figures = {name: _figures_of(folder) for name, folder in (("synthetic_only", baseline), ("lsps", lsps))}
     model_dir = run_dir / "model"
     overlay = run_dir / "prediction.png"
     _export_and_predict(lsps, model_dir, overlay)
@@ -90,16 +90,9 @@ def _train(title: str, run_dir: pathlib.Path, arguments: list[str]) -> int:
     return run_session([*arguments, "--run-dir", str(run_dir)])
 
 
-def _evaluate(run_dir: pathlib.Path) -> dict:
-    from lsps_tf.run_folder import load_run
-    from training.evaluation.measure import predict_store, summarize
-    from training.evaluation.pictures import write_evaluation
-
-    run = load_run(run_dir)
-    predictions = predict_store(run)
-    figures = summarize(predictions, run.skeleton)
-    write_evaluation(run, "test", predictions, figures, run_dir / "evaluation")
-    return figures
+def _figures_of(run_dir: pathlib.Path) -> dict:
+    """What the run ended with."""
+    return json.loads((run_dir / "evaluation" / "test.json").read_text(encoding="utf-8"))
 
 
 def _export_and_predict(run_dir: pathlib.Path, model_dir: pathlib.Path, overlay: pathlib.Path) -> None:

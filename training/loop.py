@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -12,40 +13,67 @@ from lsps_tf.networks import Networks
 from lsps_tf.pipeline import build_pipeline
 from lsps_tf.run_folder import RunSettings, save_weights, weights_path
 from training import callbacks
+from training.divergence import Divergence
 from training.plan import StagePlan
 
 
-def fit_stage(plan: StagePlan, settings: RunSettings, networks: Networks, run_dir: pathlib.Path) -> bool:
+def train_stage(plan: StagePlan, settings: RunSettings, networks: Networks, run_dir: pathlib.Path) -> bool:
     """Trains the stage on. Returns whether it is finished; False means that it was stopped and saved.
 
     Raises:
-        InputError: where the checkpoint does not fit the settings, or the disk is full.
+        InputError: where the checkpoint does not fit the settings, the disk is full, or a loss or a weight is not
+            finite; the last checkpoint stays, and nothing that is not finite is saved.
     """
-    training = settings.config.training
-    step = tf.Variable(0, dtype=tf.int64, trainable=False)
+    # On the CPU: it is read after each step, and on another device each reading would wait for the step to end.
+    with tf.device("CPU:0"):
+        step = tf.Variable(0, dtype=tf.int64, trainable=False)
     checkpoint = tf.train.Checkpoint(networks=networks, step=step, **plan.optimizers)
     manager = tf.train.CheckpointManager(checkpoint, str(run_dir / "checkpoints" / plan.name), max_to_keep=1)
     _restore(checkpoint, manager)
-    stop = callbacks.CleanStop()
+    divergence = Divergence(plan, settings, networks, run_dir)
+
+    def save() -> None:
+        divergence.check_variables(int(step))
+        _save(manager, step)
+
     if int(step) < plan.steps:
-        dataset = build_pipeline(settings.store, plan.streams, training.seed, int(step))
-        watchers = [
-            callbacks.Position(step),
-            callbacks.Progress(step, plan.name, plan.steps, plan.shown),
-            callbacks.MetricsLog(step, training.log_every, plan.name, plan.steps, run_dir),
-            callbacks.Checkpoints(step, training.checkpoint_every, lambda: _save(manager, step)),
-            stop,
-        ]
-        if plan.has_pictures:
-            shown = next(iter(build_pipeline(settings.store, plan.streams, training.seed, plan.steps)))
-            watchers.append(callbacks.Pictures(step, training.picture_every, plan.steps, run_dir, shown))
+        _fit(plan, settings, step, run_dir, divergence.check_losses, save)
+    finished = int(step) >= plan.steps
+    if finished:
+        divergence.check_variables(int(step))
+        save_weights(networks, weights_path(run_dir, plan.name))
+    return finished
+
+
+def _fit(
+    plan: StagePlan,
+    settings: RunSettings,
+    step: tf.Variable,
+    run_dir: pathlib.Path,
+    check_losses: Callable[[], None],
+    save: Callable[[], None],
+) -> None:
+    training = settings.config.training
+    dataset = build_pipeline(settings.store, plan.streams, training.seed, int(step))
+    looks = (callbacks.SHOWN_EVERY, training.log_every, training.checkpoint_every, training.picture_every)
+    watchers = [
+        callbacks.Position(step),
+        callbacks.FiniteCheck(step, looks, plan.steps, check_losses),
+        callbacks.Progress(step, plan.name, plan.steps, plan.shown),
+        callbacks.MetricsLog(step, training.log_every, plan.name, plan.steps, run_dir),
+        callbacks.Checkpoints(step, training.checkpoint_every, save),
+        callbacks.CleanStop(step),
+    ]
+    if plan.has_pictures:
+        shown = next(iter(build_pipeline(settings.store, plan.streams, training.seed, plan.steps)))
+        watchers.append(callbacks.Pictures(step, training.picture_every, plan.steps, run_dir, shown))
+    try:
         plan.model.fit(
             dataset, steps_per_epoch=plan.steps - int(step), epochs=1, verbose=0, shuffle=False, callbacks=watchers
         )
-    finished = int(step) >= plan.steps
-    if finished:
-        save_weights(networks, weights_path(run_dir, plan.name))
-    return finished
+    finally:
+        for watcher in watchers:
+            watcher.close()
 
 
 def _restore(checkpoint: tf.train.Checkpoint, manager: tf.train.CheckpointManager) -> None:

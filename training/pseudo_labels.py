@@ -34,7 +34,6 @@ _SAVED_EVERY = 10
 _SHAPE_WEIGHTS = (0.5, 2.0)
 # The part of a subject's frames, the best explained, whose shapes count.
 _BELIEVED = 0.4
-_INPUTS = ("depth_mm", "center_mm", "extent_mm", "cube_mm")
 
 
 def fits_path(run_dir: pathlib.Path, stage: str) -> pathlib.Path:
@@ -66,7 +65,7 @@ def fit_frames(stage: str, settings: RunSettings, networks: Networks, store: Sto
     def fit(fitter: DepthFitter, first: int) -> DepthFit:
         rows = np.arange(first, min(first + BATCH, len(frames)))
         read = store.read(SPLIT, frames[rows])
-        images, predicted_mm = (value.numpy() for value in look(*(read[name] for name in _INPUTS)))
+        images, predicted_mm = (value.numpy() for value in look(*(read[name] for name in augment.IMAGE_COLUMNS)))
         return fitter.fit(images, read["center_mm"], read["cube_mm"], predicted_mm, expected[rows], seed=first)
 
     start = 0 if done is None else len(done.joints_mm)
@@ -123,11 +122,9 @@ def _build_look(networks: Networks, settings: RunSettings) -> Callable:
 
     @tf.function(reduce_retracing=True)
     def look(depth_mm, center_mm, extent_mm, cube_mm):
-        count = tf.shape(depth_mm)[0]
-        still, unmoved = tf.zeros([count]), tf.zeros([count, 3])
         stored = (depth_mm, center_mm, extent_mm, cube_mm)
-        joints = networks.predict_joints(augment.view_crops(*stored, size, still, unmoved), settings.domain)
-        images = augment.view_crops(*stored, SIZE, still, unmoved)[..., 0]
+        joints = networks.predict_joints(augment.view_stored_crops(*stored, size), settings.domain)
+        images = augment.view_stored_crops(*stored, SIZE)[..., 0]
         return images, crop.denormalize_joints(joints, center_mm, cube_mm)
 
     return look

@@ -20,7 +20,8 @@ from lsps_tf.networks import Networks, build_networks
 from lsps_tf.run_folder import RunSettings
 from training.arguments import parse_arguments, resolve_config
 from training.data.table import SIMULATED_SPLITS, choices, get_dataset
-from training.loop import fit_stage
+from training.evaluation.command import evaluate_finished
+from training.loop import train_stage
 from training.methods import DEFAULT, METHODS, Method, build_plan, resolve_stages
 from training.plan import labelled_frames
 from training.pseudo_labels import fit_frames
@@ -34,13 +35,15 @@ def run_session(arguments: list[str]) -> int:
     run_dir, settings = open_run(given, f"{script_command('run.py')} {shlex.join(arguments)}")
     try:
         finished, said = train(settings, run_dir), "Stopped and saved."
+        if finished:
+            print(f"Finished: {run_dir}")
+            _show_end(settings, run_dir)
     except KeyboardInterrupt:
         # Between two stages, or a second time within a step.
         finished, said = False, "\nStopped; what was saved before is kept."
     if not finished:
         print(f"{said} Go on with:\n  {_command(run_dir)} --resume", file=sys.stderr)
         return STOPPED
-    print(f"Finished: {run_dir}\nNext: {_next(settings, shlex.quote(str(run_dir)))}")
     return 0
 
 
@@ -70,7 +73,7 @@ def train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
             if stage.startswith(FIT):
                 fits = fit_frames(stage, settings, networks, store, run_dir)
             plan = build_plan(stage, settings, networks, store, fits)
-            if not fit_stage(plan, settings, networks, run_dir):
+            if not train_stage(plan, settings, networks, run_dir):
                 return False
     return True
 
@@ -246,12 +249,18 @@ def _command(run_dir: pathlib.Path) -> str:
     return f"{script_command('run.py')} --run-dir {shlex.quote(str(run_dir))}"
 
 
-def _next(settings: RunSettings, run_dir: str) -> str:
-    """The commands after a run; it is exported at once where there are no labels to measure it on."""
-    evaluate = f"{script_command('evaluate.py')} --run-dir {run_dir}"
-    if settings.frames.get("real/test"):
-        return evaluate
-    return f"{evaluate}\n      {script_command('../export/run.py')} --run-dir {run_dir} --output {run_dir}/model"
+def _show_end(settings: RunSettings, run_dir: pathlib.Path) -> None:
+    """The figures of a finished run where it has labels to measure it on, and the commands that come next."""
+    folder, last = shlex.quote(str(run_dir)), settings.stages[-1]
+    if last != settings.last_stage:
+        start = f"{script_command('run.py')} --dataset {shlex.quote(settings.dataset)} --method {settings.method}"
+        print(f"Next: {start} --pretrained {folder} --pretrained-stage {last} # and the other options of this run")
+        return
+    after = [f"{script_command('../export/run.py')} --run-dir {folder} --output {folder}/model"]
+    if not evaluate_finished(run_dir):
+        # It shows what the run sees in frames without labels.
+        after.insert(0, f"{script_command('evaluate.py')} --run-dir {folder}")
+    print("Next: " + "\n      ".join(after))
 
 
 def script_command(name: str) -> str:

@@ -51,7 +51,7 @@ class Servable(tf.Module):
 
     def __init__(self, run: Run, predictor: Predictor, assets: list[pathlib.Path]):
         super().__init__(name="lsps")
-        self.deployed = deployed_variables(run)
+        self.deployed = run.networks.deployed_variables(run.domain)
         self.assets = [tf.saved_model.Asset(str(path)) for path in assets]
         self._predictor = predictor
         # One graph of it, which all signatures call.
@@ -161,13 +161,6 @@ def export_saved_model(run: Run, directory: str | pathlib.Path, confidence: Conf
         tf.saved_model.save(servable, str(partial), signatures=servable.signatures_by_name)
         write_warmup_requests(partial, servable.signatures_by_name)
     return path
-
-
-def deployed_variables(run: Run) -> list[tf.Variable]:
-    """The variables that P_r = G_y(P(x)) and its confidence read: the run's trunk, P's head, G_y and E_y."""
-    trunk = run.networks.discriminators[run.domain]
-    parts = (trunk.private, trunk.shared, run.networks.posterior, run.networks.pose_decoder, run.networks.pose_encoder)
-    return [variable for part in parts for variable in part.variables]
 
 
 @contextlib.contextmanager

@@ -153,4 +153,5 @@ class Application:
     def _request(self, document: dict[str, Any], name: str, servable: Servable):
         signature: Signature = servable.signature(name)
         request = to_request(document, signature.inputs)
+        signature.check_shapes(request.inputs)
         return signature, request, frame_sizes(request.inputs, self._settings.max_frame_pixels)

@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from export.serving.errors import code_of, first_line, invalid
 from export.serving.formats import DEFAULT_SIGNATURE, Arrays
-from export.serving.tensors import TensorSpec
+from export.serving.tensors import TensorSpec, check_shape
 from export.serving.warmup import read_warmup_requests
 
 # As TensorFlow writes these types in messages; the other names agree with `tf.DType.name`.
@@ -38,6 +38,7 @@ class Signature:
         inputs: by name.
         outputs: by name.
         function: the concrete function.
+        fragile: whether shapes must be the signature's, so that the graph does not end the process.
         batches: whether rows of several requests may run together: all inputs and outputs have a free first axis.
     """
 
@@ -45,11 +46,18 @@ class Signature:
     inputs: dict[str, TensorSpec]
     outputs: dict[str, TensorSpec]
     function: Any
+    fragile: bool
 
     @property
     def batches(self) -> bool:
         specs = [*self.inputs.values(), *self.outputs.values()]
         return all(spec.shape is not None and spec.shape[:1] == (None,) for spec in specs)
+
+    def check_shapes(self, inputs: Arrays) -> None:
+        """ServingError 400 where the shapes of inputs could harm. What else is wrong with them, the graph says."""
+        if self.fragile:
+            for name, array in inputs.items():
+                check_shape(self.inputs[name], array)
 
     def run(self, inputs: Arrays) -> Arrays:
         """Outputs by name, in the order of their names. Raises what TensorFlow raises."""
@@ -87,26 +95,34 @@ def load_servable(path: pathlib.Path) -> Servable:
     Raises:
         LoadError: where it is no SavedModel, it is incomplete or damaged, or a warm-up request fails.
     """
-    definitions = _read_definitions(path)
+    graph = _read_graph(path)
+    definitions, fragile = dict(graph.signature_def), _is_fragile(graph)
     try:
         model = tf.saved_model.load(str(path))
         signatures = {
-            name: _signature(name, definitions[name], function) for name, function in model.signatures.items()
+            name: _signature(name, definitions[name], function, fragile) for name, function in model.signatures.items()
         }
     except Exception as error:
         raise LoadError(code_of(error), f"the SavedModel is incomplete or damaged ({first_line(error)})") from error
     if not signatures:
         raise LoadError(9, "the SavedModel has no signatures")
-    metadata = {
-        name: MessageToDict(definition, including_default_value_fields=True, preserving_proto_field_name=True)
-        for name, definition in definitions.items()
-    }
+    # Default values and names as in the message are asked for by position: protobuf 5 renamed the first argument.
+    metadata = {name: MessageToDict(definition, True, True) for name, definition in definitions.items()}
     servable = Servable(signatures, metadata, model)
     _warm_up(servable, path)
     return servable
 
 
-def _read_definitions(path: pathlib.Path) -> dict[str, Any]:
+def _is_fragile(graph: meta_graph_pb2.MetaGraphDef) -> bool:
+    """Whether an operation finds its axes by a data format, as convolutions, pooling and biases do.
+
+    Such an operation does not look whether a tensor has that axis: without it, TensorFlow ends the whole process.
+    """
+    operations = graph.meta_info_def.stripped_op_list.op
+    return not operations or any(attr.name == "data_format" for operation in operations for attr in operation.attr)
+
+
+def _read_graph(path: pathlib.Path) -> meta_graph_pb2.MetaGraphDef:
     file = path / "saved_model.pb"
     if not file.is_file():
         raise LoadError(5, "there is no saved_model.pb, so this is no SavedModel or its copy is not complete")
@@ -117,7 +133,7 @@ def _read_definitions(path: pathlib.Path) -> dict[str, Any]:
         raise LoadError(15, "saved_model.pb is truncated, damaged or of another program") from error
     for graph in saved_model.meta_graphs:
         if "serve" in graph.meta_info_def.tags:
-            return dict(graph.signature_def)
+            return graph
     raise LoadError(5, "saved_model.pb holds no model for serving (none with the tag 'serve')")
 
 
@@ -127,10 +143,10 @@ def _array_of(tensor: tf.Tensor) -> np.ndarray:
     return np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
 
 
-def _signature(name: str, definition: Any, function: Any) -> Signature:
+def _signature(name: str, definition: Any, function: Any, fragile: bool) -> Signature:
     inputs = {key: _spec(key, info) for key, info in definition.inputs.items()}
     outputs = {key: _spec(key, info) for key, info in definition.outputs.items()}
-    return Signature(name, inputs, outputs, function)
+    return Signature(name, inputs, outputs, function, fragile)
 
 
 def _spec(name: str, info: Any) -> TensorSpec:

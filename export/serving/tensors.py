@@ -66,7 +66,7 @@ def to_array(value: Any, dtype: str) -> np.ndarray:
         array = np.empty(len(flat), object)
         array[:] = [_to_bytes(value) for value in flat]
         return array.reshape(shape)
-    raise ServingError(501, f"Conversion of JSON Value: {text_of(value)} to type: {dtype}")
+    raise ServingError(501, f"Conversion of JSON Value: {text_of(flat[0] if flat else value)} to type: {dtype}")
 
 
 def shape_of(value: Any) -> tuple[int, ...]:
@@ -90,9 +90,22 @@ def is_named_object(value: Any) -> bool:
     return isinstance(value, dict) and not is_bytes_object(value)
 
 
-def shape_text(shape: tuple[int, ...]) -> str:
-    """A shape as the contract's messages have it: [2,3]."""
-    return "[" + ",".join(map(str, shape)) + "]"
+def shape_text(shape: tuple[int | None, ...]) -> str:
+    """A shape as the contract's messages have it: [2,-1]."""
+    return "[" + ",".join("-1" if size is None else str(size) for size in shape) + "]"
+
+
+def check_shape(spec: TensorSpec, array: np.ndarray) -> None:
+    """ServingError 400 where an array is empty or has not the shape that the signature says."""
+    if 0 in array.shape:
+        raise invalid(f"Input {spec.name} of shape {shape_text(array.shape)} is empty")
+    if spec.shape is None:
+        return
+    sizes = zip(spec.shape, array.shape)
+    if len(spec.shape) != array.ndim or not all(size in (None, got) for size, got in sizes):
+        raise invalid(
+            f"Input {spec.name} has shape {shape_text(array.shape)}, but the signature takes {shape_text(spec.shape)}"
+        )
 
 
 def _flatten(value: Any, level: int, shape: tuple[int, ...], flat: list) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from lsps_tf import crop
+from lsps_tf import augment
 from lsps_tf.confidence import Confidence, error_signs, fit_calibration
 from lsps_tf.datasets.simulated import BATCH, Simulation, Simulator
 from lsps_tf.datasets.store import open_store
@@ -159,9 +159,6 @@ def _with_labels(run: Run, rows: dict[str, np.ndarray], split: str) -> LabelledC
 
 
 def _view(run: Run, rows: dict[str, np.ndarray]) -> np.ndarray:
-    """The network's images of stored crops, which are frames of a camera of their own."""
-    names = ("depth_mm", "center_mm", "cube_mm", "extent_mm")
-    depth_mm, center_mm, cube_mm, extent_mm = (tf.constant(rows[name], tf.float32) for name in names)
-    intrinsics = crop.crop_intrinsics(center_mm, extent_mm, depth_mm.shape[1])
-    cropped_mm = crop.crop_frame(depth_mm, intrinsics, center_mm, cube_mm, run.config.data.image_size)
-    return crop.normalize_depth(cropped_mm, center_mm, cube_mm).numpy()
+    """The network's images of stored crops."""
+    stored = [rows[name] for name in augment.IMAGE_COLUMNS]
+    return augment.view_stored_crops(*stored, run.config.data.image_size).numpy()

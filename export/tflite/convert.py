@@ -9,7 +9,6 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from export.saved_model.signatures import deployed_variables
 from export.tflite.rounding import round_network
 from lsps_tf.confidence import Confidence
 from lsps_tf.device.network import JOINTS
@@ -27,7 +26,7 @@ class _CropModel(tf.Module):
 
     def __init__(self, run: Run, predict: Callable[[tf.Tensor], dict[str, tf.Tensor]]):
         super().__init__(name="lsps_crop")
-        self.deployed = deployed_variables(run)
+        self.deployed = run.networks.deployed_variables(run.domain)
         size = run.config.data.image_size
         image = tf.TensorSpec([1, size, size, 1], tf.float32, "image")
         self.predict = tf.function(predict)

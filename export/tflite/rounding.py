@@ -165,10 +165,7 @@ def round_to(value: tf.Tensor, range_: Range) -> tf.Tensor:
 
 def deployed_layers(run: Run) -> list[RoundedLayer]:
     """The layers of P_r = G_y(P(x)) in their order: the run's trunk, P's head, and G_y."""
-    networks = run.networks
-    trunk, decoder = networks.discriminators[run.domain], networks.pose_decoder
-    head = (networks.posterior.output_layer, decoder.hidden, decoder.output_layer)
-    layers = (*trunk.private.layers, *trunk.shared.layers, *head)
+    layers = run.networks.deployed_layers(run.domain)
     return [RoundedLayer(layer, layer.kernel.numpy(), layer.bias.numpy()) for layer in layers]
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import errno
 import gc
+import importlib.abc
+import importlib.machinery
+import importlib.util
 import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from lsps_tf.native_messages import native_messages_off
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -56,3 +61,26 @@ def exit_status(main: Callable[[], int]) -> int:
 def quiet_tensorflow() -> None:
     """Keeps TensorFlow's start-up messages out of the commands' output; call before the first import of it."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.meta_path.insert(0, _QuietImport())
+
+
+class _QuietImport(importlib.abc.MetaPathFinder):
+    """Imports TensorFlow without what its libraries write while they are loaded.
+
+    From 2.16 on they write before they read TF_CPP_MIN_LOG_LEVEL.
+    """
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        if name != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None:
+            run = spec.loader.exec_module
+
+            def run_quietly(module: Any) -> None:
+                with native_messages_off():
+                    run(module)
+
+            spec.loader.exec_module = run_quietly
+        return spec

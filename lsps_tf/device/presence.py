@@ -11,7 +11,7 @@ from lsps_tf.errors import InputError
 from lsps_tf.hand_finding.constants import CUBE_MM, LEAK, OFFSET_MM, PRESENCE_SIZE, PRESENCE_WIDTHS, WEIGHTS
 
 _CONVOLUTIONS = tuple(f"presence/conv{number}" for number in range(len(PRESENCE_WIDTHS)))
-_HIDDEN, _SAID = "presence/hidden", "presence/said"
+_HIDDEN, _OUTPUT = "presence/hidden", "presence/output"
 
 
 @functools.lru_cache(maxsize=1)
@@ -52,7 +52,7 @@ def look(images: np.ndarray) -> np.ndarray:
         value = _leaky(_strided_convolution(value, weights[f"{name}/kernel"]) + weights[f"{name}/bias"])
     value = value.reshape(len(images), -1)
     value = _leaky(value @ weights[f"{_HIDDEN}/kernel"] + weights[f"{_HIDDEN}/bias"])
-    return value @ weights[f"{_SAID}/kernel"] + weights[f"{_SAID}/bias"]
+    return value @ weights[f"{_OUTPUT}/kernel"] + weights[f"{_OUTPUT}/bias"]
 
 
 def _strided_convolution(value: np.ndarray, kernel: np.ndarray) -> np.ndarray:

@@ -1,0 +1,3 @@
+from lsps_tf.stack import check_keras
+
+check_keras()

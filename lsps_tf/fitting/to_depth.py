@@ -1,10 +1,14 @@
 """Fits the kinematic hand to depth images, without labels: the hand that explains what the sensor saw.
 
 Training by fitting (Wan et al., "Self-supervised 3D hand pose estimation through training by fitting", 2019) with this
-project's hand: from the joints that a network predicts, pose and shape are moved until the measured points lie on the
-surface (the cone-spheres and wedges that the renderer draws), nothing of the hand shows where the sensor saw past it
-or beside it, no part is inside another, angles stay within their limits and joints near the prediction. What is left
-unexplained says how far a result can be believed.
+project's hand. A fit starts from the joints that a network predicts, and moves pose and shape. It asks that
+
+- the measured points lie on the surface, which is the cone-spheres and wedges that the renderer draws,
+- nothing of the hand shows where the sensor saw past it or beside it,
+- no part is inside another,
+- angles stay within their limits, and joints near the prediction.
+
+What is left unexplained says how far a result can be believed.
 """
 
 from __future__ import annotations

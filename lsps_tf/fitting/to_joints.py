@@ -17,8 +17,8 @@ from lsps_tf.simulation.shape import NUM_SHAPE_PARAMETERS, canonical_shape, shap
 # Adam's first step: radians, standard deviations of the shape and, times the factor, mm.
 _STEP = 0.1
 _MM_PER_UNIT = 20.0
-# Penalties beside the mean squared distance in mm²: per squared radian beyond a limit; per squared radian, which keeps
-# angles at rest that no joint shows; per squared standard deviation of the shape.
+# Penalties beside the mean squared distance in mm². Of limits: per squared radian beyond one. Of rest: per squared
+# radian, which keeps angles at rest that no joint shows. Of the shape: per squared standard deviation.
 _LIMIT_WEIGHT = 2000.0
 _REST_WEIGHT = 0.005
 _SHAPE_WEIGHT = 0.005

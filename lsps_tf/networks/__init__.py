@@ -6,6 +6,7 @@ from lsps_tf.networks.discriminator import Discriminator, PosteriorHead
 from lsps_tf.networks.layers import ResidualBlock, apply_together, instance_normalize
 from lsps_tf.networks.mapping import Mapping
 from lsps_tf.networks.pose_vae import PoseDecoder, PoseEncoder
+from lsps_tf.stack import check_keras
 
 __all__ = [
     "DEPTH_LATENT_STRIDE",
@@ -23,3 +24,5 @@ __all__ = [
     "build_networks",
     "instance_normalize",
 ]
+
+check_keras()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
+
 import tensorflow as tf
 from tensorflow import keras
 
@@ -16,8 +18,7 @@ from lsps_tf.networks.pose_vae import DirectDecoder, DirectEncoder, PoseDecoder,
 DOMAINS = ("synthetic", "real")
 DEPTH_LATENT_STRIDE = 4
 
-
-Tensors = dict[str, tf.Tensor]
+Tensors = dict[Hashable, tf.Tensor]
 
 
 class Networks(tf.Module):
@@ -47,39 +48,45 @@ class Networks(tf.Module):
         self.posterior = PosteriorHead(config.latent_size, seed)
         self.mapping = Mapping((*config.mapping_widths, config.encoder_widths[-1]), seed)
 
-    def encode(self, images: Tensors, domains: dict[str, str]) -> Tensors:
+    @property
+    def realism_head(self) -> keras.layers.Layer:
+        """The head that D_s and D_r share: features [B, h, w, C] to a map of logits [B, h - 1, w - 1, 1]."""
+        return self.discriminators["real"].head
+
+    def encode(self, images: Tensors, domains: dict[Hashable, str]) -> Tensors:
         """E of several sets of images in one go; the layers that the domains share run once.
 
         Args:
-            images: normalised depth [B, S, S, 1] by any names.
-            domains: by the same names, whose encoder takes them.
+            images: normalised depth [B, S, S, 1] by any keys.
+            domains: by the same keys, whose encoder takes them.
 
         Returns:
-            By the same names the means of q(z|x), [B, S/4, S/4, C].
+            By the same keys the means of q(z|x), [B, S/4, S/4, C].
         """
         return _apply_shared(self.encoders, _apply_private(self.encoders, images, domains), domains)
 
-    def generate(self, depth_latents: Tensors, targets: dict[str, tuple[str, str]]) -> Tensors:
+    def generate(self, depth_latents: Tensors, domains: dict[Hashable, Sequence[str]]) -> dict[Hashable, Tensors]:
         """G of several sets of latents in one go; the shared layers run once per latent, whatever it becomes.
 
         Args:
-            depth_latents: [B, S/4, S/4, C] by any names.
-            targets: by the name of each result the latent to take and the domain whose generator takes it.
+            depth_latents: [B, S/4, S/4, C] by any source.
+            domains: by the same sources, whose generators take them.
 
         Returns:
-            Normalised depth [B, S, S, 1] by the names of `targets`.
+            Normalised depth [B, S, S, 1] as `made[source][domain]`.
         """
-        domains = {name: domain for name, (_, domain) in targets.items()}
+        pairs = {(source, domain): domain for source, wanted in domains.items() for domain in wanted}
         if _share(self.generators):
             hidden = apply_together(self.generators["real"].shared, depth_latents)
-            parts = {name: hidden[source] for name, (source, _) in targets.items()}
+            parts = {(source, domain): hidden[source] for source, domain in pairs}
         else:
-            latents = {name: depth_latents[source] for name, (source, _) in targets.items()}
-            parts = _apply_shared(self.generators, latents, domains)
-        return _apply_private(self.generators, parts, domains)
+            latents = {(source, domain): depth_latents[source] for source, domain in pairs}
+            parts = _apply_shared(self.generators, latents, pairs)
+        images = _apply_private(self.generators, parts, pairs)
+        return {source: {domain: images[source, domain] for domain in wanted} for source, wanted in domains.items()}
 
-    def discriminator_features(self, images: Tensors, domains: dict[str, str]) -> Tensors:
-        """D_phi of equation 8 of several sets of images [B, S, S, 1] in one go, by their names: [B, h, w, C]."""
+    def discriminator_features(self, images: Tensors, domains: dict[Hashable, str]) -> Tensors:
+        """D_phi of equation 8 of several sets of images [B, S, S, 1] in one go, by their keys: [B, h, w, C]."""
         return apply_together(self.discriminators["real"].shared, _apply_private(self.discriminators, images, domains))
 
     def predict_latent(self, image: tf.Tensor, domain: str) -> tf.Tensor:
@@ -97,6 +104,52 @@ class Networks(tf.Module):
     def encode_pose(self, joints: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """E_y: joints [B, J, 3] in half cubes to the mean [B, Z] and the standard deviation [B, Z] of q(z_y|y)."""
         return self.pose_encoder(tf.reshape(joints, (-1, 3 * self.config.num_joints)))
+
+    def pose_variables(self) -> list[tf.Variable]:
+        """The weights of E_y and G_y."""
+        return _unique(self.pose_encoder, self.pose_decoder)
+
+    def generator_variables(self, *domains: str) -> list[tf.Variable]:
+        """The weights of the generators' player: E and G of these domains, and M."""
+        parts = (part[domain] for part in (self.encoders, self.generators) for domain in domains)
+        return _unique(*parts, self.mapping)
+
+    def discriminator_variables(self, *domains: str) -> list[tf.Variable]:
+        """The weights of the discriminators' player: D of these domains with the realism head, and P's last layer."""
+        return _unique(*(self.discriminators[domain] for domain in domains), self.posterior)
+
+    def posterior_variables(self, *domains: str) -> list[tf.Variable]:
+        """The weights of P of these domains: the discriminators' layers without the realism head, and P's last."""
+        return _unique(*(layer for domain in domains for layer in self._trunk(domain)), self.posterior)
+
+    def deployed_variables(self, domain: str) -> list[tf.Variable]:
+        """The weights that P_r = G_y(P(x)) and its confidence read, where P is that of `domain`: P, G_y and E_y."""
+        return _unique(*self._trunk(domain), self.posterior, self.pose_decoder, self.pose_encoder)
+
+    def deployed_layers(self, domain: str) -> list[keras.layers.Layer]:
+        """The layers of P_r = G_y(P(x)) in their order: P's convolutions of `domain`, P's last, and G_y's."""
+        return [*self._trunk(domain), *self.posterior.layers, *self.pose_decoder.layers]
+
+    def named_variables(self) -> dict[str, tf.Variable]:
+        """Every weight once, by its network and its place in it, as in "encoders/real/004" (the names of weight files).
+
+        What the domains share has the name that "real" gives it.
+        """
+        parts = {name: getattr(self, name) for name in ("pose_encoder", "pose_decoder", "mapping", "posterior")}
+        for kind in ("encoders", "generators", "discriminators"):
+            parts.update({f"{kind}/{domain}": part for domain, part in sorted(getattr(self, kind).items())})
+        named, seen = {}, set()
+        for part, network in parts.items():
+            for number, variable in enumerate(network.variables):
+                if variable.ref() not in seen:
+                    seen.add(variable.ref())
+                    named[f"{part}/{number:03d}"] = variable
+        return named
+
+    def _trunk(self, domain: str) -> list[keras.layers.Layer]:
+        """The convolutions of a discriminator, the domain's own and the shared ones."""
+        discriminator = self.discriminators[domain]
+        return [*discriminator.private.layers, *discriminator.shared.layers]
 
 
 def build_networks(config: NetworkConfig, image_size: int, seed: int) -> Networks:
@@ -130,11 +183,16 @@ def build_networks(config: NetworkConfig, image_size: int, seed: int) -> Network
     return networks
 
 
-def _apply_private(networks: dict[str, keras.Model], parts: Tensors, domains: dict[str, str]) -> Tensors:
+def _unique(*modules: tf.Module) -> list[tf.Variable]:
+    """The modules' trainable variables in order, shared ones once."""
+    return list({variable.ref(): variable for module in modules for variable in module.trainable_variables}.values())
+
+
+def _apply_private(networks: dict[str, keras.Model], parts: Tensors, domains: dict[Hashable, str]) -> Tensors:
     return _apply_by_domain({domain: network.private for domain, network in networks.items()}, parts, domains)
 
 
-def _apply_shared(networks: dict[str, keras.Model], parts: Tensors, domains: dict[str, str]) -> Tensors:
+def _apply_shared(networks: dict[str, keras.Model], parts: Tensors, domains: dict[Hashable, str]) -> Tensors:
     if _share(networks):
         return apply_together(networks["real"].shared, parts)
     return _apply_by_domain({domain: network.shared for domain, network in networks.items()}, parts, domains)
@@ -144,7 +202,7 @@ def _share(networks: dict[str, keras.Model]) -> bool:
     return networks["real"].shared is networks["synthetic"].shared
 
 
-def _apply_by_domain(layers: dict[str, keras.Model], parts: Tensors, domains: dict[str, str]) -> Tensors:
+def _apply_by_domain(layers: dict[str, keras.Model], parts: Tensors, domains: dict[Hashable, str]) -> Tensors:
     outputs = {}
     for domain in DOMAINS:
         own = {name: part for name, part in parts.items() if domains[name] == domain}

@@ -1,7 +1,7 @@
 """The encoders' first convolution, with a gradient for its one input channel that a CPU computes three times faster.
 
 oneDNN pads one channel to a full vector of them. Folding 4x4 pixels into channels gives the same sums from a 3x3
-convolution of dense channels: 4 instead of 12 ms for eight 64x64 images, which is an eighth of a depth stage's step.
+convolution of dense channels. Eight 64x64 images then take 4 instead of 12 ms, an eighth of a depth stage's step.
 """
 
 from __future__ import annotations

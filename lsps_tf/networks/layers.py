@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import tensorflow as tf
 from tensorflow import keras
@@ -152,8 +152,10 @@ class ResidualBlock(keras.layers.Layer):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def apply_together(layer: Callable[[tf.Tensor], tf.Tensor], parts: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Runs `layer` once over all parts, concatenated along the batch, and gives its outputs under the parts' names.
+def apply_together(
+    layer: Callable[[tf.Tensor], tf.Tensor], parts: dict[Hashable, tf.Tensor]
+) -> dict[Hashable, tf.Tensor]:
+    """Runs `layer` once over all parts, concatenated along the batch, and gives its outputs under the parts' keys.
 
     Exact for every network here, none of which mixes samples.
     """

@@ -66,7 +66,7 @@ class PoseDecoder(keras.Model):
         return {"hidden_width": self.hidden_width, "num_joints": self.num_joints, "seed": self.seed}
 
 
-class DirectEncoder(keras.layers.Layer):
+class DirectEncoder(keras.Model):
     """In place of E_y where there is no pose VAE: the joints are their own latent, without noise."""
 
     def __init__(self):
@@ -77,7 +77,7 @@ class DirectEncoder(keras.layers.Layer):
         return tf.identity(joints), tf.zeros_like(joints)
 
 
-class DirectDecoder(keras.layers.Layer):
+class DirectDecoder(keras.Model):
     """In place of G_y where there is no pose VAE."""
 
     def __init__(self):

@@ -1,10 +1,14 @@
 """Random joint angles of a healthy hand: gestures with correlated fingers, none through another or through the palm.
 
-Each finger has two levels in [0, 1], one for its MCP joint and one for its PIP joint; a gesture family says how the
-four fingers' levels are drawn, noise is shared by neighbors, and tendons couple what muscles cannot move alone: DIP
-flexion follows PIP by two thirds (Lin, Wu, Huang, 2000), a finger draws its neighbors along (Haeger-Ross, Schieber,
-"Quantifying the independence of human finger movements", 2000), and flexed MCP joints spread less. How far real hands
-stray from these rules was measured on the two subjects of NYU's test set (docs/results.md).
+Each finger has two levels in [0, 1], one for its MCP joint and one for its PIP joint. A gesture family says how the
+four fingers' levels are drawn. Neighbors share noise. Tendons couple what muscles cannot move alone:
+
+- DIP flexion follows PIP by two thirds (Lin, Wu, Huang, 2000).
+- A finger draws its neighbors along (Haeger-Ross, Schieber, "Quantifying the independence of human finger movements",
+  2000).
+- Flexed MCP joints spread less.
+
+How far real hands stray from these rules was measured on the two subjects of NYU's test set (docs/simulator.md).
 """
 
 from __future__ import annotations
@@ -39,16 +43,16 @@ _ENSLAVING = np.array(
     [[0.80, 0.20, 0.00, 0.00], [0.13, 0.74, 0.13, 0.00], [0.00, 0.13, 0.81, 0.06], [0.00, 0.00, 0.05, 0.95]], np.float32
 )
 _SPREAD_DEGREES = (-11.0, -4.5, 0.0, 8.0)  # deviation of the MCP joints as the hand is spread by one unit
-# Standard deviations. On NYU's subjects neighboring fingers' deviations correlate by 0.65 and vary by 7 to 9 degrees,
-# and DIP flexion is off its best line in PIP by 12 to 15, part of which is the labels' own noise.
+# Standard deviations. On NYU's subjects neighboring fingers' deviations correlate by 0.65 and vary by 7 to 9 degrees.
+# DIP flexion is off its best line in PIP by 12 to 15 there. Part of that is the labels' own noise.
 _SWAY_DEGREES = 5.0  # all fingers lean to one side together
 _OWN_DEVIATION_DEGREES = 4.5
 _DIP_NOISE_DEGREES = 11.0
 # Low and high angles in degrees of a thumb that points away from the hand, and of one in front of the palm or the fist.
 _THUMB_OUT = ((-26.5, -21.0, -5.0, -10.0, -20.0), (-5.0, 16.0, 30.0, 10.0, 35.0))
 _THUMB_ACROSS = ((0.0, -10.0, 5.0, -10.0, 0.0), (26.5, 21.0, 50.0, 10.0, 75.0))
-# Angles at which the thumb's tip touches a finger's tip, found by minimizing their distance within the limits (degrees;
-# pinky to index: palm arch, the finger's four angles, the thumb's five).
+# Angles in degrees at which the thumb's tip touches a finger's tip, pinky to index. They were found by minimizing the
+# distance within the limits. A row is the palm's arch, the finger's four angles and the thumb's five.
 _PINCHES = np.radians(
     [
         [12.5, 45.8, 12.3, 44.7, 27.3, 26.5, 15.4, 32.5, 5.0, 29.3],

@@ -10,9 +10,9 @@ import tensorflow as tf
 from lsps_tf.simulation import anatomy, surface
 from lsps_tf.skeleton import FINGERS
 
-# Name and standard deviation of the logarithm. Hand length varies by 6 % among adults of both sexes and breadth,
-# thickness and single fingers by some more (Garrett, "The adult human hand: some anthropometric and biomechanical
-# considerations", 1971); here the size carries what all have in common.
+# Name and standard deviation of the logarithm. Hand length varies by 6 % among adults of both sexes. Breadth, thickness
+# and single fingers vary by some more (Garrett, "The adult human hand: some anthropometric and biomechanical
+# considerations", 1971). Here the size carries what all have in common.
 SHAPE_PARAMETERS = (
     ("size", 0.06),
     ("palm_width", 0.035),

@@ -1,11 +1,12 @@
 """What the hand's surface is made of: spheres fastened to bodies, and the cones and wedges that they span.
 
 A cone-sphere is the convex hull of two spheres, a wedge that of three (Tkach et al., "Sphere-Meshes for Real-Time Hand
-Modeling and Tracking", 2016). The surface is the outside of the union of all `CONES` and `WEDGES`; the edges of a wedge
-are part of its hull and are not listed again as cones. Radii are those of an average adult hand (finger breadths of 14
-to 20 mm, palm 25 mm thick, wrist 57 x 31 mm). The 36 joints stand at the places of NYU's labels, found by fitting this
-kinematic hand to the published labels of the test set's first subject (frames 0 to 2439); docs/results.md says how far
-they are off on the second.
+Modeling and Tracking", 2016). The surface is the outside of the union of all `CONES` and `WEDGES`. The edges of a wedge
+are part of its hull and are not listed again as cones. Radii are those of an average adult hand: finger breadths of 14
+to 20 mm, a palm 25 mm thick, a wrist of 57 x 31 mm.
+
+The 36 joints stand at the places of NYU's labels. The places were found by fitting this kinematic hand to the published
+labels of the test set's first subject (frames 0 to 2439). docs/simulator.md says how far they are off on the second.
 """
 
 from __future__ import annotations
@@ -159,9 +160,9 @@ def primitives(forearm: bool) -> tuple[np.ndarray, np.ndarray]:
     return np.array(cones, np.int32), np.array(wedges, np.int32)
 
 
-# Per finger, for the outer and inner label of the distal, the middle and the proximal phalanx: the place along the bone
-# as a part of its length, then towards the thumb's side and towards the back of the hand in mm. The outermost, the tip,
-# stands half a radius beyond the center of the tip's sphere.
+# Per finger, a place for the outer and the inner label of the distal, the middle and the proximal phalanx. The first
+# number is along the bone, as a part of its length. The others are in mm towards the thumb's side and towards the back
+# of the hand. The outermost label, the tip, stands half a radius beyond the center of the tip's sphere.
 _DIGIT_LABELS = {
     "pinky": (
         *((1.0, 0.9, 0.7), (0.59, -0.3, -0.3), (0.83, -0.5, -0.3)),

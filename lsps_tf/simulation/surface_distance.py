@@ -13,9 +13,9 @@ def surface_distance_mm(
 ) -> tf.Tensor:
     """Signed distances of points to the nearest cone-sphere or wedge, below 0 inside.
 
-    A cone-sphere's distance is taken from the nearest point of its axis, a wedge's from the nearest point of the
-    triangle of its centres: exact where the radii are equal, within a few tenths of a mm on a hand. Only the nearest
-    primitive of each point is differentiated.
+    A cone-sphere's distance is taken from the nearest point of its axis, and a wedge's from the nearest point of the
+    triangle of its centres. This is exact where the radii are equal, and within a few tenths of a mm on a hand. Only
+    the nearest primitive of each point is differentiated.
 
     Args:
         points_mm: [B, P, 3], near the origin (float32 loses tenths of a mm at a metre's distance).

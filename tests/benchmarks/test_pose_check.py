@@ -1,4 +1,4 @@
-"""The pose check's parts at small sizes; its figures on real poses stand in docs/results.md."""
+"""The pose check's parts at small sizes; its figures on real poses stand in docs/simulator.md."""
 
 import pathlib
 

@@ -91,3 +91,13 @@ def test_wrong_arguments_of_a_script_end_with_2():
     )
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+def test_a_command_starts_tensorflow_in_silence():
+    code = (
+        "from lsps_tf.commandline.command import run_command\n"
+        "def main():\n    import tensorflow as tf\n    print(float(tf.reduce_sum(tf.ones(3))))\n    return 0\n"
+        "run_command(main)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (said.returncode, said.stdout, said.stderr) == (0, "3.0\n", "")

@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from export.exporting import LARGEST_DIFFERENCE, compare_exports, export_command, sample_crops, size_in_bytes
-from export.saved_model.signatures import deployed_variables
 from lsps_tf import run_folder
 from lsps_tf.models import open_model
 from lsps_tf.run_folder import load_run
@@ -61,7 +60,7 @@ def test_only_the_files_that_are_asked_for_are_written(command, run_dir, tmp_pat
 def test_the_saved_model_holds_the_deployed_networks_alone(run, model_dir):
     listed = tf.train.list_variables(str(model_dir / "lsps" / "1" / "variables" / "variables"))
     stored = [shape for name, shape in listed if name.endswith("VARIABLE_VALUE")]
-    deployed = [tuple(variable.shape) for variable in deployed_variables(run)]
+    deployed = [tuple(variable.shape) for variable in run.networks.deployed_variables(run.domain)]
     assert sorted(map(tuple, stored)) == sorted(deployed) and len(deployed) < len(run.networks.variables) / 2
 
 

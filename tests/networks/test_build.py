@@ -89,15 +89,18 @@ def test_sets_of_images_equal_one_by_one(networks):
     images = {name: tf.constant(random.uniform(-1, 1, (n, 32, 32, 1)), tf.float32) for name, n in (("a", 2), ("b", 1))}
     domains = {"a": "real", "b": "synthetic"}
     means = networks.encode(images, domains)
-    made = networks.generate(means, {"c": ("a", "synthetic"), "d": ("a", "real"), "e": ("b", "real")})
+    targets = {"a": ("synthetic", "real"), "b": ("real",)}
+    made = networks.generate(means, targets)
     features = networks.discriminator_features(images, domains)
     for name, domain in domains.items():
         np.testing.assert_allclose(means[name], networks.encoders[domain](images[name]), atol=1e-5)
         expected = networks.discriminators[domain].features(images[name])
         np.testing.assert_allclose(features[name], expected, atol=1e-5)
-    assert means["a"].shape == (2, 8, 8, 8) and made["c"].shape == (2, 32, 32, 1)
-    for name, (source, domain) in {"c": ("a", "synthetic"), "d": ("a", "real"), "e": ("b", "real")}.items():
-        np.testing.assert_allclose(made[name], networks.generators[domain](means[source]), atol=1e-5)
+    assert means["a"].shape == (2, 8, 8, 8) and made["a"]["synthetic"].shape == (2, 32, 32, 1)
+    assert {source: tuple(images) for source, images in made.items()} == targets
+    for source, images in made.items():
+        for domain, image in images.items():
+            np.testing.assert_allclose(image, networks.generators[domain](means[source]), atol=1e-5)
 
 
 def test_prediction_is_decoder_of_posterior_of_that_domain(networks):
@@ -111,6 +114,51 @@ def test_prediction_is_decoder_of_posterior_of_that_domain(networks):
         np.testing.assert_array_equal(tf.reshape(joints, (2, -1)), networks.pose_decoder(latent))
     mean, _ = networks.encode_pose(joints)
     np.testing.assert_array_equal(mean, networks.pose_encoder(tf.reshape(joints, (2, -1)))[0])
+
+
+def count(variables):
+    assert len({v.ref() for v in variables}) == len(variables)
+    return sum(int(np.prod(v.shape)) for v in variables)
+
+
+@pytest.mark.parametrize("preset", PARAMETERS)
+def test_each_players_variables_are_its_networks(preset):
+    """By their numbers of parameters, which are those of the tables."""
+    config, sizes = PRESETS[preset], PARAMETERS[preset]
+    networks = build_networks(config.network, config.data.image_size, seed=0)
+    head = count(networks.realism_head.variables)
+    assert head == 4 * config.network.discriminator_widths[-1] + 1
+    assert count(networks.pose_variables()) == sizes["pose_encoder"] + sizes["pose_decoder"]
+    assert count(networks.generator_variables(*DOMAINS)) == (sizes["encoders"] + sizes["generators"] + sizes["mapping"])
+    assert count(networks.discriminator_variables(*DOMAINS)) == sizes["discriminators"] + sizes["posterior"]
+    assert count(networks.posterior_variables(*DOMAINS)) == sizes["discriminators"] + sizes["posterior"] - head
+    assert count(list(networks.named_variables().values())) == sum(sizes.values())
+
+
+def test_one_domains_variables_are_its_own_and_the_shared_ones(networks):
+    everything = {v.ref() for v in networks.posterior_variables(*DOMAINS)}
+    synthetic, real = ({v.ref() for v in networks.posterior_variables(domain)} for domain in DOMAINS)
+    assert synthetic | real == everything and synthetic - real and real - synthetic
+    shared = {v.ref() for v in networks.discriminators["real"].shared.variables}
+    assert synthetic & real == shared | {v.ref() for v in networks.posterior.variables}
+    image = tf.random.stateless_uniform((1, 32, 32, 1), (0, 3))
+    with tf.GradientTape() as tape:
+        joints = networks.predict_joints(image, "real")
+    gradients = tape.gradient(joints, networks.variables)
+    reached = {v.ref() for v, g in zip(networks.variables, gradients) if g is not None}
+    confidence = {v.ref() for v in networks.pose_encoder.variables}
+    assert {v.ref() for v in networks.deployed_variables("real")} == reached | confidence
+    assert {v.ref() for layer in networks.deployed_layers("real") for v in layer.variables} == reached
+
+
+def test_names_of_weights_are_their_networks_and_places(networks):
+    named = networks.named_variables()
+    assert named["encoders/real/000"] is networks.encoders["real"].variables[0]
+    assert named["mapping/001"] is networks.mapping.variables[1]
+    # Shared layers have the name that "real", which sorts first, gives them.
+    shared = {v.ref() for v in networks.encoders["real"].shared.variables}
+    names = [name for name, v in named.items() if v.ref() in shared]
+    assert len(names) == len(shared) and all(name.startswith("encoders/real/") for name in names)
 
 
 def test_large_features_are_averaged_to_one_latent(networks):

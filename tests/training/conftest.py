@@ -114,7 +114,7 @@ def reached_by(networks, changed):
     """Names the parts that a term's gradient reaches, given a persistent tape that watched all variables."""
 
     def run(tape, term):
-        gradients = {v.ref(): g for v, g in zip(networks.variables, tape.gradient(term, networks.variables))}
+        gradients = {v.ref(): g for v, g in zip(networks.variables, tape.gradient(term.value, networks.variables))}
         return changed(lambda v: gradients[v.ref()] is not None and bool(np.any(gradients[v.ref()])))
 
     return run

@@ -4,21 +4,15 @@ import json
 import os
 import signal
 
-import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 from tensorflow import keras
 
 from lsps_tf.config import LossWeights
+from lsps_tf.errors import InputError
 from training import callbacks
 from training.stages.depth import DepthStage
-
-ROWS = [
-    *("synthetic", "synthetic, reconstructed", "synthetic to real", "synthetic to real and back"),
-    *("real", "real, reconstructed", "real to synthetic", "real to synthetic and back"),
-    "synthetic, from its pose by M",
-]
 
 
 class OneNumber(keras.Model):
@@ -114,46 +108,55 @@ class Interrupting(callbacks.StageCallback):
 def test_a_signal_stops_after_the_step_at_hand_and_saves(number):
     before = signal.getsignal(number)
     saved, step = [], counter()
-    watchers = [callbacks.Checkpoints(step, 100, lambda: saved.append(int(step))), callbacks.CleanStop()]
+    watchers = [callbacks.Checkpoints(step, 100, lambda: saved.append(int(step))), callbacks.CleanStop(step)]
     fit(step, Interrupting(step, {3: [number]}), *watchers)
     assert saved == [3] and int(step) == 3
     assert signal.getsignal(number) is before
 
 
 def test_a_second_ctrl_c_stops_at_once():
+    before = signal.getsignal(signal.SIGINT)
     step = counter()
+    stop = callbacks.CleanStop(step)
     with pytest.raises(KeyboardInterrupt):
-        fit(step, Interrupting(step, {3: [signal.SIGINT, signal.SIGINT]}), callbacks.CleanStop())
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+        fit(step, Interrupting(step, {3: [signal.SIGINT, signal.SIGINT]}), stop)
+    stop.close()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_losses_are_checked_where_they_are_read_and_before_anything_is_saved():
+    checked, saved, step = [], [], counter()
+    check = callbacks.FiniteCheck(step, (4, 6), 9, lambda: checked.append(int(step)))
+    fit(step, check, steps=9)
+    assert checked == [4, 6, 8, 9, 9]
+
+    def found():
+        raise InputError(f"found at {int(step)}")
+
+    step = counter()
+    check = callbacks.FiniteCheck(step, (4,), 9, found)
+    with pytest.raises(InputError, match="found at 4"):
+        fit(step, check, callbacks.Checkpoints(step, 2, lambda: saved.append(int(step))), steps=9)
+    # At 2 nothing was looked for; at 4 the check came first.
+    assert saved == [2]
+
+
+def test_a_stop_checks_what_it_saves():
+    def found():
+        raise InputError("found at the stop")
+
+    saved, step = [], counter()
+    watchers = [callbacks.FiniteCheck(step, (100,), 10, found)]
+    watchers += [callbacks.Checkpoints(step, 100, lambda: saved.append(int(step))), callbacks.CleanStop(step)]
+    with pytest.raises(InputError, match="found at the stop"):
+        fit(step, Interrupting(step, {3: [signal.SIGINT]}), *watchers)
+    watchers[-1].close()
+    assert saved == []
 
 
 @pytest.fixture
 def stage(networks):
     return DepthStage(networks, LossWeights())
-
-
-def test_picture_rows_are_what_the_networks_make(stage, networks, unlabelled):
-    rows = callbacks.depth_pictures(stage, unlabelled)
-    assert list(rows) == ROWS
-    outputs = stage.forward(unlabelled)
-    latent, mapped = outputs["latent"], outputs["mapped"]["synthetic"]
-    expected = {
-        "real": unlabelled["real"]["image"],
-        "real, reconstructed": networks.generators["real"](latent["real"]),
-        "real to synthetic": networks.generators["synthetic"](latent["real"]),
-        "synthetic to real": networks.generators["real"](latent["synthetic"]),
-        "synthetic, from its pose by M": networks.generators["synthetic"](mapped),
-    }
-    for name, images in expected.items():
-        np.testing.assert_allclose(rows[name], images[..., 0], atol=1e-5)
-    assert all(images.shape == rows["real"].shape for images in rows.values())
-    # The way back is drawn anew and ends in the domain that it began in.
-    for domain in ("synthetic", "real"):
-        np.testing.assert_array_equal(rows[f"{domain} to {_other(domain)} and back"], outputs["cycle"][domain][..., 0])
-
-
-def _other(domain):
-    return {"synthetic": "real", "real": "synthetic"}[domain]
 
 
 def test_pictures_are_written_when_due_and_at_the_end(stage, unlabelled, tmp_path):

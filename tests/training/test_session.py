@@ -17,6 +17,8 @@ from lsps_tf.config import PRESETS
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from training import callbacks
+from training.evaluation.command import run_evaluation
+from training.evaluation.pictures import evaluation_paths
 from training.methods import LSPS
 from training.session import STOPPED, run_session
 
@@ -88,6 +90,41 @@ def test_a_run_leaves_weights_pictures_and_tensorboard_files_and_nothing_half_wr
     with Image.open(finished_run / "pictures" / f"depth-{STEPS['depth']:07d}.png") as picture:
         assert picture.size[0] > 100 and len(picture.getcolors(1 << 16)) > 20
     assert not [name for name in files if "partial" in name or name.endswith("tempstate")]
+
+
+def test_a_run_ends_with_the_figures_that_evaluation_gives(copy_of_run, capsys, tmp_path):
+    """Resumed, it shows them again; what is missing is measured again, to the same digits."""
+    files = evaluation_paths(copy_of_run / "evaluation", "test")
+    before = json.loads(files[0].read_text())
+    assert run_evaluation(["--run-dir", str(copy_of_run), "--output", str(tmp_path / "again")]) == 0
+    assert [path.read_bytes() for path in evaluation_paths(tmp_path / "again", "test")] == [
+        path.read_bytes() for path in files
+    ]
+    resume = ["--run-dir", str(copy_of_run), "--resume"]
+    times = [path.stat().st_mtime_ns for path in files]
+    capsys.readouterr()
+    assert run_session(resume) == 0
+    said = capsys.readouterr().out
+    assert f"{before['mean_error_mm']:.2f} mm" in said and f"Figures: {files[0]}" in said and "Written" not in said
+    assert [path.stat().st_mtime_ns for path in files] == times
+    files[3].unlink()
+    assert run_session(resume) == 0
+    said = capsys.readouterr().out
+    assert f"{before['mean_error_mm']:.2f} mm" in said and f"Written: {files[0]}" in said
+    assert json.loads(files[0].read_text()) == before and files[3].exists()
+
+
+def test_ctrl_c_while_it_measures_says_how_to_go_on(copy_of_run, capsys, monkeypatch):
+    shutil.rmtree(copy_of_run / "evaluation")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.evaluation.measure.predict_store", interrupt)
+        assert run_session(["--run-dir", str(copy_of_run), "--resume"]) == STOPPED
+    assert "Go on with:" in capsys.readouterr().err
+    assert not (copy_of_run / "evaluation").exists()
 
 
 def test_stages_keep_what_came_before(finished_run):
@@ -255,7 +292,18 @@ def test_run_folders_name_themselves(arguments, tmp_path, eagerly, monkeypatch, 
     said = capsys.readouterr().out
     folder = pathlib.Path("runs/sim-lsps-tiny-seed3-001")
     assert f"Run folder: {folder}" in said and run_folder.settings_path(folder).exists()
-    assert pathlib.Path(shlex.split(said.split("Next: ")[1])[1]).is_file()
+    # The run is not at its end, so that it is not measured: another one goes on from it.
+    following = shlex.split(said.split("Next: ")[1].split(" #")[0])
+    assert pathlib.Path(following[1]).is_file() and not (folder / "evaluation").exists()
+    given = [
+        *following[2:],
+        *[part for part in arguments if part not in ("--dataset", "sim")],
+        *FEW,
+        "--stages",
+        "depth",
+    ]
+    assert run_session([*given, "--run-dir", "rest"]) == 0
+    assert run_folder.read_settings("rest").stages == ("depth",)
 
 
 def test_a_store_in_place_of_the_simulator(store_path, tmp_path, eagerly):

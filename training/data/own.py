@@ -73,9 +73,8 @@ def draw_crops(store: Store, image_size: int) -> Any:
     count = store.count("real/train")
     chosen = np.unique(np.linspace(0, count - 1, _SHEET_COLUMNS * _SHEET_ROWS).astype(int))
     rows = store.read("real/train", chosen)
-    inputs = [rows[name] for name in ("depth_mm", "center_mm", "extent_mm", "cube_mm")]
-    still = np.zeros(len(chosen), np.float32)
-    images = augment.view_crops(*inputs, image_size, still, np.zeros((len(chosen), 3), np.float32)).numpy()[..., 0]
+    stored = [rows[name] for name in augment.IMAGE_COLUMNS]
+    images = augment.view_stored_crops(*stored, image_size).numpy()[..., 0]
     titles = [f"frame {number}" for number in rows["frame"]]
     return draw.contact_sheet([draw.crop_picture(image) for image in images], titles, _SHEET_COLUMNS)
 
@@ -146,7 +145,7 @@ def _check_outside(run_dir: pathlib.Path, recording: pathlib.Path) -> None:
         )
 
 
-def _open(given: Given) -> frames.OwnRecording:
+def _open(given: Given) -> frames.FrameFolder:
     if "data_root" not in given:
         raise InputError(f"--dataset frames: name the folder with the frames and {CAMERA_FILE} with --data-root")
     return frames.open_recording(given["data_root"], given.get("hand"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
 import numpy as np
@@ -12,11 +12,13 @@ import tensorflow as tf
 from tabulate import tabulate
 from tqdm import tqdm
 
-from lsps_tf import augment, camera, crop, metrics
+from lsps_tf import camera, metrics
+from lsps_tf.augment import IMAGE_COLUMNS, view_stored_crops
 from lsps_tf.datasets.store import Store, open_store
 from lsps_tf.errors import InputError
 from lsps_tf.prediction_files import write_joints_uvd
-from lsps_tf.run_folder import Run
+from lsps_tf.predictor import Predictor, predictor_of_run
+from lsps_tf.run_folder import Run, RunSettings
 from lsps_tf.skeleton import Skeleton, joints_of
 
 PredictJoints = Optional[Callable[[tf.Tensor], tf.Tensor]]
@@ -65,19 +67,32 @@ def predict_store(
     skeleton = skeleton or run.skeleton
     chosen = np.array(joints_of(run.skeleton, skeleton))
     with open_store(run.store_path) as store:
-        rows = _labelled_rows(store, run, split, chosen[list(skeleton.evaluated)])
+        rows = _labelled_rows(store, run.settings, split, chosen[list(skeleton.evaluated)])
+        if not len(rows):
+            raise InputError(
+                f"{store.path}: no frame of 'real/{split}' has labels to compare with; choose another split, or "
+                "--joints 21 where those are labelled"
+            )
         predict = build_predict(run, predict_joints)
         predicted = []
         with tqdm(total=len(rows), desc="evaluate  ", unit="frame", mininterval=1.0) as bar:
             for part in np.split(rows, range(batch, len(rows), batch)):
                 frames = store.read(f"real/{split}", part)
-                predicted.append(predict(*(frames[name] for name in INPUTS)).numpy())
+                predicted.append(predict(*(frames[name] for name in IMAGE_COLUMNS)).numpy())
                 bar.update(len(part))
         true_mm = store.column(f"real/{split}", "joints_mm")[rows]
     predicted_mm = np.concatenate(predicted)
     if not np.isfinite(predicted_mm).all():
         raise InputError(f"{run.directory}: the run predicts joints that are no numbers; train again, more slowly")
     return Predictions(rows, predicted_mm[:, chosen], true_mm[:, chosen])
+
+
+def has_labels(settings: RunSettings, split: str = "test") -> bool:
+    """Whether a run's store has frames of "real/<split>" to measure the run on."""
+    if not settings.frames.get(f"real/{split}"):
+        return False
+    with open_store(settings.store) as store:
+        return len(_labelled_rows(store, settings, split, store.info.skeleton.evaluated)) > 0
 
 
 def summarize(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
@@ -122,44 +137,33 @@ def as_recorded(store: Store, joints_mm: np.ndarray, subjects: np.ndarray) -> np
     return np.where(chosen[:, None, None], joints_mm * [-1.0, 1.0, 1.0], joints_mm)
 
 
-INPUTS = ("depth_mm", "center_mm", "extent_mm", "cube_mm")
-
-
-def _labelled_rows(store: Store, run: Run, split: str, needed: np.ndarray) -> np.ndarray:
-    if store.info.skeleton.name != run.skeleton.name:
+def _labelled_rows(store: Store, settings: RunSettings, split: str, needed: Sequence[int]) -> np.ndarray:
+    """The frames whose `needed` joints have labels."""
+    if store.info.skeleton.name != settings.skeleton:
         raise InputError(
-            f"{store.path}: its skeleton is {store.info.skeleton.name}, the run's is {run.skeleton.name}; "
+            f"{store.path}: its skeleton is {store.info.skeleton.name}, the run's is {settings.skeleton}; "
             "give a run that was trained on this store"
         )
     # The run's own frames: another run may have made the store grow since.
-    count = run.settings.frames.get(f"real/{split}")
-    joints_mm = store.column(f"real/{split}", "joints_mm")[:count, needed]
-    rows = np.flatnonzero(np.isfinite(joints_mm).all(axis=(1, 2)))
-    if not len(rows):
-        raise InputError(
-            f"{store.path}: no frame of 'real/{split}' has labels to compare with; choose another split, or "
-            "--joints 21 where those are labelled"
-        )
-    return rows
+    count = settings.frames.get(f"real/{split}")
+    joints_mm = store.column(f"real/{split}", "joints_mm")[:count, list(needed)]
+    return np.flatnonzero(np.isfinite(joints_mm).all(axis=(1, 2)))
 
 
-def view_crops_of(
-    run: Run, depth_mm: tf.Tensor, center_mm: tf.Tensor, extent_mm: tf.Tensor, cube_mm: tf.Tensor
-) -> tf.Tensor:
-    """The network's images [B, S, S, 1] of stored crops, without augmentation."""
-    size = run.config.data.image_size
-    angle, shift_mm = tf.zeros_like(cube_mm), tf.zeros_like(center_mm)
-    return augment.view_crops(depth_mm, center_mm, extent_mm, cube_mm, size, angle, shift_mm)
+def build_predict(run: Run, predict_joints: PredictJoints = None) -> Callable[..., tf.Tensor]:
+    """A function of the columns `IMAGE_COLUMNS` of stored crops that gives their joints [B, J, 3] in mm.
 
-
-def build_predict(run: Run, predict_joints: PredictJoints = None) -> Any:
-    predict_joints = predict_joints or (lambda image: run.networks.predict_joints(image, run.domain))
+    It is the run's predictor. With `predict_joints` that stands in place of the run's network.
+    """
+    predictor = predictor_of_run(run)
+    if predict_joints is not None:
+        predictor = Predictor(predict_joints, predictor.image_size, predictor.cube_mm, predictor.skeleton)
     shapes = {"depth_mm": [None, None, None], "center_mm": [None, 3]}
 
-    @tf.function(input_signature=[tf.TensorSpec(shapes.get(name, [None]), tf.float32) for name in INPUTS])
+    @tf.function(input_signature=[tf.TensorSpec(shapes.get(name, [None]), tf.float32) for name in IMAGE_COLUMNS])
     def predict(depth_mm: tf.Tensor, center_mm: tf.Tensor, extent_mm: tf.Tensor, cube_mm: tf.Tensor) -> tf.Tensor:
-        image = view_crops_of(run, depth_mm, center_mm, extent_mm, cube_mm)
-        return crop.denormalize_joints(predict_joints(image), center_mm, cube_mm)
+        image = view_stored_crops(depth_mm, center_mm, extent_mm, cube_mm, predictor.image_size)
+        return predictor.predict_placed_crops(image, center_mm, cube_mm)["joints_mm"]
 
     return predict
 

@@ -6,23 +6,20 @@ import pathlib
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from lsps_tf import camera, crop, draw
+from lsps_tf.augment import IMAGE_COLUMNS, view_stored_crops
 from lsps_tf.datasets.store import open_store
 from lsps_tf.files import atomic_path, write_json
 from lsps_tf.run_folder import Run
 from lsps_tf.skeleton import Skeleton, joints_of
 from training.evaluation.measure import (
-    INPUTS,
     Predictions,
     build_predict,
     evaluated_errors_mm,
-    view_crops_of,
 )
 
-UNLABELLED_FRAMES = 20
 FRAMES_PER_ROW, UNLABELLED_FRAMES = 5, 20
 
 
@@ -50,7 +47,7 @@ def draw_unlabelled(run: Run) -> Image.Image:
         count = run.settings.frames.get("real/train", store.count("real/train"))
         chosen = np.unique(np.linspace(0, count - 1, UNLABELLED_FRAMES).astype(int))
         frames = store.read("real/train", chosen)
-    predicted_mm = build_predict(run)(*(frames[name] for name in INPUTS)).numpy()
+    predicted_mm = build_predict(run)(*(frames[name] for name in IMAGE_COLUMNS)).numpy()
     titles = [f"frame {number}" for number in frames["frame"]]
     return draw.contact_sheet(_overlays(run, frames, predicted_mm, run.skeleton), titles, FRAMES_PER_ROW)
 
@@ -58,7 +55,8 @@ def draw_unlabelled(run: Run) -> Image.Image:
 def _overlays(
     run: Run, frames: dict[str, np.ndarray], predicted_mm: np.ndarray, skeleton: Skeleton
 ) -> list[Image.Image]:
-    image = view_crops_of(run, *(tf.constant(frames[name]) for name in INPUTS)).numpy()[..., 0]
+    stored = [frames[name] for name in IMAGE_COLUMNS]
+    image = view_stored_crops(*stored, run.config.data.image_size).numpy()[..., 0]
     half_mm = 0.5 * frames["cube_mm"][:, None, None]
     depth_mm = np.where(image < 1.0, image * half_mm + frames["center_mm"][:, 2, None, None], 0.0)
     intrinsics = crop.crop_intrinsics(frames["center_mm"], frames["cube_mm"], image.shape[1]).numpy()[:, None, :]
@@ -66,6 +64,11 @@ def _overlays(
     true_mm = frames["joints_mm"][:, list(joints_of(run.skeleton, skeleton))]
     true_uv = camera.mm_to_uvd(true_mm, intrinsics)[..., :2]
     return [draw.overlay(d, p, skeleton, t) for d, p, t in zip(depth_mm, predicted_uv, true_uv)]
+
+
+def evaluation_paths(output: pathlib.Path, split: str) -> list[pathlib.Path]:
+    """The files of a split's evaluation: the figures, the curve, the joints' bars and the frames."""
+    return [output / f"{split}{end}" for end in (".json", "-curve.png", "-joints.png", "-frames.png")]
 
 
 def write_evaluation(
@@ -81,7 +84,7 @@ def write_evaluation(
     `skeleton` is that of the predictions. None is the run's; figures of another are files of their own.
     """
     name = split if skeleton in (None, run.skeleton) else f"{split}-{skeleton.name}"
-    paths = [output / f"{name}{end}" for end in (".json", "-curve.png", "-joints.png", "-frames.png")]
+    paths = evaluation_paths(output, name)
     write_json(paths[0], figures)
     curve = (np.array(figures["curve"]["thresholds_mm"]), np.array(figures["curve"]["percent"]))
     draw.error_curve({f"{run.settings.method}, area {figures['auc']:.3f}": curve}, paths[1])

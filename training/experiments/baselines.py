@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from lsps_tf import crop
+from lsps_tf import crop, generate
 from lsps_tf.datasets.store import open_store
 from lsps_tf.run_folder import Run
 from training.plan import labelled_frames
@@ -33,13 +33,12 @@ def predict_mean_pose(run: Run, beside: Run | None = None) -> Predict:
 
 def predict_translated(run: Run, beside: Run | None = None) -> Predict:
     """Real images through E_r and G_s of `beside`, then the regressor of `run`, which knows synthetic images alone."""
-    return lambda image: run.networks.predict_joints(translate_to_synthetic(beside, image), "synthetic")
 
+    def predict(image: tf.Tensor) -> tf.Tensor:
+        translated = generate.translate(beside.networks, image, "real", "synthetic")
+        return run.networks.predict_joints(translated, "synthetic")
 
-def translate_to_synthetic(run: Run, image: tf.Tensor) -> tf.Tensor:
-    """G_s(E_r(x)) of real images [B, S, S, 1] in [-1, 1], with the mean of q(z|x)."""
-    mean = run.networks.encode({"real": image}, {"real": "real"})
-    return run.networks.generate(mean, {"made": ("real", "synthetic")})["made"]
+    return predict
 
 
 def mean_pose(run: Run) -> np.ndarray:

@@ -69,14 +69,15 @@ def check_workspace(workspace: Workspace) -> None:
 
 def run_cells(cells: list[Cell], workspace: Workspace) -> bool:
     """Runs the cells whose figures are not there yet. Returns whether all are there now; False: stopped and saved."""
-    missing = [cell for cell in cells if not figures.path_of(workspace.output, cell.name).exists()]
+    there = figures.read(workspace.output)
+    missing = [cell for cell in cells if cell.name not in there]
     print(f"{len(cells)} cells, {len(cells) - len(missing)} of them there already")
     for number, cell in enumerate(missing):
         print(f"\n== {cell.name}: cell {number + 1} of {len(missing)}{_time_left(missing[number:], workspace)}")
         for training in cell.trainings():
             if not workspace.is_trained(training) and not run_training(training, workspace):
                 return False
-        figures.write(workspace.output, measure_cell(cell, workspace))
+        figures.append(workspace.output, measure_cell(cell, workspace))
     return True
 
 

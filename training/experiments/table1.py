@@ -37,7 +37,7 @@ def _translate_longer(seed: int) -> Cell:
 
 
 # What all stages of the best recipe take, in trainings of one regression, and of one whose images are randomised in
-# every step, as measured (docs/results.md).
+# every step, as measured (docs/notebook.md).
 _COMPUTE, _COMPUTE_RANDOMISED = 22, 16
 
 

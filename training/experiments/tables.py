@@ -20,13 +20,9 @@ Cells = dict[str, dict[int, dict[str, Any]]]
 
 def read_cells(output: pathlib.Path, experiment: Experiment, seeds: list[int]) -> Cells:
     """The figures that are there: by the rows' keys and the seed."""
-    found: Cells = {row.key: {} for row in experiment.rows}
-    for row in experiment.rows:
-        for seed in seeds:
-            path = figures.path_of(output, row.build(seed).name)
-            if path.exists():
-                found[row.key][seed] = figures.read(path)
-    return found
+    there = figures.read(output)
+    names = {row.key: {seed: row.build(seed).name for seed in seeds} for row in experiment.rows}
+    return {key: {seed: there[name] for seed, name in of_row.items() if name in there} for key, of_row in names.items()}
 
 
 def summarize(experiment: Experiment, cells: Cells) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Callable
 
@@ -14,7 +15,7 @@ from lsps_tf import crop
 from lsps_tf.datasets.simulated import SUBJECTS
 from lsps_tf.files import atomic_path
 from lsps_tf.hand_finding import networks
-from lsps_tf.hand_finding.networks import OFFSET_MM, PALM, PRESENCE, Look
+from lsps_tf.hand_finding.networks import OFFSET_MM, PALM, PRESENCE, NetworkSpec
 from lsps_tf.simulation import sensor, shape
 from lsps_tf.skeleton import NYU
 from training.hand_finding.windows import CENTERS, HAND_MM, NO_HAND_MM, WINDOW_MM, WINDOW_SIZE, Windows, make_windows
@@ -51,13 +52,13 @@ def train_judges(
     """
     windows = _load_or_make(count, seed, cache)
     with_hand = np.isfinite(windows[2]).all(axis=(1, 2))
-    for network, losses_of, chosen in (
+    for spec, losses_of, chosen in (
         (PRESENCE, presence_losses, np.arange(len(with_hand))),
         (PALM, palm_losses, np.flatnonzero(with_hand)),
     ):
-        if steps[network.name]:
-            trained = _train(network, losses_of, windows, chosen, steps[network.name], seed)
-            _write(output, network, trained)
+        if steps[spec.name]:
+            trained = _train(spec, losses_of, windows, chosen, steps[spec.name], seed)
+            _write(output, spec, trained)
 
 
 def presence_losses(windows: Windows, seed: tf.Tensor, weights: dict) -> Losses:
@@ -68,17 +69,17 @@ def presence_losses(windows: Windows, seed: tf.Tensor, weights: dict) -> Losses:
     chance = tf.random.stateless_uniform([count, CENTERS], look_seed)
     centers_mm = tf.gather(windows.looks_mm, tf.math.top_k(chance, LOOKS).indices, batch_dims=1)
     centers_mm += tf.random.stateless_normal(tf.shape(centers_mm), jitter_seed) * JITTER_MM
-    said = _look(PRESENCE, weights, windows, centers_mm)
+    output = _look(PRESENCE, weights, windows, centers_mm)
     true_mm = tf.reduce_mean(windows.joints_mm, axis=1)[:, None] - centers_mm
     distance_mm = tf.norm(true_mm, axis=-1)
     distance_mm = tf.where(tf.math.is_finite(distance_mm), distance_mm, 1e6)
     close, asked = distance_mm < HAND_MM, (distance_mm < HAND_MM) | (distance_mm > NO_HAND_MM)
     near = distance_mm < _REACH_MM
-    presence = _cross_entropy(close, said[..., 0])
-    error_mm = _distance(OFFSET_MM * said[..., 1:4], true_mm, near)
+    presence = _cross_entropy(close, output[..., 0])
+    error_mm = _distance(OFFSET_MM * output[..., 1:4], true_mm, near)
     return {
         "loss": _mean(presence, asked) + _mean(error_mm, near) / OFFSET_MM,
-        "right": _mean((said[..., 0] > 0.0) == close, asked),
+        "right": _mean((output[..., 0] > 0.0) == close, asked),
         "middle_mm": _mean(error_mm, close),
     }
 
@@ -86,7 +87,8 @@ def presence_losses(windows: Windows, seed: tf.Tensor, weights: dict) -> Losses:
 def palm_losses(windows: Windows, seed: tf.Tensor, weights: dict) -> Losses:
     """Loss of PALM on centres around the hands' middles, half of the windows mirrored, and the figures beside it.
 
-    All joints are asked for, as a network that knows the fingers knows the palm better; what says them is not kept.
+    All joints are asked for, as a network that knows the fingers knows the palm better. Their part of the output is not
+    kept.
     """
     count = windows.depth_mm.shape[0]
     side_seed, jitter_seed = tf.unstack(tf.random.split(seed, 2))
@@ -94,18 +96,23 @@ def palm_losses(windows: Windows, seed: tf.Tensor, weights: dict) -> Losses:
     windows = mirror(windows, ~right)
     jitter_mm = PALM_JITTER_MM * tf.random.stateless_normal([count, 3], jitter_seed)
     center_mm = tf.reduce_mean(windows.joints_mm, axis=1) + jitter_mm
-    said = _look(PALM, weights, windows, center_mm[:, None])[:, 0]
-    joints = OFFSET_MM * tf.reshape(said[:, PALM.outputs :], [count, -1, 3])
-    error_mm = tf.norm(center_mm + OFFSET_MM * said[:, 1:4] - windows.joints_mm[:, PALM_JOINT], axis=-1)
+    output = _look(PALM, weights, windows, center_mm[:, None])[:, 0]
+    joints = OFFSET_MM * tf.reshape(output[:, PALM.outputs :], [count, -1, 3])
+    error_mm = tf.norm(center_mm + OFFSET_MM * output[:, 1:4] - windows.joints_mm[:, PALM_JOINT], axis=-1)
     joint_error_mm = tf.reduce_mean(tf.norm(center_mm[:, None] + joints - windows.joints_mm, axis=-1), axis=-1)
-    side = tf.reduce_mean(_cross_entropy(right, said[:, 0]))
+    side = tf.reduce_mean(_cross_entropy(right, output[:, 0]))
     return {
         "loss": (tf.reduce_mean(error_mm) + tf.reduce_mean(joint_error_mm)) / OFFSET_MM + 0.1 * side,
-        "side": _mean((said[:, 0] > 0.0) == right),
+        "side": _mean((output[:, 0] > 0.0) == right),
         "palm_mm": tf.reduce_mean(error_mm),
         "palm_within_15_mm": _mean(error_mm < 15.0),
         "joints_mm": tf.reduce_mean(joint_error_mm),
     }
+
+
+def with_joints(spec: NetworkSpec) -> NetworkSpec:
+    """A network whose output goes on with the offsets to all joints, as `palm_losses` trains it."""
+    return dataclasses.replace(spec, outputs=spec.outputs + 3 * NYU.num_joints)
 
 
 def mirror(windows: Windows, chosen: tf.Tensor) -> Windows:
@@ -117,12 +124,10 @@ def mirror(windows: Windows, chosen: tf.Tensor) -> Windows:
 
 
 def _train(
-    network: Look, losses_of: Callable, columns: list[np.ndarray], chosen: np.ndarray, steps: int, seed: int
+    spec: NetworkSpec, losses_of: Callable, columns: list[np.ndarray], chosen: np.ndarray, steps: int, seed: int
 ) -> dict[str, np.ndarray]:
-    training = network
-    if network is PALM:
-        training = Look(PALM.name, PALM.image_size, PALM.widths, PALM.hidden, PALM.outputs + 3 * NYU.num_joints)
-    weights = {name: tf.Variable(value) for name, value in networks.new_weights(training, seed).items()}
+    trained = with_joints(spec) if spec is PALM else spec
+    weights = {name: tf.Variable(value) for name, value in networks.new_weights(trained, seed).items()}
     optimizer = keras.optimizers.legacy.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps))
     step_function = _build_step(weights, optimizer, losses_of)
     number = min(_HELD_OUT, len(chosen) // 8)
@@ -130,7 +135,7 @@ def _train(
     rng = np.random.default_rng(seed)
     order = np.concatenate([rng.permutation(chosen) for _ in range(-(-steps * BATCH // len(chosen)))])
     evaluate = tf.function(lambda batch, key: losses_of(batch, key, weights))
-    with tqdm(total=steps, desc=network.name, mininterval=5.0) as bar:
+    with tqdm(total=steps, desc=spec.name, mininterval=5.0) as bar:
         for step in range(steps):
             rows = np.sort(order[step * BATCH : (step + 1) * BATCH])
             step_function(_batch(columns, rows), tf.constant([seed, step]))
@@ -141,19 +146,19 @@ def _train(
                     for first in range(0, max(1, len(held_out) - BATCH + 1), BATCH)
                 ]
                 means = {name: f"{np.mean([float(f[name]) for f in found]):.3f}" for name in found[0]}
-                bar.write(f"{network.name} after {step + 1} steps, on windows held out: {means}")
-    return {name: value.numpy()[..., : _kept(network, name)] for name, value in weights.items()}
+                bar.write(f"{spec.name} after {step + 1} steps, on windows held out: {means}")
+    return {name: value.numpy()[..., : _kept(spec, name)] for name, value in weights.items()}
 
 
-def _kept(network: Look, name: str) -> int | None:
-    return network.outputs if "/said/" in name else None
+def _kept(spec: NetworkSpec, name: str) -> int | None:
+    return spec.outputs if "/output/" in name else None
 
 
-def _write(output: pathlib.Path, network: Look, trained: dict[str, np.ndarray]) -> None:
+def _write(output: pathlib.Path, spec: NetworkSpec, trained: dict[str, np.ndarray]) -> None:
     values = {}
     if output.exists():
         with np.load(output) as file:
-            values = {name: file[name] for name in file.files if not name.startswith(f"{network.name}/")}
+            values = {name: file[name] for name in file.files if not name.startswith(f"{spec.name}/")}
     values.update({name: value.astype(np.float16) for name, value in trained.items()})
     with atomic_path(output) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **values)
@@ -173,13 +178,13 @@ def _build_step(
     return step
 
 
-def _look(network: Look, weights: dict, windows: Windows, centers_mm: tf.Tensor) -> tf.Tensor:
-    """What a network says of K centres [B, K, 3] in each window, [B, K, outputs]."""
+def _look(spec: NetworkSpec, weights: dict, windows: Windows, centers_mm: tf.Tensor) -> tf.Tensor:
+    """The outputs [B, K, outputs] of a network for K centres [B, K, 3] in each window."""
     count = centers_mm.shape[1]
     intrinsics = crop.crop_intrinsics(windows.center_mm, WINDOW_MM, WINDOW_SIZE)
     repeated = [tf.repeat(part, count, 0) for part in (windows.depth_mm, intrinsics)]
-    said = networks.look(network, weights, *repeated, tf.reshape(centers_mm, [-1, 3]))
-    return tf.reshape(said, [-1, count, said.shape[-1]])
+    output = networks.look(spec, weights, *repeated, tf.reshape(centers_mm, [-1, 3]))
+    return tf.reshape(output, [-1, count, output.shape[-1]])
 
 
 def _load_or_make(count: int, seed: int, cache: pathlib.Path | None) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""What the stages have in common: prepared batches, keyed noise, unique variables and logged terms."""
+"""What the stages have in common: the players' steps, keyed noise, logged terms, and the first that is no number."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from tensorflow import keras
 
 from lsps_tf import losses
 from lsps_tf.config import LossWeights
+from lsps_tf.losses import Terms
 from lsps_tf.networks import Networks
 
 Batch = dict[str, Any]
-Tensors = dict[str, tf.Tensor]
+Tensors = dict[Any, tf.Tensor]
 
 # Where a domain's frames with poses are in a batch (equations 6 and 7; section 3.3 for the real ones).
 PAIRS = {"synthetic": "synthetic", "real": "labelled"}
 # Whose encoder and discriminator take the images of a batch.
 DOMAIN_OF = {"synthetic": "synthetic", "real": "real", "labelled": "real"}
+
+GENERATORS, DISCRIMINATORS = "eq2_generators", "eq2_discriminators"
 
 # Keeps a stage's noise apart from the augmentation's, which folds another number into the same seed.
 _NOISE_SALT = 2
@@ -28,70 +31,142 @@ class Stage(keras.Model):
     """A stage of the training (section 4): a model with its own `train_step`, which `fit` trains.
 
     A step is a pure function of the weights, the optimizers' state and the batch: all noise derives from
-    `batch["seed"]`, int32 [2]. Only the variables that a stage lists as a player's are watched and moved, so the
-    networks' `trainable` flags are left alone.
+    `batch["seed"]`, int32 [2], the run's seed and the step. Only the variables of a stage's players are watched and
+    moved, so the networks' `trainable` flags are left alone, and frozen networks cost no gradient.
 
     Attributes:
         networks: the networks, built; each stage trains some of them.
         lambdas: the weights of the loss terms.
         prepare: from the pipeline's batch to the stage's; it runs first in each step, on the step's device.
+        totals: the logged names of the players' weighted sums.
+    """
+
+    totals: tuple[str, ...]
+
+    def __init__(self, networks: Networks, lambdas: LossWeights, prepare: Callable[[Any], Batch] | None = None):
+        super().__init__()
+        self.networks = networks
+        self.lambdas = lambdas
+        self.prepare = prepare or (lambda batch: batch)
+        self._trackers: dict[str, keras.metrics.Mean] = {}
+        self._finite: FiniteWatch | None = None
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """A running mean of each scalar that was logged so far."""
+        return list(self._trackers.values())
+
+    def log(self, batch: Batch, terms: Terms, totals: Iterable[tf.Tensor]) -> Tensors:
+        """Adds a step's raw terms and weighted sums to their running means, by name, and returns the means."""
+        scalars = {**{name: term.value for name, term in terms.items()}, **dict(zip(self.totals, totals))}
+        # Made while the first step is traced, from the terms that it has, and lifted out of the graph. All batches of a
+        # stage have the same terms; only eager steps may have others, since later traces may make no variables.
+        if self._finite is None or self._finite.names != tuple(scalars):
+            self._finite = FiniteWatch(scalars)
+        self._finite.update(batch["seed"][1], scalars.values())
+        for name, value in scalars.items():
+            if name not in self._trackers:
+                self._trackers[name] = keras.metrics.Mean(name)
+            self._trackers[name].update_state(value)
+        return {name: self._trackers[name].result() for name in scalars}
+
+    def first_nonfinite(self) -> tuple[int, dict[str, float]] | None:
+        """The first step, counted from 0, with a scalar that was not finite, and those scalars by name.
+
+        None where all were finite. Reading it waits for the device.
+        """
+        return None if self._finite is None else self._finite.read()
+
+
+class FiniteWatch:
+    """Keeps on the device the first step whose scalars were not all finite: reading each would wait for each step.
+
+    Attributes:
+        names: of the scalars, in their order.
+    """
+
+    def __init__(self, names: Iterable[str]):
+        self.names = tuple(names)
+        with tf.init_scope():
+            self._step = tf.Variable(-1, dtype=tf.int64, trainable=False)
+            self._values = tf.Variable(tf.zeros(len(self.names)), trainable=False)
+
+    def update(self, step: tf.Tensor, scalars: Iterable[tf.Tensor]) -> None:
+        """Takes a step's number and its scalars in the order of the names."""
+        values = tf.stack(list(scalars))
+        first = (self._step < 0) & ~tf.reduce_all(tf.math.is_finite(values))
+        self._values.assign(tf.where(first, values, self._values))
+        self._step.assign(tf.where(first, tf.cast(step, tf.int64), self._step))
+
+    def read(self) -> tuple[int, dict[str, float]] | None:
+        """The step and its scalars that are not finite, or None."""
+        step = int(self._step)
+        if step < 0:
+            return None
+        values = self._values.numpy()
+        return step, {name: float(value) for name, value in zip(self.names, values) if not abs(value) < float("inf")}
+
+
+class OnePlayerStage(Stage):
+    """Trains one player's variables with the weighted sum of the stage's terms.
+
+    A subclass has `forward`, what the networks make of a batch, and `loss_terms`, the raw terms of that.
+
+    Attributes:
+        player_variables: what is trained.
     """
 
     def __init__(
         self,
         networks: Networks,
         lambdas: LossWeights,
-        term_names: Iterable[str],
+        player_variables: list[tf.Variable],
+        total: str,
         prepare: Callable[[Any], Batch] | None = None,
     ):
-        super().__init__()
-        self.networks = networks
-        self.lambdas = lambdas
-        self.prepare = prepare or (lambda batch: batch)
-        self._trackers = {name: keras.metrics.Mean(name) for name in term_names}
+        super().__init__(networks, lambdas, prepare)
+        self.player_variables = player_variables
+        self.totals = (total,)
 
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        return list(self._trackers.values())
+    def compile(self, optimizer: keras.optimizers.Optimizer, **options: Any) -> None:
+        """One player, one optimizer."""
+        super().compile(**options)
+        self.player_optimizer = optimizer
 
-    def log(self, terms: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Adds a step's scalars to their running means and returns the means."""
-        for name, value in terms.items():
-            self._trackers[name].update_state(value)
-        return {name: self._trackers[name].result() for name in terms}
-
-
-def noise_seeds(seed: tf.Tensor, names: Iterable[str]) -> dict[str, tf.Tensor]:
-    """An independent seed, int32 [2], per name, derived from a batch's seed; it depends on the order of the names."""
-    names = list(names)
-    return dict(zip(names, tf.unstack(tf.random.split(tf.random.fold_in(seed, _NOISE_SALT), len(names)))))
-
-
-def unique_variables(*modules: tf.Module) -> list[tf.Variable]:
-    """The modules' trainable variables in order, shared ones once."""
-    return list({variable.ref(): variable for module in modules for variable in module.trainable_variables}.values())
-
-
-def sample_pose(networks: Networks, joints: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """z_y ~ q(z_y|y) of the frozen pose encoder: joints [B, J, 3] in half cubes to [B, Z], without gradient."""
-    return tf.stop_gradient(losses.pose_posterior(*networks.encode_pose(joints)).sample(seed=seed))
-
-
-GENERATORS, DISCRIMINATORS = "eq2_generators", "eq2_discriminators"
-
-
-GENERATORS, DISCRIMINATORS = "eq2_generators", "eq2_discriminators"
+    def train_step(self, raw: Any) -> Tensors:
+        batch = self.prepare(raw)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.player_variables)
+            terms = self.loss_terms(self.forward(batch))
+            total = losses.weighted_sum(terms, self.lambdas)
+        gradients = tape.gradient(total, self.player_variables)
+        self.player_optimizer.apply_gradients(zip(gradients, self.player_variables))
+        return self.log(batch, terms, (total,))
 
 
 class TwoPlayerStage(Stage):
     """Trains `generator_variables` and `discriminator_variables`, each with its own total of equation 2.
 
-    A subclass has `forward`, `discriminate`, `generator_losses` and `discriminator_losses`. The inner tape starts at
-    the discriminators, so that their gradient ends at the images.
+    A subclass has `forward`, `discriminate`, `generator_terms` and `discriminator_terms`. The inner tape starts at the
+    discriminators, so that their gradient ends at the images.
+
+    Attributes:
+        generator_variables, discriminator_variables: what each player trains.
     """
 
-    generator_variables: list[tf.Variable]
-    discriminator_variables: list[tf.Variable]
+    totals = (GENERATORS, DISCRIMINATORS)
+
+    def __init__(
+        self,
+        networks: Networks,
+        lambdas: LossWeights,
+        generator_variables: list[tf.Variable],
+        discriminator_variables: list[tf.Variable],
+        prepare: Callable[[Any], Batch] | None = None,
+    ):
+        super().__init__(networks, lambdas, prepare)
+        self.generator_variables = generator_variables
+        self.discriminator_variables = discriminator_variables
 
     def compile(
         self,
@@ -112,11 +187,32 @@ class TwoPlayerStage(Stage):
             with tf.GradientTape(watch_accessed_variables=False) as discriminator_tape:
                 discriminator_tape.watch(self.discriminator_variables)
                 verdicts = self.discriminate(outputs)
-                discriminator_terms = self.discriminator_losses(outputs, verdicts)
-                generator_terms = self.generator_losses(outputs, verdicts)
+                discriminator_terms = self.discriminator_terms(outputs, verdicts)
+                generator_terms = self.generator_terms(outputs, verdicts)
                 totals = losses.shared_latent_space_loss(generator_terms, discriminator_terms, self.lambdas)
         gradients = generator_tape.gradient(totals[0], self.generator_variables)
         self.generator_optimizer.apply_gradients(zip(gradients, self.generator_variables))
         gradients = discriminator_tape.gradient(totals[1], self.discriminator_variables)
         self.discriminator_optimizer.apply_gradients(zip(gradients, self.discriminator_variables))
-        return self.log({**generator_terms, **discriminator_terms, GENERATORS: totals[0], DISCRIMINATORS: totals[1]})
+        return self.log(batch, {**generator_terms, **discriminator_terms}, totals)
+
+
+def noise_seeds(seed: tf.Tensor, names: Iterable[str]) -> dict[str, tf.Tensor]:
+    """An independent seed, int32 [2], per name, derived from a batch's seed; it depends on the order of the names."""
+    names = list(names)
+    return dict(zip(names, tf.unstack(tf.random.split(tf.random.fold_in(seed, _NOISE_SALT), len(names)))))
+
+
+def sample_pose(networks: Networks, joints: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """z_y ~ q(z_y|y) of the frozen pose encoder: joints [B, J, 3] in half cubes to [B, Z], without gradient."""
+    return tf.stop_gradient(losses.pose_posterior(*networks.encode_pose(joints)).sample(seed=seed))
+
+
+def prefixed(prefix: str, terms: Terms) -> Terms:
+    """The terms under their logged names, which begin with the equation: "kl" to "eq3_vae_real_kl"."""
+    return {f"{prefix}_{name}": term for name, term in terms.items()}
+
+
+def by_pair(made: dict[str, dict[str, tf.Tensor]]) -> Tensors:
+    """Images `made[source][domain]` by (source, domain), to be judged together."""
+    return {(source, domain): image for source, images in made.items() for domain, image in images.items()}

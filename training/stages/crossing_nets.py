@@ -12,22 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-from tensorflow import keras
 
 from lsps_tf import losses
 from lsps_tf.config import LossWeights
+from lsps_tf.losses import Terms
 from lsps_tf.networks import Networks, apply_together
-from training.stages.base import (
-    DISCRIMINATORS,
-    GENERATORS,
-    Batch,
-    Stage,
-    Tensors,
-    TwoPlayerStage,
-    noise_seeds,
-    sample_pose,
-    unique_variables,
-)
+from training.stages.base import Batch, OnePlayerStage, Tensors, TwoPlayerStage, noise_seeds, prefixed, sample_pose
 from training.stages.posterior import POSTERIOR
 
 REAL = "real"
@@ -49,18 +39,16 @@ class CrossingDepthStage(TwoPlayerStage):
     """
 
     def __init__(self, networks: Networks, lambdas: LossWeights, prepare: Callable[[Any], Batch] | None = None):
-        super().__init__(networks, lambdas, _TERMS, prepare)
-        self.generator_variables = unique_variables(
-            networks.encoders[REAL], networks.generators[REAL], networks.mapping
-        )
-        self.discriminator_variables = unique_variables(networks.discriminators[REAL], networks.posterior)
+        generators, discriminators = networks.generator_variables(REAL), networks.discriminator_variables(REAL)
+        super().__init__(networks, lambdas, generators, discriminators, prepare)
 
-    def forward(self, batch: Batch) -> dict[str, Tensors]:
+    def forward(self, batch: Batch) -> dict[str, Any]:
         """What E_r, M and G_r make of a batch.
 
         Returns:
             `image` x and `mean` and `latent` of q(z|x) of "real" and "labelled"; `pose_latent` and `mapped` M(z) of the
-            "labelled" poses and of "mixed" ones; `made`: reconstructions of "real", and G_r(M(z)) of both latents.
+            "labelled" poses and of "mixed" ones; images `made[source]["real"]`, which are the reconstruction of "real",
+            and G_r(M(z)) of both latents.
         """
         nets = self.networks
         seeds = noise_seeds(batch["seed"], _NOISES)
@@ -71,50 +59,50 @@ class CrossingDepthStage(TwoPlayerStage):
         pose_latent = {"labelled": pose, "mixed": mix_poses(pose, seeds["mix"])}
         mapped = apply_together(nets.mapping, pose_latent)
         latents = {REAL: latent[REAL], **mapped}
-        made = nets.generate(latents, {name: (name, REAL) for name in latents})
+        made = nets.generate(latents, dict.fromkeys(latents, (REAL,)))
         parts = {"image": image, "mean": mean, "latent": latent}
         return {**parts, "pose_latent": pose_latent, "mapped": mapped, "made": made}
 
-    def discriminate(self, outputs: dict[str, Tensors]) -> dict[str, Tensors]:
+    def discriminate(self, outputs: dict[str, Any]) -> dict[str, Tensors]:
         """`logits` of D_r and P's `posterior` of the images, and of those made of "labelled_pose" and "mixed_pose"."""
-        made = {f"{name}_pose": outputs["made"][name] for name in ("labelled", "mixed")}
+        made = {f"{source}_pose": outputs["made"][source][REAL] for source in ("labelled", "mixed")}
         images = {**outputs["image"], **made}
         features = self.networks.discriminator_features(images, dict.fromkeys(images, REAL))
         regressed = {name: features[name] for name in ("labelled", "mixed_pose")}
         return {
-            "logits": apply_together(self.networks.discriminators[REAL].head, features),
+            "logits": apply_together(self.networks.realism_head, features),
             "posterior": apply_together(self.networks.posterior, regressed),
         }
 
-    def generator_losses(self, outputs: dict[str, Tensors], verdicts: dict[str, Tensors]) -> Tensors:
+    def generator_terms(self, outputs: dict[str, Any], verdicts: dict[str, Tensors]) -> Terms:
         """Raw terms that E_r, G_r and M minimise."""
-        image, logits = outputs["image"], verdicts["logits"]
-        vae = losses.depth_vae_loss(outputs["mean"][REAL], outputs["made"][REAL], image[REAL])
+        image, made, logits = outputs["image"], outputs["made"], verdicts["logits"]
+        vae = losses.depth_vae_loss(outputs["mean"][REAL], made[REAL][REAL], image[REAL])
         mapping = losses.mapping_loss(
             outputs["mapped"]["labelled"],
             outputs["latent"]["labelled"],
-            outputs["made"]["labelled"],
+            made["labelled"][REAL],
             image["labelled"],
             logits["labelled_pose"],
         )
         return {
-            **{f"eq3_vae_real_{name}": term for name, term in vae.items()},
-            **{f"eq6_mapping_real_{name}": term for name, term in mapping.items()},
+            **prefixed("eq3_vae_real", vae),
+            **prefixed("eq6_mapping_real", mapping),
             "eq4_gan_real_generator": losses.gan_generator_loss(logits["mixed_pose"]),
         }
 
-    def discriminator_losses(self, outputs: dict[str, Tensors], verdicts: dict[str, Tensors]) -> Tensors:
+    def discriminator_terms(self, outputs: dict[str, Any], verdicts: dict[str, Tensors]) -> Terms:
         """Raw terms that D_r and P minimise."""
         logits, posterior, latent = verdicts["logits"], verdicts["posterior"], outputs["pose_latent"]
         return {
             "eq4_gan_real_discriminator": losses.gan_discriminator_loss(logits[REAL], logits["mixed_pose"]),
-            "eq6_mapping_real_discriminator": losses.gan_discriminator_loss(None, logits["labelled_pose"]),
+            "eq6_mapping_real_discriminator": losses.mapping_discriminator_loss(logits["labelled_pose"]),
             "eq7_posterior_real_regression": losses.posterior_loss(posterior["labelled"], latent["labelled"]),
             "eq7_posterior_mixed_regression": losses.posterior_loss(posterior["mixed_pose"], latent["mixed"]),
         }
 
 
-class CrossingPosteriorStage(Stage):
+class CrossingPosteriorStage(OnePlayerStage):
     """Trains P and D_r's layers with equation 7 on labelled frames and on a few generated images of mixed poses.
 
     All images of a step count alike; `generated` says how many of them are G_r(M(z)), at most one per labelled frame.
@@ -127,39 +115,23 @@ class CrossingPosteriorStage(Stage):
         generated: int,
         prepare: Callable[[Any], Batch] | None = None,
     ):
-        super().__init__(networks, lambdas, ("eq7_posterior_real_regression", POSTERIOR), prepare)
+        super().__init__(networks, lambdas, networks.posterior_variables(REAL), POSTERIOR, prepare)
         self.generated = generated
-        trunk = networks.discriminators[REAL]
-        self.posterior_variables = unique_variables(trunk.private, trunk.shared, networks.posterior)
 
-    def compile(self, optimizer: keras.optimizers.Optimizer, **options: Any) -> None:
-        """One player, one optimizer."""
-        super().compile(**options)
-        self.posterior_optimizer = optimizer
-
-    def train_step(self, raw: Any) -> Tensors:
-        image, target = self.frozen_forward(self.prepare(raw))
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self.posterior_variables)
-            loss = losses.posterior_loss(self.networks.predict_latent(image, REAL), target)
-            terms = {"eq7_posterior_real_regression": loss}
-            total = losses.weighted_sum(terms, self.lambdas)
-        gradients = tape.gradient(total, self.posterior_variables)
-        self.posterior_optimizer.apply_gradients(zip(gradients, self.posterior_variables))
-        return self.log({**terms, POSTERIOR: total})
+    def forward(self, batch: Batch) -> Tensors:
+        """P(x) and its target, both [B + generated, Z]."""
+        image, target = self.frozen_forward(batch)
+        return {"predicted": self.networks.predict_latent(image, REAL), "target": target}
 
     def frozen_forward(self, batch: Batch) -> tuple[tf.Tensor, tf.Tensor]:
         """Images [B + generated, S, S, 1], the labelled ones first, and their pose latents [B + generated, Z]."""
         nets, seeds = self.networks, noise_seeds(batch["seed"], _NOISES)
         pose = sample_pose(nets, batch["labelled"]["joints"], seeds["pose"])
         mixed = mix_poses(pose, seeds["mix"])[: self.generated]
-        made = nets.generate({"mixed": nets.mapping(mixed)}, {"made": ("mixed", REAL)})["made"]
+        made = nets.generate({"mixed": nets.mapping(mixed)}, {"mixed": (REAL,)})["mixed"][REAL]
         image = tf.concat([batch["labelled"]["image"], tf.stop_gradient(made)], axis=0)
         return image, tf.concat([pose, mixed], axis=0)
 
-
-_TERMS = (
-    *("eq3_vae_real_kl", "eq3_vae_real_nll", "eq4_gan_real_generator", "eq4_gan_real_discriminator"),
-    *(f"eq6_mapping_real_{kind}" for kind in ("distance", "nll", "generator", "discriminator")),
-    *("eq7_posterior_real_regression", "eq7_posterior_mixed_regression", GENERATORS, DISCRIMINATORS),
-)
+    def loss_terms(self, outputs: Tensors) -> Terms:
+        """The raw term of equation 7."""
+        return {"eq7_posterior_real_regression": losses.posterior_loss(outputs["predicted"], outputs["target"])}

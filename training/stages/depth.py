@@ -9,18 +9,18 @@ import tensorflow as tf
 
 from lsps_tf import losses
 from lsps_tf.config import LossWeights
+from lsps_tf.losses import Terms
 from lsps_tf.networks import DOMAINS, Networks, apply_together
 from training.stages.base import (
-    DISCRIMINATORS,
     DOMAIN_OF,
-    GENERATORS,
     PAIRS,
     Batch,
     Tensors,
     TwoPlayerStage,
+    by_pair,
     noise_seeds,
+    prefixed,
     sample_pose,
-    unique_variables,
 )
 
 OTHER = {"synthetic": "real", "real": "synthetic"}
@@ -29,6 +29,9 @@ _NOISES = (
     *(f"pose_{domain}" for domain in DOMAINS),
     *(f"cycle_{domain}" for domain in DOMAINS),
 )
+# The source of what M makes of a pose, beside the domains whose images are translated.
+POSE = "pose"
+_DOMAINS = {**DOMAIN_OF, **{(source, domain): domain for source in (*DOMAINS, POSE) for domain in DOMAINS}}
 
 
 class DepthStage(TwoPlayerStage):
@@ -50,23 +53,18 @@ class DepthStage(TwoPlayerStage):
         networks: Networks,
         lambdas: LossWeights,
         prepare: Callable[[Any], Batch] | None = None,
-        norm: str = losses.SQUARED,
         cycle: bool = True,
     ):
-        super().__init__(networks, lambdas, _term_names(), prepare)
-        self.norm = norm
+        generators, discriminators = networks.generator_variables(*DOMAINS), networks.discriminator_variables(*DOMAINS)
+        super().__init__(networks, lambdas, generators, discriminators, prepare)
         self.cycle = cycle
-        self.generator_variables = unique_variables(
-            *networks.encoders.values(), *networks.generators.values(), networks.mapping
-        )
-        self.discriminator_variables = unique_variables(*networks.discriminators.values(), networks.posterior)
 
-    def forward(self, batch: Batch) -> dict[str, Tensors]:
+    def forward(self, batch: Batch) -> dict[str, Any]:
         """What the encoders, the generators and M make of a batch.
 
         Returns:
             `image` x, `mean` and `latent` of q(z|x), by batch name; `pose_latent` z_y and `mapped` M(z_y), by domain
-            of the pair; `made`, images by "SOURCE_to_DOMAIN", where the source is a domain's image or its "pose";
+            of the pair; images `made[source][domain]`, where the source is a domain's image or the "pose" of its pair;
             `cycle_mean`, encodings of the translated images, and `cycle`, their way back, by domain of the original.
         """
         nets = self.networks
@@ -92,93 +90,85 @@ class DepthStage(TwoPlayerStage):
             "cycle": cycle,
         }
 
-    def discriminate(self, outputs: dict[str, Tensors]) -> dict[str, Tensors]:
-        """What D and P say of the images of `forward`: `features` and `logits` by name, P's `posterior` by domain."""
+    def discriminate(self, outputs: dict[str, Any]) -> dict[str, Tensors]:
+        """What D and P say of the images of `forward`.
+
+        Returns:
+            `features` and `logits`, by batch name of x and by (source, domain) of what was made; P's `posterior`, by
+            domain of the pair.
+        """
         nets = self.networks
-        images = {**outputs["image"], **outputs["made"]}
+        images = {**outputs["image"], **by_pair(outputs["made"])}
+        reconstructions = {(domain, domain) for domain in DOMAINS}
         if not self.lambdas.lambda_8_depth:
-            images = {name: image for name, image in images.items() if not _is_reconstruction(name)}
-        domains = {name: DOMAIN_OF.get(name, name.rpartition("_")[2]) for name in images}
-        features = nets.discriminator_features(images, domains)
-        judged = {name: part for name, part in features.items() if not _is_reconstruction(name)}
+            images = {name: image for name, image in images.items() if name not in reconstructions}
+        features = nets.discriminator_features(images, _DOMAINS)
+        judged = {name: part for name, part in features.items() if name not in reconstructions}
         paired = {domain: features[PAIRS[domain]] for domain in outputs["pose_latent"]}
         return {
             "features": features,
-            "logits": apply_together(nets.discriminators["real"].head, judged),
+            "logits": apply_together(nets.realism_head, judged),
             "posterior": apply_together(nets.posterior, paired),
         }
 
-    def generator_losses(self, outputs: dict[str, Tensors], verdicts: dict[str, Tensors]) -> Tensors:
+    def generator_terms(self, outputs: dict[str, Any], verdicts: dict[str, Tensors]) -> Terms:
         """Raw terms that E, G and M minimise: equations 3 to 6."""
         made, logits, terms = outputs["made"], verdicts["logits"], {}
         for domain in DOMAINS:
             image = outputs["image"][domain]
-            vae = losses.depth_vae_loss(outputs["mean"][domain], made[f"{domain}_to_{domain}"], image)
-            terms.update(_named(f"eq3_vae_{domain}", vae))
-            terms[f"eq4_gan_{domain}_generator"] = losses.gan_generator_loss(logits[f"{OTHER[domain]}_to_{domain}"])
+            vae = losses.depth_vae_loss(outputs["mean"][domain], made[domain][domain], image)
+            terms.update(prefixed(f"eq3_vae_{domain}", vae))
+            terms[f"eq4_gan_{domain}_generator"] = losses.gan_generator_loss(logits[OTHER[domain], domain])
             if self.cycle:
                 cycle = losses.cycle_loss(outputs["cycle_mean"][domain], outputs["cycle"][domain], image)
-                terms.update(_named(f"eq5_cycle_{domain}", cycle))
+                terms.update(prefixed(f"eq5_cycle_{domain}", cycle))
         for domain, mapped in outputs["mapped"].items():
-            pair, rendered = PAIRS[domain], f"pose_to_{domain}"
+            pair = PAIRS[domain]
             mapping = losses.mapping_loss(
-                mapped, outputs["latent"][pair], made[rendered], outputs["image"][pair], logits[rendered]
+                mapped,
+                outputs["latent"][pair],
+                made[POSE][domain],
+                outputs["image"][pair],
+                logits[POSE, domain],
             )
-            terms.update(_named(f"eq6_mapping_{domain}", mapping))
+            terms.update(prefixed(f"eq6_mapping_{domain}", mapping))
         return terms
 
-    def discriminator_losses(self, outputs: dict[str, Tensors], verdicts: dict[str, Tensors]) -> Tensors:
+    def discriminator_terms(self, outputs: dict[str, Any], verdicts: dict[str, Tensors]) -> Terms:
         """Raw terms that D and P minimise: their side of equations 4 and 6, and equations 7 and 8."""
         logits, features, terms = verdicts["logits"], verdicts["features"], {}
         for domain in DOMAINS:
             terms[f"eq4_gan_{domain}_discriminator"] = losses.gan_discriminator_loss(
-                logits[domain], logits[f"{OTHER[domain]}_to_{domain}"]
+                logits[domain], logits[OTHER[domain], domain]
             )
             if self.lambdas.lambda_8_depth:
                 terms[f"eq8_features_{domain}_matching"] = losses.feature_matching_loss(
-                    features[f"{domain}_to_synthetic"], features[f"{domain}_to_real"]
+                    features[domain, "synthetic"], features[domain, "real"], "lambda_8_depth"
                 )
         for domain, predicted in verdicts["posterior"].items():
-            terms[f"eq6_mapping_{domain}_discriminator"] = losses.gan_discriminator_loss(
-                None, logits[f"pose_to_{domain}"]
-            )
+            terms[f"eq6_mapping_{domain}_discriminator"] = losses.mapping_discriminator_loss(logits[POSE, domain])
             terms[f"eq7_posterior_{domain}_regression"] = losses.posterior_loss(
-                predicted, outputs["pose_latent"][domain], self.norm
+                predicted, outputs["pose_latent"][domain]
             )
         return terms
 
-    def _cycle(self, made: Tensors, seeds: Tensors) -> tuple[Tensors, Tensors]:
+    def _cycle(self, made: dict[str, Tensors], seeds: Tensors) -> tuple[Tensors, Tensors]:
         """Encodings of the translated images and their way back, both by domain of the original."""
-        translated = {domain: made[f"{domain}_to_{OTHER[domain]}"] for domain in DOMAINS}
+        translated = {domain: made[domain][OTHER[domain]] for domain in DOMAINS}
         mean = self.networks.encode(translated, OTHER)
         latent = {domain: _sample(mean[domain], seeds[f"cycle_{domain}"]) for domain in DOMAINS}
-        return mean, self.networks.generate(latent, {domain: (domain, domain) for domain in DOMAINS})
+        back = self.networks.generate(latent, {domain: (domain,) for domain in DOMAINS})
+        return mean, {domain: back[domain][domain] for domain in DOMAINS}
 
-    def _generate(self, latent: Tensors, mapped: Tensors) -> Tensors:
-        latents = {**{domain: latent[domain] for domain in DOMAINS}, **_named("pose", mapped)}
-        targets = {f"{source}_to_{target}": (source, target) for source in DOMAINS for target in DOMAINS}
-        targets.update({f"pose_to_{domain}": (f"pose_{domain}", domain) for domain in mapped})
-        return self.networks.generate(latents, targets)
+    def _generate(self, latent: Tensors, mapped: Tensors) -> dict[str, Tensors]:
+        poses = {(POSE, domain): part for domain, part in mapped.items()}
+        latents = {**{domain: latent[domain] for domain in DOMAINS}, **poses}
+        made = self.networks.generate(
+            latents, {**dict.fromkeys(DOMAINS, DOMAINS), **{pose: (pose[1],) for pose in poses}}
+        )
+        rendered = {domain: made.pop((POSE, domain))[domain] for domain in mapped}
+        return {**made, POSE: rendered}
 
 
 def _sample(mean: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return losses.depth_posterior(mean).sample(seed=seed)
-
-
-def _named(prefix: str, parts: Tensors) -> Tensors:
-    return {f"{prefix}_{name}": part for name, part in parts.items()}
-
-
-def _is_reconstruction(name: str) -> bool:
-    source, _, target = name.partition("_to_")
-    return source == target
-
-
-def _term_names() -> list[str]:
-    per_domain = (
-        *("eq3_vae_{}_kl", "eq3_vae_{}_nll", "eq4_gan_{}_generator", "eq4_gan_{}_discriminator"),
-        *("eq5_cycle_{}_kl", "eq5_cycle_{}_nll", "eq6_mapping_{}_distance", "eq6_mapping_{}_nll"),
-        *("eq6_mapping_{}_generator", "eq6_mapping_{}_discriminator"),
-        *("eq7_posterior_{}_regression", "eq8_features_{}_matching"),
-    )
-    return [name.format(domain) for domain in DOMAINS for name in per_domain] + [GENERATORS, DISCRIMINATORS]

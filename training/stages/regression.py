@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import tensorflow as tf
-from tensorflow import keras
-
 from lsps_tf import losses
 from lsps_tf.config import LossWeights
+from lsps_tf.losses import Terms
 from lsps_tf.networks import Networks
-from training.stages.base import PAIRS, Batch, Stage, Tensors, noise_seeds, sample_pose, unique_variables
+from training.stages.base import PAIRS, Batch, OnePlayerStage, Tensors, noise_seeds, sample_pose
 
 REGRESSION = "eq7_posterior"
 
 
-class RegressionStage(Stage):
+class RegressionStage(OnePlayerStage):
     """Trains P and one discriminator's layers with equation 7 alone, on that domain's labelled frames.
 
     The baselines of table 1: "synthetic" is synthetic-only, "real" trains on the labels of real frames. From scratch or
@@ -25,24 +23,10 @@ class RegressionStage(Stage):
     """
 
     def __init__(
-        self,
-        networks: Networks,
-        lambdas: LossWeights,
-        domain: str,
-        prepare: Callable[[Any], Batch] | None = None,
-        norm: str = losses.SQUARED,
+        self, networks: Networks, lambdas: LossWeights, domain: str, prepare: Callable[[Any], Batch] | None = None
     ):
-        name = f"eq7_posterior_{domain}_regression"
-        super().__init__(networks, lambdas, (name, REGRESSION), prepare)
+        super().__init__(networks, lambdas, networks.posterior_variables(domain), REGRESSION, prepare)
         self.domain = domain
-        self.norm = norm
-        discriminator = networks.discriminators[domain]
-        self.posterior_variables = unique_variables(discriminator.private, discriminator.shared, networks.posterior)
-
-    def compile(self, optimizer: keras.optimizers.Optimizer, **options: Any) -> None:
-        """One player, one optimizer."""
-        super().compile(**options)
-        self.posterior_optimizer = optimizer
 
     def forward(self, batch: Batch) -> Tensors:
         """P(x) and its target z_y ~ q(z_y|y) for the labelled frames of the domain, both [B, Z]."""
@@ -53,17 +37,7 @@ class RegressionStage(Stage):
             "target": sample_pose(self.networks, frames["joints"], seed),
         }
 
-    def posterior_losses(self, outputs: Tensors) -> Tensors:
+    def loss_terms(self, outputs: Tensors) -> Terms:
         """The raw term of equation 7."""
-        loss = losses.posterior_loss(outputs["predicted"], outputs["target"], self.norm)
+        loss = losses.posterior_loss(outputs["predicted"], outputs["target"])
         return {f"eq7_posterior_{self.domain}_regression": loss}
-
-    def train_step(self, raw: Any) -> Tensors:
-        batch = self.prepare(raw)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self.posterior_variables)
-            terms = self.posterior_losses(self.forward(batch))
-            total = losses.weighted_sum(terms, self.lambdas)
-        gradients = tape.gradient(total, self.posterior_variables)
-        self.posterior_optimizer.apply_gradients(zip(gradients, self.posterior_variables))
-        return self.log({**terms, REGRESSION: total})

@@ -28,6 +28,7 @@ import numpy as np
 from lsps_tf import depth_files
 from lsps_tf.camera import Camera
 from lsps_tf.errors import InputError
+from lsps_tf.mirror import HANDS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -35,7 +36,7 @@ else:
     import tomli as tomllib
 
 CAMERA_FILE = "camera.toml"
-HANDS = ("right", "left", "auto")
+HAND_SETTINGS = (*HANDS, "auto")
 ENDINGS = (".png", ".tif", ".tiff", ".npy", ".npz")
 _EXAMPLE = "fx, fy, cx, cy in pixels, depth_unit_mm and hand (docs/data.md has an example)"
 
@@ -69,8 +70,8 @@ class CameraFile:
 
 
 @dataclasses.dataclass(frozen=True)
-class FrameName:
-    """Where a frame lies: its name, its file, and its place in a video (None: the file is the frame)."""
+class FrameFile:
+    """A frame in a file: its name, the file, and its place in a video (None: the file holds it alone)."""
 
     name: str
     path: pathlib.Path
@@ -106,8 +107,8 @@ def read_camera_file(folder: str | pathlib.Path) -> CameraFile:
 
 def _typed(path: pathlib.Path, name: str, value: Any) -> Any:
     if name == "hand":
-        if value not in HANDS:
-            raise InputError(f"{path}: hand = {value!r}; choose one of {', '.join(HANDS)}, in quotes")
+        if value not in HAND_SETTINGS:
+            raise InputError(f"{path}: hand = {value!r}; choose one of {', '.join(HAND_SETTINGS)}, in quotes")
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
         raise InputError(f"{path}: {name} = {value!r} is no number; write it without quotes")
@@ -129,7 +130,7 @@ def _checked(camera: CameraFile, path: pathlib.Path) -> CameraFile:
     return camera
 
 
-def list_sequences(folder: str | pathlib.Path) -> dict[str, list[FrameName]]:
+def list_sequences(folder: str | pathlib.Path) -> dict[str, list[FrameFile]]:
     """Every frame of a folder by sequence ("." for the folder itself), in order.
 
     Raises:
@@ -138,16 +139,16 @@ def list_sequences(folder: str | pathlib.Path) -> dict[str, list[FrameName]]:
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder; give the folder that holds {CAMERA_FILE} and the frames")
-    sequences: dict[str, list[FrameName]] = {}
+    sequences: dict[str, list[FrameFile]] = {}
     for path in sorted(folder.rglob("*"), key=lambda path: _natural(path.relative_to(folder))):
         if path.suffix.lower() not in ENDINGS or _not_recorded(path.relative_to(folder)) or not path.is_file():
             continue
         name = path.relative_to(folder).as_posix()
         count = _video_length(path)
         if count is None:
-            sequences.setdefault(path.parent.relative_to(folder).as_posix(), []).append(FrameName(name, path))
+            sequences.setdefault(path.parent.relative_to(folder).as_posix(), []).append(FrameFile(name, path))
         else:
-            sequences[name] = [FrameName(f"{name}#{index}", path, index) for index in range(count)]
+            sequences[name] = [FrameFile(f"{name}#{index}", path, index) for index in range(count)]
     if not sequences:
         raise InputError(f"{folder}: there are no frames; record some as {', '.join(ENDINGS)} files")
     return sequences
@@ -160,7 +161,7 @@ def to_mm(counts: np.ndarray, camera: CameraFile, name: str) -> np.ndarray:
     return depth_mm
 
 
-def fingerprint(folder: str | pathlib.Path, sequences: dict[str, list[FrameName]], hand: str) -> str:
+def fingerprint(folder: str | pathlib.Path, sequences: dict[str, list[FrameFile]], hand: str) -> str:
     """Changes when the recording does: names, sizes and times of its frames, its text files' content, the hand."""
     digest = hashlib.sha256(hand.encode())
     for path in sorted({frame.path for names in sequences.values() for frame in names}):
@@ -235,7 +236,7 @@ class FrameReader:
         self._path: pathlib.Path | None = None
         self._archive: zipfile.ZipFile | None = None
 
-    def read(self, frame: FrameName) -> np.ndarray:
+    def read(self, frame: FrameFile) -> np.ndarray:
         """The counts [H, W] as they stand in the file; InputError where they cannot be read."""
         if frame.index is None:
             counts = depth_files.read_counts(frame.path)
@@ -259,7 +260,7 @@ class FrameReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read_archive(self, frame: FrameName) -> np.ndarray:
+    def _read_archive(self, frame: FrameFile) -> np.ndarray:
         try:
             if self._path != frame.path or frame.index < self._next:
                 self._open(frame.path)

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from lsps_tf.camera import Camera
-from lsps_tf.datasets.own.files import CAMERA_FILE, CameraFile, FrameName, FrameReader, to_mm
+from lsps_tf.datasets.own.files import CAMERA_FILE, CameraFile, FrameFile, FrameReader, to_mm
 from lsps_tf.datasets.workers import read_ahead
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path
@@ -37,7 +37,7 @@ _NOWHERE_MM = np.full(3, np.nan, np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
-class Hands:
+class FoundHands:
     """What was found in N frames, in the recording's order.
 
     Attributes:
@@ -56,12 +56,12 @@ class Hands:
 
 
 def find_hands(
-    sequences: dict[str, list[FrameName]],
+    sequences: dict[str, list[FrameFile]],
     camera_file: CameraFile,
     camera: Camera,
     folder: pathlib.Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Hands:
+) -> FoundHands:
     """Finds the hand in every frame, or goes on where a stop left it.
 
     Args:
@@ -90,11 +90,11 @@ def find_hands(
                 np.savez(file, **dataclasses.asdict(block))
             blocks.append(block)
     progress(len(frames), len(frames))
-    fields = [field.name for field in dataclasses.fields(Hands)]
-    return Hands(*(np.concatenate([getattr(block, name) for block in blocks]) for name in fields))
+    fields = [field.name for field in dataclasses.fields(FoundHands)]
+    return FoundHands(*(np.concatenate([getattr(block, name) for block in blocks]) for name in fields))
 
 
-def frame_size(sequences: dict[str, list[FrameName]], camera_file: CameraFile) -> tuple[int, int]:
+def frame_size(sequences: dict[str, list[FrameFile]], camera_file: CameraFile) -> tuple[int, int]:
     """Width and height of the recording's frames: those of the camera's file, else those that most sampled frames have.
 
     Raises:
@@ -119,7 +119,7 @@ def frame_size(sequences: dict[str, list[FrameName]], camera_file: CameraFile) -
     return asked
 
 
-def check_unit(sequences: dict[str, list[FrameName]], camera_file: CameraFile, camera: Camera) -> None:
+def check_unit(sequences: dict[str, list[FrameFile]], camera_file: CameraFile, camera: Camera) -> None:
     """Raises InputError where depth_unit_mm cannot be right, and says which unit shows a hand.
 
     Samples of the recording are looked at; as a hand has a hand's size in the right unit alone, the units that cameras
@@ -160,19 +160,19 @@ def _share_with_hand(counts: list[np.ndarray], unit_mm: float, find: Callable) -
     return float(np.mean(found))
 
 
-def _sample(sequences: dict[str, list[FrameName]]) -> list[FrameName]:
+def _sample(sequences: dict[str, list[FrameFile]]) -> list[FrameFile]:
     frames = [name for names in sequences.values() for name in names]
     return [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, _SAMPLES).astype(int))]
 
 
 def _find_block(
-    frames: list[tuple[FrameName, int]],
+    frames: list[tuple[FrameFile, int]],
     start: int,
     previous_mm: np.ndarray,
     depths: Iterator[np.ndarray | str],
     look: Callable[[np.ndarray | str, np.ndarray], tuple],
     progress: Callable[[int], None],
-) -> Hands:
+) -> FoundHands:
     found = []
     for position in range(start, min(start + BLOCK, len(frames))):
         progress(position)
@@ -181,7 +181,7 @@ def _find_block(
         found.append(look(next(depths), previous_mm))
         previous_mm = found[-1][0]
     columns = zip(*found)
-    return Hands(
+    return FoundHands(
         *(np.array(column, kind) for column, kind in zip(columns, (np.float32, np.uint8, np.str_, bool, np.float32)))
     )
 
@@ -189,7 +189,7 @@ def _find_block(
 def _look(
     depth_mm: np.ndarray | str, previous_mm: np.ndarray, camera: Camera, find: Callable
 ) -> tuple[np.ndarray, int, str, bool, float]:
-    """A frame's values of `Hands`, given what `_read` made of it."""
+    """A frame's values of `FoundHands`, given what `_read` made of it."""
     if isinstance(depth_mm, str):
         return _NOWHERE_MM, BROKEN, depth_mm, False, np.nan
     center_mm, present, tracked, right = find(depth_mm, previous_mm)
@@ -200,7 +200,7 @@ def _look(
     return center_mm, USED, "", tracked, right
 
 
-def _read(frame: FrameName, reader: FrameReader, camera_file: CameraFile, camera: Camera) -> np.ndarray | str:
+def _read(frame: FrameFile, reader: FrameReader, camera_file: CameraFile, camera: Camera) -> np.ndarray | str:
     """A frame in mm, or why it cannot be used."""
     try:
         counts = reader.read(frame)
@@ -212,9 +212,9 @@ def _read(frame: FrameName, reader: FrameReader, camera_file: CameraFile, camera
     return f"{frame.name}: its size is {width} x {height} pixels, not {camera.width} x {camera.height}"
 
 
-def _read_block(path: pathlib.Path) -> Hands:
+def _read_block(path: pathlib.Path) -> FoundHands:
     with np.load(path) as file:
-        return Hands(**{name: file[name] for name in file.files})
+        return FoundHands(**{name: file[name] for name in file.files})
 
 
 def _cut_off(center_mm: np.ndarray, camera: Camera) -> bool:
@@ -249,11 +249,7 @@ def _build_find(camera: Camera) -> Callable:
 FEWEST_FRAMES, SURE = 20, 0.25
 
 
-# A side is told from at least so many frames, and where the mean logit is at least so far from 0.
-FEWEST_FRAMES, SURE = 20, 0.25
-
-
-Sequences = dict[str, list[FrameName]]
+Sequences = dict[str, list[FrameFile]]
 
 
 def decide_sides(folder: pathlib.Path, sequences: Sequences, said: str, right: np.ndarray) -> dict[str, str]:

@@ -29,7 +29,7 @@ _TEST_SHARE, _VALIDATION_SHARE = 0.2, 0.1
 
 
 @dataclasses.dataclass(frozen=True)
-class Labels:
+class FrameLabels:
     """The labels of a recording.
 
     Attributes:
@@ -49,7 +49,7 @@ class Labels:
         return any(np.isfinite(self.joints_mm[name]).all() for name in train)
 
 
-def read_labels(folder: str | pathlib.Path, frame_names: list[str], intrinsics: np.ndarray) -> Labels:
+def read_labels(folder: str | pathlib.Path, frame_names: list[str], intrinsics: np.ndarray) -> FrameLabels:
     """Reads `joints.csv` of a recording; no labels of NYU's joints where there is no such file.
 
     Without a column `split`, the last fifth of the labelled frames is for the test and the tenth before it for
@@ -67,7 +67,7 @@ def read_labels(folder: str | pathlib.Path, frame_names: list[str], intrinsics: 
     """
     path = pathlib.Path(folder) / JOINTS_FILE
     if not path.is_file():
-        return Labels(skeleton.NYU, {}, {})
+        return FrameLabels(skeleton.NYU, {}, {})
     with path.open(newline="", encoding="utf-8-sig") as file:
         lines = [line for line in csv.reader(file) if line]
     if len(lines) < 2 or lines[0][:1] != ["frame"]:
@@ -82,7 +82,7 @@ def read_labels(folder: str | pathlib.Path, frame_names: list[str], intrinsics: 
         if "split" in header:
             parts[name] = _part(path, number, line[header.index("split")].strip())
     order = [name for name in frame_names if name in joints_mm]
-    return Labels(kind, joints_mm, parts or split_labelled(order))
+    return FrameLabels(kind, joints_mm, parts or split_labelled(order))
 
 
 def split_labelled(names: list[str]) -> dict[str, str]:

@@ -25,15 +25,15 @@ from lsps_tf.datasets.own import hands as finding
 from lsps_tf.datasets.own.files import (
     CAMERA_FILE,
     CameraFile,
-    FrameName,
+    FrameFile,
     FrameReader,
     fingerprint,
     list_sequences,
     read_camera_file,
     to_mm,
 )
-from lsps_tf.datasets.own.hands import Hands, decide_sides, doubtful_sides
-from lsps_tf.datasets.own.labels import JOINTS_FILE, PARTS, Labels, misplaced_labels, read_labels
+from lsps_tf.datasets.own.hands import FoundHands, decide_sides, doubtful_sides
+from lsps_tf.datasets.own.labels import JOINTS_FILE, PARTS, FrameLabels, misplaced_labels, read_labels
 from lsps_tf.datasets.simulated import SimulatedSource, Simulation
 from lsps_tf.datasets.store import MARGIN, stored_size
 from lsps_tf.datasets.workers import read_ahead
@@ -49,8 +49,8 @@ Progress = Callable[[int, int], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class OwnRecording:
-    """A recording, listed and checked.
+class FrameFolder:
+    """The folder of a recording, listed and checked.
 
     Attributes:
         folder: that holds it.
@@ -62,14 +62,14 @@ class OwnRecording:
     """
 
     folder: pathlib.Path
-    sequences: dict[str, list[FrameName]]
+    sequences: dict[str, list[FrameFile]]
     camera_file: CameraFile
     camera: Camera
-    labels: Labels
+    labels: FrameLabels
     identity: str
 
     @property
-    def frames(self) -> list[FrameName]:
+    def frames(self) -> list[FrameFile]:
         """All frames in order."""
         return [name for names in self.sequences.values() for name in names]
 
@@ -80,7 +80,7 @@ class OwnRecording:
         return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
 
 
-def open_recording(folder: str | pathlib.Path, hand: str | None = None) -> OwnRecording:
+def open_recording(folder: str | pathlib.Path, hand: str | None = None) -> FrameFolder:
     """Lists and checks a recording.
 
     Args:
@@ -103,12 +103,10 @@ def open_recording(folder: str | pathlib.Path, hand: str | None = None) -> OwnRe
         )
     names = [frame.name for names in sequences.values() for frame in names]
     labels = read_labels(folder, names, camera.intrinsics)
-    return OwnRecording(
-        folder, sequences, camera_file, camera, labels, fingerprint(folder, sequences, camera_file.hand)
-    )
+    return FrameFolder(folder, sequences, camera_file, camera, labels, fingerprint(folder, sequences, camera_file.hand))
 
 
-def find_hands(own: OwnRecording, store_path: pathlib.Path, progress: Progress = lambda done, total: None) -> Hands:
+def find_hands(own: FrameFolder, store_path: pathlib.Path, progress: Progress = lambda done, total: None) -> FoundHands:
     """Finds the hands of a recording whose store is to be made at `store_path`; a stop is gone on from.
 
     Raises:
@@ -120,7 +118,7 @@ def find_hands(own: OwnRecording, store_path: pathlib.Path, progress: Progress =
     return finding.find_hands(own.sequences, own.camera_file, own.camera, folder, progress)
 
 
-def check_hands(own: OwnRecording, hands: Hands, skip_bad: bool) -> None:
+def check_hands(own: FrameFolder, hands: FoundHands, skip_bad: bool) -> None:
     """Raises InputError where frames cannot be read and are not to be skipped, or no frame shows a hand."""
     broken = np.flatnonzero(hands.kind == finding.BROKEN)
     if len(broken) and not skip_bad:
@@ -138,8 +136,8 @@ def check_hands(own: OwnRecording, hands: Hands, skip_bad: bool) -> None:
 
 
 def make_store(
-    own: OwnRecording,
-    hands: Hands,
+    own: FrameFolder,
+    hands: FoundHands,
     target: Target,
     synthetic_frames: int,
     progress: Progress = lambda done, total: None,
@@ -161,7 +159,7 @@ def make_store(
     for part in PARTS:
         positions = _positions(own, hands, part)
         if len(positions):
-            sources[f"real/{part}"] = OwnFrames(own, hands, sides, positions, target.cube_mm, target.image_size)
+            sources[f"real/{part}"] = OwnSource(own, hands, sides, positions, target.cube_mm, target.image_size)
     if "real/train" not in sources:
         raise InputError(f"{own.folder}: no usable frame is left to train on; add frames without labels")
     sensor = sensor_like(hands)
@@ -171,7 +169,7 @@ def make_store(
     shutil.rmtree(_hands_folder(target.path), ignore_errors=True)
 
 
-def make_report(own: OwnRecording, hands: Hands) -> dict[str, Any]:
+def make_report(own: FrameFolder, hands: FoundHands) -> dict[str, Any]:
     """What was used and what was not, and why; ready for JSON.
 
     Returns:
@@ -210,21 +208,21 @@ def make_report(own: OwnRecording, hands: Hands) -> dict[str, Any]:
     }
 
 
-def sensor_like(hands: Hands) -> str:
+def sensor_like(hands: FoundHands) -> str:
     """The simulator's sensor whose hands are about as far away as the recording's."""
     distance_mm = float(np.nanmedian(hands.center_mm[:, 2]))
     return "time-of-flight" if distance_mm < _NEAR_HANDS_MM else "structured-light"
 
 
-class OwnFrames:
+class OwnSource:
     """Some of a recording's frames as a split of the store."""
 
     batch = 16
 
     def __init__(
         self,
-        own: OwnRecording,
-        hands: Hands,
+        own: FrameFolder,
+        hands: FoundHands,
         sides: dict[str, str],
         positions: np.ndarray,
         cube_mm: float,
@@ -289,20 +287,20 @@ class OwnFrames:
         }
 
 
-def _misplaced(own: OwnRecording, hands: Hands) -> list[str]:
+def _misplaced(own: FrameFolder, hands: FoundHands) -> list[str]:
     used = hands.kind == finding.USED
     center_mm = {frame.name: center for frame, center, ok in zip(own.frames, hands.center_mm, used) if ok}
     return misplaced_labels(own.folder / JOINTS_FILE, own.labels.joints_mm, center_mm)
 
 
-def _without_misplaced(own: OwnRecording, hands: Hands) -> OwnRecording:
+def _without_misplaced(own: FrameFolder, hands: FoundHands) -> FrameFolder:
     """Without labels to train on that are not of the hand found; to test on they stay, so that the error shows."""
     misplaced = {name for name in _misplaced(own, hands) if own.labels.parts[name] == "train"}
     joints_mm = {name: joints for name, joints in own.labels.joints_mm.items() if name not in misplaced}
     return dataclasses.replace(own, labels=dataclasses.replace(own.labels, joints_mm=joints_mm))
 
 
-def _positions(own: OwnRecording, hands: Hands, part: str) -> np.ndarray:
+def _positions(own: FrameFolder, hands: FoundHands, part: str) -> np.ndarray:
     """Places of the usable frames of a part, int64, in order."""
     parts = np.array([own.labels.parts.get(frame.name, "train") for frame in own.frames])
     return np.flatnonzero((parts == part) & (hands.kind == finding.USED))

@@ -217,7 +217,7 @@ def test_a_principal_point_outside_the_frame_is_refused(tmp_path):
 
 
 def test_the_side_is_told_from_a_sequence_or_asked_for(tmp_path):
-    sequences = {name: [files.FrameName(f"{name}/{i}.png", tmp_path) for i in range(30)] for name in ("a", "b")}
+    sequences = {name: [files.FrameFile(f"{name}/{i}.png", tmp_path) for i in range(30)] for name in ("a", "b")}
 
     def decide(right, said="auto"):
         return hands.decide_sides(tmp_path, sequences, said, np.array(right))

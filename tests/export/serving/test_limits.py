@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from export.client import encode_png
-from export.serving import app
 from export.serving.frames import frame_sizes
 from export.serving.settings import Settings
 from tests.export.serving.asker import running
@@ -154,28 +153,6 @@ def test_other_http_methods(asker, method):
     answer = asker.ask(method, "/v1/models/toy")
     assert answer.status == 400
     assert method == "HEAD" or answer.error == f"Malformed request: {method} /v1/models/toy"
-
-
-@pytest.mark.parametrize("name", ["read_document", "to_request", "encode_reply"])
-def test_time_limit_holds_for_all_of_a_request(toy_dir, monkeypatch, name):
-    release = threading.Event()
-    monkeypatch.setattr(app, name, lambda *_: release.wait(30))
-    with running(Settings(toy_dir, port=0, timeout_s=0.2)) as (slow, _):
-        answer = slow.predict(GOOD)
-        release.set()
-        assert (answer.status, answer.error) == (504, "the request took longer than 0.2 s")
-
-
-@pytest.mark.parametrize("name", ["read_document", "to_request", "encode_reply"])
-@pytest.mark.parametrize("error", [StopIteration, KeyError])
-def test_mistake_of_the_program_is_answered(asker, monkeypatch, name, error):
-    def fail(*_):
-        raise error
-
-    with monkeypatch.context() as patch:
-        patch.setattr(app, name, fail)
-        answer = asker.predict(GOOD)
-    assert (answer.status, answer.error) == (500, "internal error")
 
 
 def test_version_beyond_64_bits(asker):

@@ -1,6 +1,7 @@
 """`training/evaluate.py`: figures against hand-computed ones, and what it writes."""
 
 import json
+import os
 import re
 
 import h5py
@@ -13,7 +14,7 @@ from lsps_tf import augment, draw, run_folder
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.skeleton import HAND21, HAND21_FROM_NYU, ICVL, NYU
-from training.evaluation import measure, pictures
+from training.evaluation import command, measure, pictures
 from training.evaluation.command import run_evaluation
 from training.evaluation.measure import Predictions
 
@@ -112,7 +113,9 @@ def test_batches_do_not_change_the_figures(finished_run):
 def test_the_run_folder_is_the_default_and_validation_is_another_split(copy_of_run, capsys):
     assert run_evaluation(["--run-dir", str(copy_of_run), "--split", "validation"]) == 0
     folder = copy_of_run / "evaluation"
-    assert sorted(path.name for path in folder.iterdir()) == sorted(f"validation{name[4:]}" for name in FILES)
+    # Beside the test frames' files, which the run has ended with.
+    names = [*FILES, *(f"validation{name[4:]}" for name in FILES)]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
     said = capsys.readouterr().out
     figures = json.loads((folder / "validation.json").read_text())
     assert f"{figures['mean_error_mm']:.2f} mm" in said and str(folder / "validation-frames.png") in said
@@ -147,6 +150,20 @@ def test_frames_that_came_later_do_not_count(copy_of_run, store_path, tmp_path):
     assert measure.evaluate_run(run_folder.load_run(copy_of_run))["frames"] == 6
 
 
+def test_figures_that_are_damaged_or_older_than_the_weights_do_not_count(copy_of_run):
+    settings, output = run_folder.read_settings(copy_of_run), copy_of_run / "evaluation"
+    figures = output / "test.json"
+    whole = figures.read_text()
+    assert "mean joint error" in command._stored_tables(settings, copy_of_run, output)
+    for damaged in (whole[:-40], "{}", "[]"):
+        figures.write_text(damaged)
+        assert command._stored_tables(settings, copy_of_run, output) is None
+    figures.write_text(whole)
+    assert command._stored_tables(settings, copy_of_run, output) is not None
+    os.utime(output / "test-frames.png", (1, 1))
+    assert command._stored_tables(settings, copy_of_run, output) is None
+
+
 def point_to(run_dir, store):
     path = run_folder.settings_path(run_dir)
     path.write_text(json.dumps({**json.loads(path.read_text()), "store": str(store)}))
@@ -174,7 +191,7 @@ def test_runs_that_cannot_be_evaluated(copy_of_run, store_path, tmp_path):
     with h5py.File(weights, "a") as file:
         file["posterior/000"][...] = np.nan
     assert "predicts joints that are no numbers" in refused("--run-dir", copy_of_run)
-    assert not (copy_of_run / "evaluation").exists()
+    assert sorted(path.name for path in (copy_of_run / "evaluation").iterdir()) == sorted(FILES)
     weights.unlink()
     assert "the run is not finished; go on with" in refused("--run-dir", copy_of_run)
 

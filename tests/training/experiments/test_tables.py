@@ -21,7 +21,7 @@ def write(output, row, seed, test_mm, validation_mm=None):
     values = {"cell": f"{row}-seed{seed}", "row": row, "seed": seed, "test": {**part, "mean_error_mm": test_mm}}
     values["validation"] = {**part, "mean_error_mm": validation_mm or test_mm - 1}
     values["seconds"] = {"measuring": 1.0, "training": {"pose": 30.0, "depth": 90.0, "own": 60.0 * (seed + 1)}}
-    figures.write(output, values)
+    figures.append(output, values)
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_what_is_measured_is_the_last_stage_of_its_run(name):
 
 
 def test_rows_that_two_experiments_have_are_the_same_training():
-    """They share the files of their figures, so they must not mean two things."""
+    """They share their figures, so they must not mean two things."""
     cells = {}
     for experiment in EXPERIMENTS.values():
         for cell in cells_in_order(experiment, [0], "sim"):

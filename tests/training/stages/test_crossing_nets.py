@@ -47,8 +47,8 @@ def test_terms_reach_the_networks_of_their_player(networks, real_batch, reached_
         outputs = stage.forward(real_batch)
         verdicts = stage.discriminate(outputs)
         generator, discriminator = (
-            stage.generator_losses(outputs, verdicts),
-            stage.discriminator_losses(outputs, verdicts),
+            stage.generator_terms(outputs, verdicts),
+            stage.discriminator_terms(outputs, verdicts),
         )
     made = {"M", "G", "G_r"}
     assert reached_by(tape, generator["eq3_vae_real_nll"]) == {"E", "E_r", "G", "G_r"}
@@ -62,7 +62,7 @@ def test_terms_are_those_of_the_networks_one_by_one(networks, real_batch):
     stage = CrossingDepthStage(networks, LossWeights())
     outputs = stage.forward(real_batch)
     verdicts = stage.discriminate(outputs)
-    terms = {**stage.generator_losses(outputs, verdicts), **stage.discriminator_losses(outputs, verdicts)}
+    terms = {**stage.generator_terms(outputs, verdicts), **stage.discriminator_terms(outputs, verdicts)}
     encoder, generator, judge = (
         part[REAL] for part in (networks.encoders, networks.generators, networks.discriminators)
     )
@@ -85,7 +85,7 @@ def test_terms_are_those_of_the_networks_one_by_one(networks, real_batch):
         expected[f"eq7_posterior_{name}_regression"] = np.mean(np.sum(np.square(error), axis=1))
     assert set(terms) == {*expected, "eq6_mapping_real_distance"}
     for name, value in expected.items():
-        np.testing.assert_allclose(terms[name], value, rtol=2e-4, err_msg=name)
+        np.testing.assert_allclose(terms[name].value, value, rtol=2e-4, err_msg=name)
 
 
 def test_the_posterior_step_regresses_labelled_and_generated_images(networks, real_batch, moved_by, eagerly):

@@ -60,7 +60,7 @@ def run(stage, batch):
     with tf.GradientTape(persistent=True) as tape:
         outputs = stage.forward(batch)
         verdicts = stage.discriminate(outputs)
-        terms = stage.generator_losses(outputs, verdicts), stage.discriminator_losses(outputs, verdicts)
+        terms = stage.generator_terms(outputs, verdicts), stage.discriminator_terms(outputs, verdicts)
     return *terms, tape
 
 
@@ -103,11 +103,12 @@ def test_shared_layers_get_both_domains_gradients(networks, unlabelled):
         (generator_terms, "eq3_vae_{}_kl", networks.encoders["real"].shared),
         (generator_terms, "eq3_vae_{}_nll", networks.generators["real"].shared),
         (discriminator_terms, "eq4_gan_{}_discriminator", networks.discriminators["real"].shared),
-        (discriminator_terms, "eq4_gan_{}_discriminator", networks.discriminators["real"].head),
+        (discriminator_terms, "eq4_gan_{}_discriminator", networks.realism_head),
     ):
         variables = layers.trainable_variables
-        synthetic, real = (tape.gradient(terms[template.format(domain)], variables) for domain in DOMAINS)
-        both = tape.gradient([terms[template.format(domain)] for domain in DOMAINS], variables)
+        values = [terms[template.format(domain)].value for domain in DOMAINS]
+        synthetic, real = (tape.gradient(value, variables) for value in values)
+        both = tape.gradient(values, variables)
         for s, r, total in zip(synthetic, real, both):
             assert np.any(s) and np.any(r)
             np.testing.assert_allclose(total, s + r, rtol=1e-3, atol=1e-5 * np.abs(total).max())
@@ -135,19 +136,17 @@ def test_lambda_8_of_zero_skips_the_matching(networks, unlabelled, monkeypatch):
     with_matching = compiled(networks).train_step(unlabelled)
     assert not [name for name in terms if "matching" in name]
     assert {name for name in with_matching if "matching" in name} == {f"eq8_features_{d}_matching" for d in DOMAINS}
-    assert seen[1] - seen[0] == {"real_to_real", "synthetic_to_synthetic"} and seen[0] < seen[1]
+    assert seen[1] - seen[0] == {("real", "real"), ("synthetic", "synthetic")} and seen[0] < seen[1]
 
 
 def test_logged_sums_are_the_weighted_terms(networks, batch):
     weights = LossWeights()
+    generator_terms, discriminator_terms, _ = run(compiled(networks), batch)
+    assert set(generator_terms) == set(GENERATOR_TERMS) and set(discriminator_terms) == set(DISCRIMINATOR_TERMS)
     logs = {name: float(value) for name, value in compiled(networks).train_step(batch).items()}
-    sums = {"eq2_generators": 0.0, "eq2_discriminators": 0.0}
-    for name, value in logs.items():
-        if name not in sums:
-            player = "eq2_generators" if name in GENERATOR_TERMS else "eq2_discriminators"
-            sums[player] += losses.term_weight(name, weights, weights.lambda_8_depth) * value
-    for name, value in sums.items():
-        np.testing.assert_allclose(logs[name], value, rtol=1e-4)
+    for total, terms in (("eq2_generators", generator_terms), ("eq2_discriminators", discriminator_terms)):
+        expected = sum(getattr(weights, term.weight) * logs[name] for name, term in terms.items())
+        np.testing.assert_allclose(logs[total], expected, rtol=1e-4)
 
 
 def plain_terms(networks, batch, weights):
@@ -237,9 +236,9 @@ def test_without_cycle_consistency_only_its_terms_are_missing(networks, batch):
     for cycle in (True, False):
         stage = DepthStage(networks, LossWeights(), cycle=cycle)
         outputs = stage.forward(batch)
-        terms[cycle] = stage.generator_losses(outputs, stage.discriminate(outputs))
+        terms[cycle] = stage.generator_terms(outputs, stage.discriminate(outputs))
     assert {name for name in terms[True] if name not in terms[False]} == {
         f"eq5_cycle_{domain}_{kind}" for domain in DOMAINS for kind in ("kl", "nll")
     }
     for name, value in terms[False].items():
-        np.testing.assert_allclose(value, terms[True][name], rtol=1e-5, err_msg=name)
+        np.testing.assert_allclose(value.value, terms[True][name].value, rtol=1e-5, err_msg=name)

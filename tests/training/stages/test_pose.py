@@ -9,7 +9,7 @@ from lsps_tf import losses
 from lsps_tf.config import LossWeights
 from lsps_tf.networks.layers import LEAKY_SLOPE
 from training.stages.base import noise_seeds
-from training.stages.pose import KL, NLL, TOTAL, PoseStage
+from training.stages.pose import TOTAL, PoseStage
 
 PAPER = LossWeights()
 
@@ -23,9 +23,9 @@ def compiled(networks, weights=PAPER, optimizer=keras.optimizers.legacy.SGD, rat
 def test_terms_reach_their_networks(networks, batch, reached_by):
     stage = compiled(networks)
     with tf.GradientTape(persistent=True) as tape:
-        terms = stage.pose_losses(stage.forward(batch))
-    assert reached_by(tape, terms[KL]) == {"E_y"}
-    assert reached_by(tape, terms[NLL]) == {"E_y", "G_y"}
+        terms = stage.loss_terms(stage.forward(batch))
+    assert reached_by(tape, terms["eq1_pose_kl"]) == {"E_y"}
+    assert reached_by(tape, terms["eq1_pose_nll"]) == {"E_y", "G_y"}
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_steps_are_functions_of_the_seed(start, batch):
         stage = compiled(start(), optimizer=keras.optimizers.legacy.Adam)
         for step in range(2):
             stage.train_step({**batch, "seed": tf.constant([seed, step], tf.int32)})
-        return np.concatenate([variable.numpy().ravel() for variable in stage.pose_variables])
+        return np.concatenate([variable.numpy().ravel() for variable in stage.player_variables])
 
     first = weights_after(1)
     np.testing.assert_array_equal(first, weights_after(1))
