@@ -15,7 +15,7 @@ from lsps_tf import rotation
 from lsps_tf.camera import Camera, as_camera
 from lsps_tf.errors import InputError
 from lsps_tf.hand import Hand
-from lsps_tf.mirror import SIDES
+from lsps_tf.mirror import HANDS
 from lsps_tf.model_info import ModelInfo
 from lsps_tf.skeleton import SKELETON_OF_COUNT, Skeleton, joints_of
 
@@ -74,7 +74,7 @@ class HandPredictor:
         Raises:
             InputError: where an argument is none of these, or the model lacks the joints.
         """
-        if hand not in SIDES:
+        if hand not in HANDS:
             raise InputError(f"hand: there is no '{hand}' hand; give right or left")
         if rotation_degrees not in rotation.ROTATIONS:
             raise InputError(f"rotation: {rotation_degrees} degrees are no quarter turn; give 0, 90, 180 or 270")

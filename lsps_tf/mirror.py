@@ -13,7 +13,7 @@ import numpy as np
 
 from lsps_tf.camera import Camera
 
-SIDES = ("right", "left")
+HANDS = ("right", "left")
 
 
 def mirror_depth(depth_mm):

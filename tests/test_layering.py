@@ -235,12 +235,14 @@ def test_the_search_for_methods_sees_what_it_should(source, found):
 
 # Tests without a source of their name, and why. A folder stands for all its tests.
 TESTS_OF_THE_WHOLE = {
+    "test_commands_in_docs.py": "the commands that the documents show",
     "test_docs.py": "what the documents say",
     "test_layering.py": "how all modules stand to each other",
+    "test_quick_start.py": "all commands, and what they load before they answer",
+    "test_stacks.py": "both stacks of TensorFlow",
     "test_trained.py": "the model in lsps_tf/trained",
-    "export/device/test_command.py": "export/edge.py as it is called",
+    "test_wheel.py": "the package as it is installed",
     "export/serving": "the server, asked from outside",
-    "export/test_left_hands.py": "a left hand from the command to the model and back",
     "networks/test_ablations.py": "all networks, without one of their parts",
     "networks/test_tables.py": "all networks, against the appendix's tables",
     "training/test_bad_data.py": "training/run.py on datasets with mistakes in them",

@@ -13,7 +13,7 @@ from lsps_tf.camera import CAMERAS, Camera
 from lsps_tf.camera_files import ENDINGS, CameraSettings, read_camera_settings
 from lsps_tf.commandline.values import parse_camera
 from lsps_tf.errors import InputError
-from lsps_tf.mirror import SIDES
+from lsps_tf.mirror import HANDS
 from lsps_tf.rotation import ROTATIONS
 from lsps_tf.skeleton import SKELETON_OF_COUNT
 
@@ -30,7 +30,7 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--depth-unit", type=float, metavar="MM", help="mm that one count stands for (default: 1)")
     parser.add_argument("--far", type=float, metavar="MM", help="what is farther is no reading (default: no limit)")
-    parser.add_argument("--hand", choices=SIDES, help="which hand it shows (default: right)")
+    parser.add_argument("--hand", choices=HANDS, help="which hand it shows (default: right)")
     parser.add_argument(
         "--rotate",
         type=int,
@@ -87,7 +87,7 @@ class FrameOptions:
             given(options.depth_unit, "depth_unit_mm", None),
             0.0 if file is None else file.near_mm,
             given(options.far, "far_mm", float("inf")),
-            given(options.hand, "hand", SIDES[0]),
+            given(options.hand, "hand", HANDS[0]),
             given(options.rotate, "rotation_degrees", 0),
         )
 
