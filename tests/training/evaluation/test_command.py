@@ -211,7 +211,7 @@ def test_21_joints_are_measured_where_they_alone_are_labelled(copy_of_run, store
         "--run-dir", copy_of_run, "--joints", 21, "--write-predictions", tmp_path / "a.txt"
     )
     assert run_evaluation(["--run-dir", str(copy_of_run), "--joints", "21"]) == 0
-    names = sorted(path.name for path in (copy_of_run / "evaluation").iterdir())
+    names = sorted(path.name for path in (copy_of_run / "evaluation").glob("test-hand21*"))
     assert names == sorted(name.replace("test", "test-hand21") for name in FILES)
     figures = json.loads((copy_of_run / "evaluation" / "test-hand21.json").read_text())
     errors_mm = np.linalg.norm(every.predicted_mm[1:, chosen] - joints_mm[1:, chosen], axis=-1)
