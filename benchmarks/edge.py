@@ -71,7 +71,7 @@ def paths(predictor: EdgePredictor, frames: list[np.ndarray]) -> dict[str, Calla
         if predictor(depth_mm, NYU) is None:
             sys.exit("error: no hand was found in the example frame")
     center_mm = find_hand(frames[0], NYU.intrinsics)
-    size, cube_mm = predictor.image_size, predictor.cube_mm
+    size, cube_mm = predictor.model.info.image_size, predictor.model.info.cube_mm
 
     def crop(depth_mm: np.ndarray) -> np.ndarray:
         return normalize_depth(crop_frame(depth_mm, NYU.intrinsics, center_mm, cube_mm, size), center_mm, cube_mm)

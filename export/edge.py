@@ -1,169 +1,25 @@
 """Hand pose on an edge device, with NumPy and ai-edge-litert alone: `python export/edge.py --model lsps.tflite ...`.
 
-A line of JSON per frame: joints in camera space (mm) and in the frame's pixels. The frames are files, a folder that a
-recorder writes to, or a stream of raw frames on standard input; a camera's callback is used from Python:
+A camera's callback is used from Python:
 
     from export.edge import EdgePredictor, HandTracker, LatestFrame, OneEuroFilter
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import pathlib
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from export.device import sources as edge_sources  # noqa: E402
+from export.device.command import edge_command  # noqa: E402
 from export.device.sources import Frame, LatestFrame  # noqa: E402
-from lsps_tf.camera import CAMERAS, Camera  # noqa: E402
 from lsps_tf.commandline.command import run_command  # noqa: E402
-from lsps_tf.commandline.parser import Parser  # noqa: E402
-from lsps_tf.commandline.values import parse_camera  # noqa: E402
-from lsps_tf.depth_files import read_depth  # noqa: E402
-from lsps_tf.device.predictor import HANDS, EdgeHand, EdgePredictor  # noqa: E402
+from lsps_tf.device.predictor import EdgePredictor  # noqa: E402
 from lsps_tf.device.tracking import HandTracker, OneEuroFilter  # noqa: E402
-from lsps_tf.errors import InputError  # noqa: E402
 
-__all__ = ["EdgeHand", "EdgePredictor", "Frame", "HandTracker", "LatestFrame", "OneEuroFilter", "edge_command"]
-
-
-def edge_command(arguments: list[str]) -> int:
-    """Runs `export/edge.py` with its arguments and gives the exit status."""
-    options = _build_parser().parse_args(arguments)
-    _check(options)
-    predictor = EdgePredictor(options.model, options.threads, options.hand)
-    write = _writer(options.json)
-    if options.frame:
-        return _predict_files(predictor, options, write)
-    try:
-        _follow(predictor, options, write)
-    except KeyboardInterrupt:
-        # This is how a live loop ends.
-        return 0
-    return 0
-
-
-def _build_parser() -> argparse.ArgumentParser:
-    parser = Parser("edge.py", "Hand pose on an edge device, with NumPy and ai-edge-litert alone.")
-    parser.add_argument("--model", type=pathlib.Path, required=True, metavar="FILE.tflite", help="from export/run.py")
-    parser.add_argument("frame", nargs="*", type=pathlib.Path, metavar="FRAME", help="16-bit or NYU-encoded PNG, .npy")
-    parser.add_argument("--folder", type=pathlib.Path, metavar="DIR", help="follow a hand through the frames in DIR")
-    parser.add_argument("--stdin", action="store_true", help="or through raw 16-bit little-endian frames")
-    parser.add_argument("--size", metavar="WxH", help="pixels of the stream's frames (default: the camera's)")
-    parser.add_argument("--every-frame", action="store_true", help="take all, in order; default: the latest, live")
-    parser.add_argument("--fps", type=float, default=30.0, metavar="N", help="of --every-frame (default: 30)")
-    parser.add_argument("--no-smoothing", action="store_true", help="joints as they are predicted")
-    names = "|".join(CAMERAS)
-    parser.add_argument("--camera", default="nyu", metavar=f"{names}|fx,fy,cx,cy", help="in pixels (default: nyu)")
-    parser.add_argument("--depth-unit", type=float, metavar="MM", help="mm that one count stands for (default: 1)")
-    parser.add_argument("--hand", choices=HANDS, default="right", help="which hand it shows (default: right)")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="of the network (default: 1)")
-    parser.add_argument("--limit", type=int, metavar="N", help="stop after N frames")
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="add the lines to FILE (default: print them)")
-    return parser
-
-
-def _check(options: argparse.Namespace) -> None:
-    sources = sum((bool(options.frame), options.folder is not None, options.stdin))
-    if sources != 1:
-        raise InputError(f"give frames, or --folder, or --stdin: one of them, not {sources}; see edge.py --help")
-    if not options.fps > 0:
-        raise InputError(f"--fps {options.fps:g}: give the frames per second, more than 0")
-    for name in ("threads", "limit"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name} {value}: at least 1 is needed")
-
-
-def _predict_files(predictor: EdgePredictor, options: argparse.Namespace, write: Callable[[dict], None]) -> int:
-    for path in options.frame[: options.limit]:
-        depth_mm = read_depth(path, options.depth_unit)
-        started = time.perf_counter()
-        hand = predictor(depth_mm, parse_camera(options.camera, path, *depth_mm.shape))
-        if hand is None:
-            raise InputError(
-                f"{path}: no hand was found; it must be what is nearest to the camera, and --camera and --depth-unit "
-                "must be right"
-            )
-        write(_line(Frame(str(path), depth_mm, 0.0), hand, started, predictor))
-    return 0
-
-
-def _follow(predictor: EdgePredictor, options: argparse.Namespace, write: Callable[[dict], None]) -> None:
-    smoothing = None if options.no_smoothing else OneEuroFilter()
-    tracker, shape = None, None
-    for number, frame in enumerate(_readable(_frames(options)), start=1):
-        if tracker is None or frame.depth_mm.shape != shape:
-            shape = frame.depth_mm.shape
-            tracker = HandTracker(predictor, parse_camera(options.camera, frame.name, *shape), smoothing)
-        started = time.perf_counter()
-        hand = tracker.update(frame.depth_mm, frame.time_s)
-        write(_line(frame, hand, started, predictor))
-        if number == options.limit:
-            return
-
-
-def _frames(options: argparse.Namespace) -> Iterable[Frame | InputError]:
-    if options.folder is not None:
-        if options.every_frame:
-            return edge_sources.recorded_frames(options.folder, options.depth_unit, options.fps)
-        return edge_sources.live_frames(options.folder, options.depth_unit)
-    width, height = _stream_size(options)
-    unit_mm = 1.0 if options.depth_unit is None else options.depth_unit
-    if not unit_mm > 0:
-        raise InputError(f"--depth-unit: {unit_mm:g} is no unit; give the mm that one count stands for, more than 0")
-    if options.every_frame:
-        return edge_sources.every_frame(sys.stdin.buffer, width, height, unit_mm, options.fps)
-    return edge_sources.latest_frames(sys.stdin.buffer, width, height, unit_mm)
-
-
-def _readable(frames: Iterable[Frame | InputError]) -> Iterator[Frame]:
-    """The frames; what could not be read is said, and passed over."""
-    for frame in frames:
-        if isinstance(frame, InputError):
-            print(f"warning: {frame}", file=sys.stderr)
-        else:
-            yield frame
-
-
-def _stream_size(options: argparse.Namespace) -> tuple[int, int]:
-    named: Camera | None = CAMERAS.get(options.camera.strip().lower())
-    if options.size is None:
-        if named is None:
-            raise InputError("--stdin: raw frames do not say how large they are; give --size WIDTHxHEIGHT")
-        return named.width, named.height
-    width, _, height = options.size.lower().partition("x")
-    if not (width.isdigit() and height.isdigit() and 0 < int(width) * int(height) <= 64_000_000):
-        raise InputError(f"--size: '{options.size}' is not WIDTHxHEIGHT in pixels, such as 640x480")
-    return int(width), int(height)
-
-
-def _writer(path: pathlib.Path | None) -> Callable[[dict[str, Any]], None]:
-    if path is None:
-        return lambda line: print(json.dumps(line), flush=True)
-    try:
-        file = path.open("a", encoding="utf-8", buffering=1)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another file") from error
-    return lambda line: file.write(json.dumps(line) + "\n")
-
-
-def _line(frame: Frame, hand: EdgeHand | None, started: float, predictor: EdgePredictor) -> dict[str, Any]:
-    return {
-        "frame": frame.name,
-        "time_s": round(frame.time_s, 4),
-        "passed_over": frame.passed_over,
-        "milliseconds": round(1000 * (time.perf_counter() - started), 2),
-        "skeleton": predictor.skeleton.name,
-        "presence": hand is not None,
-        **({} if hand is None else hand.to_dict()),
-    }
+__all__ = ["EdgePredictor", "Frame", "HandTracker", "LatestFrame", "OneEuroFilter", "edge_command"]
 
 
 if __name__ == "__main__":

@@ -1,24 +1,26 @@
-"""The command `export/run.py`: a run as SavedModel and TFLite, both checked against the Keras networks."""
+"""The command `export/run.py`: a run as SavedModel and TFLite, both checked against the Keras networks.
+
+Help and mistakes come before TensorFlow is imported, so what needs it stands in the functions.
+"""
 
 from __future__ import annotations
 
+import argparse
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tensorflow as tf
-from tabulate import tabulate
 
-from export.saved_model.signatures import export_saved_model
-from export.tflite.calibration import calibration_images, fit_confidence
-from export.tflite.convert import FLOAT32, INT8, VARIANTS, export_tflite
-from lsps_tf import crop
 from lsps_tf.commandline.parser import Parser
 from lsps_tf.errors import InputError
 from lsps_tf.files import write_json
-from lsps_tf.models import OpenModel, open_model
-from lsps_tf.run_folder import Run, load_run
-from lsps_tf.simulation import kinematics, pose_prior, renderer, shape, surface, view_prior
+from lsps_tf.model_info import FLOAT32, INT8, VARIANTS
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from lsps_tf.hand_predictor import OpenModel
+    from lsps_tf.run_folder import Run
 
 # In normalised joints; 1e-4 of a 250 mm cube is an eightieth of a millimetre.
 LARGEST_DIFFERENCE = 1e-4
@@ -27,23 +29,15 @@ _SAMPLE_CROPS = 8
 
 def export_command(arguments: list[str]) -> int:
     """Runs `export/run.py` with its arguments and gives the exit status: 1 where an exported model computes wrongly."""
-    parser = Parser("run.py", "Exports a finished run for TensorFlow Serving and for edge devices.")
-    parser.add_argument("--run-dir", type=pathlib.Path, required=True, metavar="DIR", help="a finished run")
-    parser.add_argument("--output", type=pathlib.Path, required=True, metavar="DIR", help="where the models go")
-    parser.add_argument(
-        "--variants", default=",".join(VARIANTS), metavar="A,B", help=f"TFLite files to write, of {', '.join(VARIANTS)}"
-    )
-    parser.add_argument(
-        "--calibrate",
-        type=pathlib.Path,
-        metavar="STORE.h5",
-        help="sensor frames for int8 and the confidence (default: the run's)",
-    )
-    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write paths, sizes and differences")
-    options = parser.parse_args(arguments)
+    options = _build_parser().parse_args(arguments)
     if options.output.exists() and not options.output.is_dir():
         raise InputError(f"{options.output}: this is a file; give a folder for --output")
     variants = _parse_variants(options.variants)
+    from export.saved_model.signatures import export_saved_model
+    from export.tflite.calibration import calibration_images, fit_confidence
+    from export.tflite.convert import export_tflite
+    from lsps_tf.run_folder import load_run
+
     run = load_run(options.run_dir)
     calibration = calibration_images(run, options.calibrate) if INT8 in variants else None
     confidence = fit_confidence(run, options.calibrate)
@@ -51,7 +45,7 @@ def export_command(arguments: list[str]) -> int:
         print("No confidence: there are no frames with labels to calibrate it on; --calibrate STORE.h5 gives some")
     paths = [
         export_saved_model(run, options.output, confidence),
-        *export_tflite(run, options.output, variants, calibration),
+        *export_tflite(run, options.output, variants, calibration, confidence),
     ]
     reports = compare_exports(run, paths)
     print(_table(reports))
@@ -66,6 +60,23 @@ def export_command(arguments: list[str]) -> int:
     return 0
 
 
+def _build_parser() -> argparse.ArgumentParser:
+    parser = Parser("run.py", "Exports a finished run for TensorFlow Serving and for edge devices.")
+    parser.add_argument("--run-dir", type=pathlib.Path, required=True, metavar="DIR", help="a finished run")
+    parser.add_argument("--output", type=pathlib.Path, required=True, metavar="DIR", help="where the models go")
+    parser.add_argument(
+        "--variants", default=",".join(VARIANTS), metavar="A,B", help=f"TFLite files to write, of {', '.join(VARIANTS)}"
+    )
+    parser.add_argument(
+        "--calibrate",
+        type=pathlib.Path,
+        metavar="STORE.h5",
+        help="sensor frames for int8 and the confidence (default: the run's)",
+    )
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write paths, sizes and differences")
+    return parser
+
+
 def compare_exports(run: Run, paths: list[pathlib.Path]) -> list[dict[str, Any]]:
     """Opens exported models and compares their joints with the Keras networks' on simulated crops.
 
@@ -77,6 +88,8 @@ def compare_exports(run: Run, paths: list[pathlib.Path]) -> list[dict[str, Any]]
         Per model its `path`, `kind`, `numbers`, size in `bytes`, `max_difference` and `mean_difference` of the
         normalised joints (half cubes), and `mean_mm`, how far joints are moved.
     """
+    from lsps_tf.models import open_model
+
     image = sample_crops(run.config.data.image_size, run.config.data.cube_mm, _SAMPLE_CROPS)
     expected = run.networks.predict_joints(image, run.domain).numpy()
     return [_compare(open_model(path), path, image, expected) for path in paths]
@@ -84,6 +97,11 @@ def compare_exports(run: Run, paths: list[pathlib.Path]) -> list[dict[str, Any]]
 
 def sample_crops(image_size: int, cube_mm: float, count: int, seed: int = 0) -> tf.Tensor:
     """Clean simulated hands as network input, [count, S, S, 1] in [-1, 1]."""
+    import tensorflow as tf
+
+    from lsps_tf import crop
+    from lsps_tf.simulation import kinematics, pose_prior, renderer, shape, surface, view_prior
+
     seeds = tf.random.split([seed, 0], 3)
     hand = kinematics.pose_hand(
         pose_prior.sample_angles(seeds[0], count),
@@ -98,7 +116,7 @@ def sample_crops(image_size: int, cube_mm: float, count: int, seed: int = 0) -> 
 
 
 def _compare(model: OpenModel, path: pathlib.Path, image: tf.Tensor, expected: np.ndarray) -> dict[str, Any]:
-    difference = np.abs(model.joints_of_crop(image).numpy() - expected)
+    difference = np.abs(model.joints_of_crop(image.numpy()) - expected)
     return {
         "path": str(path),
         "kind": model.kind,
@@ -125,6 +143,8 @@ def size_in_bytes(path: pathlib.Path) -> int:
 
 
 def _table(reports: list[dict[str, Any]]) -> str:
+    from tabulate import tabulate
+
     rows = [
         [
             report["path"],

@@ -1,22 +1,26 @@
-"""A model behind a server, opened like one on the disk."""
+"""A model behind a server, opened like one on the disk. Needs no TensorFlow."""
 
 from __future__ import annotations
 
 from typing import Any, NoReturn
 
 import numpy as np
-import tensorflow as tf
 
-from export.client import Client, ServerError
+from export.client import DEFAULT_SIGNATURE, HINTED_SIGNATURE, Client, ServerError
 from lsps_tf.errors import InputError
+from lsps_tf.hand import Hand
+from lsps_tf.hand_predictor import OpenModel, View
 from lsps_tf.model_info import ModelInfo
-from lsps_tf.models import OpenModel, Outputs
-from lsps_tf.skeleton import ICVL, NYU, SKELETONS, Skeleton
+from lsps_tf.models import hand_of_outputs
+from lsps_tf.skeleton import SKELETONS, Skeleton
 
 _MAX_COUNT = 65535
-# The cubes of the two benchmarks; a server does not tell, and here they only decide how far around a hand is looked.
-_CUBE_MM = {NYU.name: 300.0, ICVL.name: 250.0}
+# Models that were exported before they said their cube have one of at most this side. It only decides how far around a
+# hand is looked.
+_LARGEST_CUBE_MM = 300.0
 _IMAGE_SIZE = 64
+# What is sent to learn the cube: a frame without a reading.
+_EMPTY_PX = 32
 
 
 def open_remote(url: str, depth_unit_mm: float | None = None) -> OpenModel:
@@ -35,29 +39,30 @@ def open_remote(url: str, depth_unit_mm: float | None = None) -> OpenModel:
     except ValueError as error:
         raise InputError(f"--url: {error}") from error
     try:
-        skeleton = _skeleton_of(client.metadata(), url)
+        outputs = _outputs_of(client.metadata(), url)
+        info = ModelInfo(_skeleton_of(outputs, url), _IMAGE_SIZE, _cube_mm(client, outputs))
     except ServerError as error:
         _give_up(url, error)
 
-    def predict(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor | None) -> Outputs:
-        rows = []
-        for row, frame_mm in enumerate(depth_mm.numpy()):
-            counts, unit_mm = counts_of_depth(frame_mm, depth_unit_mm or 1.0)
-            center = None if center_mm is None else center_mm[row].numpy().tolist()
-            rows.append(client.row(counts, intrinsics[row].numpy().tolist(), unit_mm, center))
+    def predict(view: View) -> Hand | None:
+        counts, unit_mm = counts_of_depth(view.depth_mm, depth_unit_mm or 1.0)
+        center_mm = None if view.center_mm is None else view.center_mm.tolist()
+        hints = {} if view.side == "right" else {"hand": view.side}
         try:
-            predictions = client.predict_rows(rows, client.signature_of(rows[0]))
+            if hints and not client.inputs(HINTED_SIGNATURE):
+                raise InputError(
+                    f"{url}: the model there knows right hands alone; leave --hand out, or export it again"
+                )
+            outputs = client.predict(counts, view.camera.intrinsics.tolist(), unit_mm, center_mm, **hints)
         except ServerError as error:
             _give_up(url, error)
-        return {name: tf.constant(np.stack([row[name] for row in predictions])) for name in predictions[0]}
+        return hand_of_outputs(outputs, info, view)
 
-    def joints_of_crop(image: tf.Tensor) -> tf.Tensor:
-        rows = [{"image": crop} for crop in image.numpy().tolist()]
-        predictions = client.predict_rows(rows, "from_crop")
-        return tf.constant(np.stack([row["joints_norm"] for row in predictions]), tf.float32)
+    def joints_of_crop(images: np.ndarray) -> np.ndarray:
+        predictions = client.predict_rows([{"image": image} for image in images.tolist()], "from_crop")
+        return np.stack([row["joints_norm"] for row in predictions]).astype(np.float32)
 
-    info = ModelInfo(skeleton, _IMAGE_SIZE, _CUBE_MM[skeleton.name])
-    return OpenModel("server", info, predict, joints_of_crop)
+    return OpenModel("server", url, info, predict, joints_of_crop)
 
 
 def counts_of_depth(depth_mm: np.ndarray, unit_mm: float) -> tuple[np.ndarray, float]:
@@ -69,17 +74,34 @@ def counts_of_depth(depth_mm: np.ndarray, unit_mm: float) -> tuple[np.ndarray, f
     if np.abs(counts - np.rint(counts)).max() > 1e-3 or counts.max() > _MAX_COUNT:
         unit_mm = float(depth_mm.max()) / _MAX_COUNT
         counts = depth_mm.astype(np.float64) / unit_mm
-    return np.rint(counts).astype(np.uint16), unit_mm
+    # Turned frames are views whose rows are not one after the other.
+    return np.ascontiguousarray(np.rint(counts), np.uint16), unit_mm
 
 
-def _skeleton_of(metadata: dict[str, Any], url: str) -> Skeleton:
+def _outputs_of(metadata: dict[str, Any], url: str) -> dict[str, Any]:
+    """The outputs that the metadata declares, by name."""
+    try:
+        return metadata["metadata"]["signature_def"]["signature_def"][DEFAULT_SIGNATURE]["outputs"]
+    except (KeyError, TypeError):
+        raise InputError(f"{url}: the model there has no '{DEFAULT_SIGNATURE}'; serve an exported run") from None
+
+
+def _skeleton_of(outputs: dict[str, Any], url: str) -> Skeleton:
     """The skeleton with as many joints as the model gives."""
     try:
-        outputs = metadata["metadata"]["signature_def"]["signature_def"]["serving_default"]["outputs"]
         count = int(outputs["joints_mm"]["tensor_shape"]["dim"][1]["size"])
         return next(skeleton for skeleton in SKELETONS.values() if skeleton.num_joints == count)
     except (KeyError, IndexError, StopIteration):
         raise InputError(f"{url}: the model there gives no joints of a known skeleton; serve an exported run") from None
+
+
+def _cube_mm(client: Client, outputs: dict[str, Any]) -> float:
+    """The side of the model's cube, which it says with every answer."""
+    if "cube_mm" not in outputs:
+        return _LARGEST_CUBE_MM
+    empty = np.zeros((_EMPTY_PX, _EMPTY_PX), np.uint16)
+    middle = 0.5 * (_EMPTY_PX - 1)
+    return float(client.predict(empty, [_EMPTY_PX, _EMPTY_PX, middle, middle])["cube_mm"])
 
 
 def _give_up(url: str, error: ServerError) -> NoReturn:

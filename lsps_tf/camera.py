@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
+
+from lsps_tf.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +39,35 @@ NYU = Camera(588.036865, 587.075073, 320.0, 240.0, 640, 480)
 ICVL = Camera(240.99, 240.96, 160.0, 120.0, 320, 240)
 SR305 = Camera(476.007, 476.007, 313.683, 242.755, 640, 480)
 CAMERAS = {"nyu": NYU, "icvl": ICVL, "sr305": SR305}
+
+
+def as_camera(given: Camera | str | Sequence[float], height: int, width: int) -> Camera:
+    """The camera of frames of this size.
+
+    Args:
+        given: the camera, a name of CAMERAS, or fx, fy, cx, cy in pixels.
+        height: of the frames, pixels.
+        width: of the frames, pixels.
+
+    Raises:
+        InputError: where there is no such camera, its numbers have no meaning, or its frames have another size.
+    """
+    if isinstance(given, str):
+        if given.strip().lower() not in CAMERAS:
+            raise InputError(f"camera: there is no '{given}'; give {', '.join(CAMERAS)}, or fx, fy, cx, cy in pixels")
+        given = CAMERAS[given.strip().lower()]
+    if not isinstance(given, Camera):
+        try:
+            fx, fy, cx, cy = (float(number) for number in given)
+            given = Camera(fx, fy, cx, cy, width, height)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"camera: fx, fy, cx, cy in pixels are needed, not {given} ({error})") from None
+    if (given.height, given.width) != (height, width):
+        raise InputError(
+            f"camera: the frame is {width}x{height} pixels but the camera makes {given.width}x{given.height}; "
+            "give the camera that made it"
+        )
+    return given
 
 
 def mm_to_uvd(points_mm, intrinsics):

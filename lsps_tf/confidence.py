@@ -152,11 +152,9 @@ def _decoder_jacobian(networks: Networks, pose_latent: tf.Tensor) -> tf.Tensor:
 
 
 def _interpolate(score: tf.Tensor, scores: np.ndarray, values: np.ndarray) -> tf.Tensor:
-    """np.interp of any tensor, within a graph."""
+    """np.interp of any tensor, within a graph, of operations that TFLite has built in."""
     if len(scores) == 1:
-        return tf.fill(tf.shape(score), tf.constant(values[0]))
-    upper = tf.clip_by_value(tf.searchsorted(scores, tf.reshape(score, [-1])), 1, len(scores) - 1)
-    upper = tf.reshape(upper, tf.shape(score))
-    left, right = tf.gather(scores, upper - 1), tf.gather(scores, upper)
-    part = tf.clip_by_value((score - left) / (right - left), 0.0, 1.0)
-    return tf.gather(values, upper - 1) * (1.0 - part) + tf.gather(values, upper) * part
+        return tf.zeros_like(score) + tf.constant(values[0])
+    # How much of each piece of the curve lies to the left of the score.
+    parts = tf.clip_by_value((score[..., None] - scores[:-1]) / np.diff(scores), 0.0, 1.0)
+    return values[0] + tf.reduce_sum(parts * np.diff(values), axis=-1)

@@ -29,6 +29,9 @@ TFLITE_ENTRY = "lsps"
 ASSET_NAME = "lsps.json"
 TFLITE_IDENTIFIER = b"TFL3"
 
+# What the numbers of a TFLite file are. The first computes what the run does; the others are smaller or faster.
+FLOAT32, FLOAT16, DYNAMIC, INT8 = VARIANTS = ("float32", "float16", "dynamic", "int8")
+
 # Names of the exported model and of its signatures.
 MODEL_NAME = "lsps"
 FROM_PNG, FROM_PNG_HINTED = "serving_default", "serving_hinted"
@@ -46,6 +49,8 @@ _UNITS = {
     "joints_uvd": "[B, J, 3] u, v in pixels of the frame, depth in mm",
     "center_mm": "[B, 3] center of the hand's cube, camera space in mm",
     "hand": "[B] 'right' or 'left'",
+    "joints21_mm": "[B, 21, 3] wrist, thumb, index, middle, ring, pinky from the palm outwards; of NYU's joints",
+    "cube_mm": "[B] side of the cube around center_mm that the network sees",
     "presence": "[B] whether a hand was found; where it was not, the others are NaN and the confidence 0",
     "confidence": "[B, J] probability that the joint lies within 20 mm of its place",
 }

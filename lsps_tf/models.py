@@ -1,54 +1,62 @@
-"""Opens what predicts joints: an exported SavedModel, an exported TFLite file, or a run folder."""
+"""Opens what predicts joints: an exported SavedModel, an exported TFLite file, or a run folder.
+
+TensorFlow is imported for SavedModels and runs alone; a TFLite file needs NumPy and LiteRT.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from lsps_tf.device.network import TfliteNetwork
+from lsps_tf.device.predictor import tflite_model
 from lsps_tf.errors import InputError
-from lsps_tf.model_info import ASSET_NAME, FROM_CROP, FROM_DEPTH, FROM_DEPTH_HINTED, MODEL_NAME, ModelInfo
-from lsps_tf.predictor import Predictor, predictor_of_run
-from lsps_tf.run_folder import load_run, settings_path
+from lsps_tf.hand import Hand
+from lsps_tf.hand_predictor import HandPredictor, OpenModel, View
+from lsps_tf.model_info import (
+    ASSET_NAME,
+    FROM_CROP,
+    FROM_DEPTH_HINTED,
+    MODEL_NAME,
+    ModelInfo,
+)
+from lsps_tf.run_folder import SHIPPED, load_run, settings_path
 
-Outputs = dict[str, tf.Tensor]
-
-
-@dataclasses.dataclass(frozen=True)
-class OpenModel:
-    """A model that is ready to predict.
-
-    Attributes:
-        kind: "SavedModel", "TFLite" or "run".
-        info: its skeleton, image size and cube.
-        predict: depth_mm [B, H, W], intrinsics [B, 4] and center_mm [B, 3] or None to the outputs of
-            `lsps_tf.predictor.Predictor`.
-        joints_of_crop: normalised crops [B, S, S, 1] to joints [B, J, 3] in half cubes.
-    """
-
-    kind: str
-    info: ModelInfo
-    predict: Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], Outputs]
-    joints_of_crop: Callable[[tf.Tensor], tf.Tensor]
+SHIPPED_TFLITE = SHIPPED / f"{MODEL_NAME}.tflite"
 
 
-def open_model(path: str | pathlib.Path) -> OpenModel:
+def load_predictor(
+    path: str | pathlib.Path | None = None,
+    hand: str = "right",
+    joints: int | None = None,
+    rotation_degrees: int = 0,
+    threads: int = 1,
+) -> HandPredictor:
+    """As `lsps_tf.load_predictor`."""
+    return HandPredictor(open_model(path, threads), hand, joints, rotation_degrees)
+
+
+def open_model(path: str | pathlib.Path | None = None, threads: int = 1) -> OpenModel:
     """Opens a model by what lies at `path`.
 
     Args:
         path: a `.tflite` file, a SavedModel folder, a folder of versions (`lsps/`; the highest is taken), a folder
-            that holds `lsps/`, or a run folder.
+            that holds `lsps/`, or a run folder. None takes the trained model that comes with the program.
+        threads: of a TFLite file's network.
 
     Raises:
         InputError: where there is no model, it is damaged, or it is not one of this project's.
     """
+    if path is None:
+        if not SHIPPED_TFLITE.is_file():
+            raise InputError(f"{SHIPPED_TFLITE}: the trained model is missing; install the program again, or give one")
+        path = SHIPPED_TFLITE
     path = pathlib.Path(path)
     if path.is_file():
-        return _open_tflite(path)
+        return tflite_model(TfliteNetwork(path, threads))
     if not path.exists():
         raise InputError(
             f"{path}: there is no such model; make one with: python export/run.py --run-dir RUN --output DIR"
@@ -59,6 +67,16 @@ def open_model(path: str | pathlib.Path) -> OpenModel:
     if version is None:
         raise InputError(f"{path}: this is no model; give a SavedModel folder, a .tflite file or a finished run folder")
     return _open_saved_model(version)
+
+
+def hand_of_outputs(outputs: dict[str, Any], info: ModelInfo, view: View) -> Hand | None:
+    """The hand of a model's outputs for one view, without the batch axis; None where there is none."""
+    if not outputs["presence"]:
+        return None
+    names = ("joints_mm", "joints_uvd", "center_mm")
+    points = (np.asarray(outputs[name], np.float32) for name in names)
+    confidence = outputs.get("confidence")
+    return Hand(*points, info.skeleton, view.side, None if confidence is None else np.asarray(confidence, np.float32))
 
 
 def _find_version(path: pathlib.Path) -> pathlib.Path | None:
@@ -72,47 +90,61 @@ def _find_version(path: pathlib.Path) -> pathlib.Path | None:
 
 
 def _open_run(path: pathlib.Path) -> OpenModel:
+    import tensorflow as tf
+
+    from lsps_tf.predictor import predictor_of_run
+
     run = load_run(path)
+    predictor, info = predictor_of_run(run), ModelInfo.of_run(run)
     joints_of_crop = tf.function(lambda image: run.networks.predict_joints(image, run.domain))
-    return OpenModel("run", ModelInfo.of_run(run), predictor_of_run(run), joints_of_crop)
+
+    def predict(view: View) -> Hand | None:
+        center_mm = None if view.center_mm is None else tf.constant(view.center_mm[None])
+        outputs = predictor(*_frame(view), center_mm, tf.constant([view.side == "left"]))
+        return hand_of_outputs(_first_row(outputs), info, view)
+
+    return OpenModel("run", str(path), info, predict, lambda images: joints_of_crop(tf.constant(images)).numpy())
 
 
 def _open_saved_model(path: pathlib.Path) -> OpenModel:
+    import tensorflow as tf
+
     asset = path / "assets" / ASSET_NAME
     if not asset.is_file():
         raise InputError(f"{path}: this SavedModel was not exported by export/run.py (it has no assets/{ASSET_NAME})")
     info = ModelInfo.from_json(asset.read_bytes(), asset)
     try:
         loaded = tf.saved_model.load(str(path))
-        signatures = {name: loaded.signatures[name] for name in (FROM_DEPTH, FROM_DEPTH_HINTED, FROM_CROP)}
+        from_depth, from_crop = (loaded.signatures[name] for name in (FROM_DEPTH_HINTED, FROM_CROP))
     except (OSError, LookupError, ValueError, tf.errors.OpError) as error:
         raise InputError(f"{path}: the SavedModel is damaged ({_first_line(error)}); export the run again") from error
 
-    def predict(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor | None) -> Outputs:
-        if center_mm is None:
-            return signatures[FROM_DEPTH](depth_mm=depth_mm, intrinsics=intrinsics)
-        right = tf.fill(tf.shape(center_mm)[:1], "right")
-        hints = {"center_mm": center_mm, "hand": right}
-        return signatures[FROM_DEPTH_HINTED](depth_mm=depth_mm, intrinsics=intrinsics, **hints)
+    def predict(view: View) -> Hand | None:
+        depth_mm, intrinsics = _frame(view)
+        center_mm = np.full(3, np.nan, np.float32) if view.center_mm is None else view.center_mm
+        hints = {"center_mm": tf.constant(center_mm[None]), "hand": tf.constant([view.side])}
+        return hand_of_outputs(_first_row(from_depth(depth_mm=depth_mm, intrinsics=intrinsics, **hints)), info, view)
 
     # The signatures do not keep the loaded object alive, and with it would go the variables.
     predict.model = loaded
-    return OpenModel("SavedModel", info, predict, lambda image: signatures[FROM_CROP](image=image)["joints_norm"])
+    return OpenModel("SavedModel", str(path), info, predict, _crop_function(from_crop))
 
 
-def _open_tflite(path: pathlib.Path) -> OpenModel:
-    network = TfliteNetwork(path)
-    info = network.info
+def _crop_function(from_crop: Callable[..., dict[str, Any]]) -> Callable[[np.ndarray], np.ndarray]:
+    import tensorflow as tf
 
-    def run_crops(images: np.ndarray) -> np.ndarray:
-        return np.stack([network(image) for image in images])
+    return lambda images: from_crop(image=tf.constant(images))["joints_norm"].numpy()
 
-    def joints_of_crop(image: tf.Tensor) -> tf.Tensor:
-        joints_norm = tf.numpy_function(run_crops, [image], tf.float32)
-        return tf.ensure_shape(joints_norm, [image.shape[0], info.skeleton.num_joints, 3])
 
-    predictor = Predictor(joints_of_crop, info.image_size, info.cube_mm, info.skeleton)
-    return OpenModel("TFLite", info, predictor, joints_of_crop)
+def _frame(view: View) -> tuple[Any, Any]:
+    """The frame [1, H, W], float32, and the intrinsics [1, 4] as tensors."""
+    import tensorflow as tf
+
+    return tf.constant(view.depth_mm[None].astype(np.float32)), tf.constant(view.camera.intrinsics[None])
+
+
+def _first_row(outputs: dict[str, Any]) -> dict[str, np.ndarray]:
+    return {name: value.numpy()[0] for name, value in outputs.items()}
 
 
 def _first_line(error: Exception) -> str:

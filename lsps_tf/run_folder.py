@@ -13,16 +13,17 @@ import dataclasses
 import io
 import json
 import pathlib
-from typing import Any
-
-import h5py
+from typing import TYPE_CHECKING, Any
 
 from lsps_tf import skeleton
 from lsps_tf.config import Config
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, write_json
-from lsps_tf.networks import Networks, build_networks
 from lsps_tf.old_settings import from_version_1
+
+# Settings are read by commands that must start at once; TensorFlow and HDF5 are imported where weights are.
+if TYPE_CHECKING:
+    from lsps_tf.networks import Networks
 
 FORMAT = "lsps-run"
 # The trained run that comes with the program (training/ship.py made it; trained/README.md is its card).
@@ -149,6 +150,8 @@ def load_run(directory: str | pathlib.Path, stage: str | None = None) -> Run:
         raise InputError(
             f"{directory}: the run is not finished; go on with: python training/run.py --run-dir {directory} --resume"
         )
+    from lsps_tf.networks import build_networks
+
     networks = build_networks(settings.config.network, settings.config.data.image_size, seed=0)
     load_weights(networks, path)
     return Run(directory, settings, networks)
@@ -156,6 +159,8 @@ def load_run(directory: str | pathlib.Path, stage: str | None = None) -> Run:
 
 def save_weights(networks: Networks, path: str | pathlib.Path) -> None:
     """Writes every network's weights as plain arrays by name, shared ones once; InputError where the disk is full."""
+    import h5py
+
     # In memory first: on a full disk HDF5 raises what is no OSError, or brings the process down.
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
@@ -171,6 +176,8 @@ def load_weights(networks: Networks, path: str | pathlib.Path, prefix: str = "")
     Raises:
         InputError: where the file is missing, damaged, or of networks of other sizes; no weight is changed then.
     """
+    import h5py
+
     path = pathlib.Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there are no such weights; check the run folder")

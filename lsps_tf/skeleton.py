@@ -1,4 +1,7 @@
-"""Skeletons of the two public benchmarks: joint names, bones, evaluated subsets and the map between them.
+"""Skeletons: joint names, bones, evaluated subsets and the maps between them.
+
+Two are those of public benchmarks, which models are trained in. `HAND21` is the order of MANO, MediaPipe and FreiHAND;
+its joints are taken from a model's.
 
 Sources: the NYU hand pose dataset (Tompson et al., 2014) and ICVL (Tang et al., 2014); the 14 joints that the field
 evaluates on NYU are those of Oberweger et al. (2015).
@@ -16,7 +19,7 @@ class Skeleton:
     """Names and structure of J joints.
 
     Attributes:
-        name: "nyu" or "icvl".
+        name: "nyu", "icvl" or "hand21".
         joint_names: J names; their order is the order of every joint array of this skeleton.
         bones: pairs (parent, child) of joint indices, for drawing.
         evaluated: indices of the joints that the field's metrics use.
@@ -69,12 +72,33 @@ def _build_icvl() -> Skeleton:
     return Skeleton("icvl", tuple(names), tuple(bones), tuple(range(16)), tuple(fingers))
 
 
+def _build_hand21() -> Skeleton:
+    names, fingers, bones = ["wrist"], ["palm"], []
+    for finger in reversed(FINGERS):
+        first = len(names)
+        parts = ("cmc", "mcp", "ip", "tip") if finger == "thumb" else ("mcp", "pip", "dip", "tip")
+        names += [f"{finger}_{part}" for part in parts]
+        fingers += [finger] * len(parts)
+        bones += [(0, first), *((joint, joint + 1) for joint in range(first, first + len(parts) - 1))]
+    return Skeleton("hand21", tuple(names), tuple(bones), tuple(range(21)), tuple(fingers))
+
+
 NYU = _build_nyu()
 ICVL = _build_icvl()
+HAND21 = _build_hand21()
+# What models are trained in.
 SKELETONS = {skeleton.name: skeleton for skeleton in (NYU, ICVL)}
 
 # ICVL's joint k is NYU's joint ICVL_FROM_NYU[k] (palm, then root, mid, tip of thumb, index, middle, ring, pinky).
 ICVL_FROM_NYU = (34, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0)
+
+# The same for HAND21: the wrist, then thumb, index, middle, ring and pinky from the palm outwards.
+# NYU names these joints alike.
+HAND21_FROM_NYU = (35, 29, 27, 26, 24, 23, 22, 20, 18, 17, 16, 14, 12, 11, 10, 8, 6, 5, 4, 2, 0)
+
+
+# Layouts that are asked for by their number of joints.
+SKELETON_OF_COUNT = {HAND21.num_joints: HAND21}
 
 
 def joints_of(source: Skeleton, target: Skeleton) -> tuple[int, ...]:
@@ -85,7 +109,7 @@ def joints_of(source: Skeleton, target: Skeleton) -> tuple[int, ...]:
     """
     if source == target:
         return tuple(range(source.num_joints))
-    maps = {("nyu", "icvl"): ICVL_FROM_NYU}
+    maps = {("nyu", "icvl"): ICVL_FROM_NYU, ("nyu", "hand21"): HAND21_FROM_NYU}
     if (source.name, target.name) not in maps:
         raise InputError(
             f"the {target.num_joints} joints of {target.name} cannot be had from a model of {source.name}'s "

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from lsps_tf import mirror
+from lsps_tf.camera import NYU
 from lsps_tf.errors import InputError
+from lsps_tf.hand_predictor import View
 from lsps_tf.models import open_model
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import load_run
@@ -18,33 +21,35 @@ def cut(path: pathlib.Path, share: float):
     path.write_bytes(content[: int(len(content) * share)])
 
 
-@pytest.fixture(scope="module")
-def inputs(frame_mm):
-    from lsps_tf.camera import NYU
-
-    return tf.constant(frame_mm[None]), tf.constant(NYU.intrinsics[None])
+MODELS = ("run", "SavedModel", "TFLite")
 
 
-@pytest.mark.parametrize("kind", ["run", "SavedModel", "TFLite"])
-def test_every_kind_predicts_what_the_run_does(run_dir, model_dir, inputs, kind):
-    model = open_model({"run": run_dir, "SavedModel": model_dir, "TFLite": model_dir / "lsps.tflite"}[kind])
+def path_of(kind, run_dir, model_dir):
+    return {"run": run_dir, "SavedModel": model_dir, "TFLite": model_dir / "lsps.tflite"}[kind]
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_kind_predicts_what_the_run_does(run_dir, model_dir, frame_mm, kind):
+    model = open_model(path_of(kind, run_dir, model_dir))
     assert model.kind == kind
     predictor = predictor_of_run(load_run(run_dir))
-    for center_mm in (None, tf.constant([[200.0, -50.0, 760.0]])):
-        expected, outputs = predictor(*inputs, center_mm), model.predict(*inputs, center_mm)
-        for name, value in expected.items():
-            np.testing.assert_allclose(outputs[name], value, atol=1e-2)
-        assert bool(outputs["presence"][0])
+    for center_mm in (None, np.array([200.0, -50.0, 760.0], np.float32)):
+        center = None if center_mm is None else center_mm[None]
+        expected = predictor(frame_mm[None], NYU.intrinsics[None], center)
+        hand = model.predict(View(frame_mm, NYU, center_mm=center_mm))
+        for name in ("joints_mm", "joints_uvd", "center_mm"):
+            np.testing.assert_allclose(getattr(hand, name), expected[name][0], atol=1e-2)
+    assert model.predict(View(np.zeros_like(frame_mm), NYU)) is None
 
 
-def test_a_model_for_several_frames_gives_each_its_own(model_dir, inputs):
-    depth_mm, intrinsics = inputs
-    frames = tf.concat([depth_mm, tf.reverse(depth_mm, [2]), tf.zeros_like(depth_mm)], axis=0)
-    for name in ("lsps", "lsps.tflite"):
-        outputs = open_model(model_dir / name).predict(frames, tf.repeat(intrinsics, 3, axis=0), None)
-        assert outputs["joints_mm"].shape == (3, 36, 3) and outputs["presence"].numpy().tolist() == [True, True, False]
-        x = outputs["center_mm"].numpy()[:, 0]
-        assert x[0] * x[1] < 0 and np.isnan(x[2])
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_kind_takes_left_hands(run_dir, model_dir, frame_mm, kind):
+    model = open_model(path_of(kind, run_dir, model_dir))
+    right = model.predict(View(frame_mm, NYU))
+    left = model.predict(View(mirror.mirror_depth(frame_mm), mirror.mirror_camera(NYU), "left"))
+    np.testing.assert_allclose(left.joints_mm, mirror.mirror_points(right.joints_mm), atol=1e-2)
+    np.testing.assert_allclose(left.joints_uvd, mirror.mirror_uvd(right.joints_uvd, NYU.width), atol=1e-2)
+    assert (left.side, right.side) == ("left", "right")
 
 
 def test_the_highest_version_is_taken(copy_of_model, run_dir):

@@ -18,6 +18,22 @@ def test_bones_form_a_tree_over_all_joints(name):
     assert body.joint_names[root] == {"nyu": "wrist", "icvl": "palm"}[name]
 
 
+def test_the_21_joints_are_a_tree_in_the_order_of_mediapipe():
+    hand = skeleton.HAND21
+    fingers = {"thumb": ("cmc", "mcp", "ip", "tip")}
+    for finger in ("index", "middle", "ring", "pinky"):
+        fingers[finger] = ("mcp", "pip", "dip", "tip")
+    names = [f"{finger}_{joint}" for finger, joints in fingers.items() for joint in joints]
+    assert hand.joint_names == ("wrist", *names)
+    # MediaPipe's HAND_CONNECTIONS along the fingers: 0-1-2-3-4, 0-5-6-7-8, ...
+    expected = {(0 if joint % 4 == 1 else joint - 1, joint) for joint in range(1, 21)}
+    assert set(hand.bones) == expected and len(hand.bones) == 20
+    # NYU names the same places alike.
+    assert [skeleton.NYU.joint_names[joint] for joint in skeleton.HAND21_FROM_NYU] == list(hand.joint_names)
+    assert skeleton.joints_of(skeleton.NYU, hand) == skeleton.HAND21_FROM_NYU
+    assert skeleton.joints_of(hand, hand) == tuple(range(21))
+
+
 def test_names_are_unique_and_the_orders_are_the_benchmarks():
     for body in skeleton.SKELETONS.values():
         assert len(set(body.joint_names)) == len(body.finger_of) == body.num_joints

@@ -16,8 +16,6 @@ from lsps_tf.commandline.command import run_command  # noqa: E402
 
 
 def main() -> int:
-    from training.hand_finding.train import train_judges
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "lsps_tf" / "trained" / "hand_finding.npz")
     parser.add_argument("--windows", type=int, default=80_000, help="simulated windows (default: 80000)")
@@ -26,6 +24,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=pathlib.Path, metavar="FILE.npz", help="keep the windows here")
     given = parser.parse_args()
+    from training.hand_finding.train import train_judges
+
     steps = {"presence": given.presence_steps, "palm": given.palm_steps}
     train_judges(given.output, given.windows, steps, given.seed, given.cache)
     return 0

@@ -12,6 +12,10 @@ from lsps_tf.commandline.command import run_command  # noqa: E402
 
 
 def main() -> int:
+    from training.arguments import parse_arguments
+
+    # Help and mistakes come before TensorFlow is imported, which takes seconds.
+    parse_arguments(sys.argv[1:])
     from training.session import run_session
 
     return run_session(sys.argv[1:])

@@ -1,6 +1,7 @@
 """Makes a finished run the one that comes with the program: `python training/ship.py --run-dir RUN`.
 
-What comes with the program is the run's settings, the weights of its last stage, and its figures.
+What comes with the program is the run's settings, the weights of its last stage, its figures, and the same network as a
+TFLite file, which predicts without TensorFlow.
 """
 
 from __future__ import annotations
@@ -34,14 +35,16 @@ def ship_run(run_dir: pathlib.Path, output: pathlib.Path) -> None:
 
     Args:
         run_dir: a finished run that `training/evaluate.py --run-dir` has measured.
-        output: a run folder to write; what is there is replaced.
+        output: a run folder to write; what is there is replaced. It may be `run_dir` itself, whose TFLite file is then
+            made again.
 
     Raises:
         InputError: where the run is not finished or not evaluated.
     """
     import dataclasses
-    import shutil
 
+    from export.tflite.calibration import fit_confidence
+    from export.tflite.convert import FLOAT32, export_tflite
     from lsps_tf import run_folder
     from lsps_tf.errors import InputError
 
@@ -50,13 +53,16 @@ def ship_run(run_dir: pathlib.Path, output: pathlib.Path) -> None:
         raise InputError(f"{run_dir}: the run is not evaluated; python training/evaluate.py --run-dir {run_dir}")
     store = f"data/{run.store_path.name}"
     settings = dataclasses.replace(run.settings, store=store, pretrained="", pretrained_stage="")
+    figures = (run_dir / FIGURES).read_bytes()
     weights = run_folder.weights_path(output, settings.last_stage)
-    shutil.rmtree(weights.parent, ignore_errors=True)
     for path in (weights, output / FIGURES):
         path.parent.mkdir(parents=True, exist_ok=True)
     run_folder.write_settings(output, settings)
     run_folder.save_weights(run.networks, weights)
-    shutil.copyfile(run_dir / FIGURES, output / FIGURES)
+    for other in set(weights.parent.iterdir()) - {weights}:
+        other.unlink()
+    (output / FIGURES).write_bytes(figures)
+    export_tflite(run, output, (FLOAT32,), confidence=fit_confidence(run))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,9 @@ import numpy as np
 from lsps_tf.depth_files import read_depth
 from lsps_tf.errors import InputError
 
-FRAME_SUFFIXES = (".png", ".npy")
+FRAME_SUFFIXES = (".png", ".npy", ".tif", ".tiff")
+# Cameras give the largest count where they could not measure.
+_NO_READING = 65535
 _POLL_S = 0.005
 # A file that cannot be read is still being written, or damaged if that goes on for longer.
 _WRITING_S = 1.0
@@ -85,17 +87,26 @@ class LatestFrame:
             raise self._error
 
 
-def recorded_frames(folder: str | pathlib.Path, depth_unit_mm: float | None, fps: float) -> Iterator[Frame]:
+def recorded_frames(
+    folder: str | pathlib.Path, depth_unit_mm: float | None, fps: float
+) -> Iterator[Frame | InputError]:
     """Every frame of a folder, in the order of the names, `fps` of them a second.
 
+    What cannot be read comes as the error that says why; the others keep their times.
+
     Raises:
-        InputError: where there is no such folder, no frame in it, or a frame cannot be read.
+        InputError: where there is no such folder, no frame in it.
     """
     paths = sorted(_frame_files(folder), key=_natural)
     if not paths:
         raise InputError(f"{folder}: there are no frames ({' or '.join(FRAME_SUFFIXES)}) in this folder")
     for number, path in enumerate(paths):
-        yield Frame(path.name, read_depth(path, depth_unit_mm), number / fps)
+        try:
+            frame = Frame(path.name, read_depth(path, depth_unit_mm), number / fps)
+        except InputError as error:
+            yield error
+        else:
+            yield frame
 
 
 def live_frames(folder: str | pathlib.Path, depth_unit_mm: float | None) -> Iterator[Frame | InputError]:
@@ -144,7 +155,8 @@ def every_frame(stream: BinaryIO, width: int, height: int, depth_unit_mm: float,
                 "16-bit pixels; check the size of its frames"
             )
         counts = np.frombuffer(content, "<u2").reshape(height, width)
-        yield Frame(str(number), counts * np.float32(depth_unit_mm), number / fps)
+        depth_mm = np.where(counts < _NO_READING, counts * np.float32(depth_unit_mm), np.float32(0.0))
+        yield Frame(str(number), depth_mm, number / fps)
         number += 1
 
 

@@ -28,6 +28,7 @@ from lsps_tf.model_info import (
 )
 from lsps_tf.predictor import Located, Predictor, predictor_of_run
 from lsps_tf.run_folder import Run
+from lsps_tf.skeleton import HAND21_FROM_NYU, NYU
 
 VERSION = "1"
 
@@ -97,7 +98,7 @@ class Servable(tf.Module):
         with _checked(intrinsics=intrinsics, depth_unit_mm=depth_unit_mm, center_mm=center_mm, hand=hand):
             left = tf.equal(hand, "left")
             rows = (tf.identity(depth_png_bytes), depth_unit_mm, intrinsics, center_mm, left)
-            return self._predictor.predict(tf.map_fn(locate, rows, fn_output_signature=specs), intrinsics, left)
+            return self._predict(tf.map_fn(locate, rows, fn_output_signature=specs), intrinsics, left)
 
     def from_depth(self, depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> Outputs:
         """Frames in mm."""
@@ -110,7 +111,15 @@ class Servable(tf.Module):
         with _checked(intrinsics=intrinsics, center_mm=center_mm, hand=hand):
             left = tf.equal(hand, "left")
             located = self._locate(_readings(depth_mm), intrinsics, center_mm, left)
-            return self._predictor.predict(Located(*located), intrinsics, left)
+            return self._predict(Located(*located), intrinsics, left)
+
+    def _predict(self, located: Located, intrinsics: tf.Tensor, left: tf.Tensor) -> Outputs:
+        """The predictor's outputs, and what clients need beside them."""
+        outputs = self._predictor.predict(located, intrinsics, left)
+        outputs["cube_mm"] = tf.fill(tf.shape(located.center_mm)[:1], tf.constant(self._predictor.cube_mm, tf.float32))
+        if self._predictor.skeleton == NYU:
+            outputs["joints21_mm"] = tf.gather(outputs["joints_mm"], HAND21_FROM_NYU, axis=1)
+        return outputs
 
     def from_crop(self, image: tf.Tensor) -> Outputs:
         """Normalised crops of right hands."""
@@ -128,8 +137,9 @@ def export_saved_model(run: Run, directory: str | pathlib.Path, confidence: Conf
         from_depth, from_depth_hinted: the same of depth_mm [B, H, W] in mm, 0 = no reading.
         from_crop: image [B, S, S, 1] in [-1, 1] to joints_norm [B, J, 3] in half cubes.
     The others give joints_mm [B, J, 3] and joints_uvd [B, J, 3], center_mm [B, 3] and presence [B], where it is False
-    NaN. All give the confidence [B, J] of each joint where it is known. The assets are the description `lsps.json` and
-    the model card; warm-up requests lie in `assets.extra`.
+    NaN; cube_mm [B], the side of the cube around the centre; and, of NYU's joints, joints21_mm [B, 21, 3] in the order
+    of `lsps_tf.skeleton.HAND21`. All give the confidence [B, J] of each joint where it is known. The assets are the
+    description `lsps.json` and the model card; warm-up requests lie in `assets.extra`.
 
     Args:
         run: a loaded run.

@@ -12,17 +12,19 @@ import signal
 import socket
 import urllib.parse
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-import uvicorn
-
-from export.serving.app import Application
-from export.serving.batching import Batcher
-from export.serving.connection import connection_class
-from export.serving.metrics import METRICS_PATH, Metrics
 from export.serving.settings import MIB, Settings
-from export.serving.versions import Model, find_models
 from lsps_tf.commandline.parser import Parser
 from lsps_tf.errors import InputError
+
+# Help and mistakes come before TensorFlow is imported, so what needs it stands in the functions.
+if TYPE_CHECKING:
+    import uvicorn
+
+    from export.serving.app import Application
+    from export.serving.metrics import Metrics
+    from export.serving.versions import Model
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -55,6 +57,13 @@ async def serve(
     Raises:
         InputError: where there is no model, a version cannot be loaded, or the address cannot be used.
     """
+    import uvicorn
+
+    from export.serving.app import Application
+    from export.serving.batching import Batcher
+    from export.serving.metrics import Metrics
+    from export.serving.versions import Model, find_models
+
     metrics = Metrics()
     models = {name: Model(name, path, settings, metrics) for name, path in find_models(settings).items()}
     with _listening(settings) as listener:
@@ -76,6 +85,10 @@ async def serve(
 
 
 def _config(application: Application, settings: Settings, metrics: Metrics) -> uvicorn.Config:
+    import uvicorn
+
+    from export.serving.connection import connection_class
+
     return uvicorn.Config(
         application,
         http=connection_class(settings, metrics),
@@ -118,6 +131,8 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
 
 
 def _say_addresses(models: dict[str, Model], settings: Settings, port: int, say: Callable[[str], None]) -> None:
+    from export.serving.metrics import METRICS_PATH
+
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     for name, model in models.items():
         url = f"http://{host}:{port}/v1/models/{urllib.parse.quote(name, safe='')}"

@@ -10,25 +10,26 @@ import numpy as np
 import tensorflow as tf
 
 from export.tflite.rounding import round_network
+from lsps_tf.confidence import Confidence
+from lsps_tf.device.network import JOINTS
 from lsps_tf.files import atomic_path
-from lsps_tf.model_info import MODEL_NAME, ModelInfo, embed_info
+from lsps_tf.model_info import FLOAT16, FLOAT32, INT8, MODEL_NAME, ModelInfo, embed_info
 from lsps_tf.native_messages import native_messages_off
+from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import Run
 
 SIGNATURE = "serving_default"
-# In the order of their size. The first computes what the run does; the others are smaller or faster.
-FLOAT32, FLOAT16, DYNAMIC, INT8 = VARIANTS = ("float32", "float16", "dynamic", "int8")
 
 
 class _CropModel(tf.Module):
     """The deployed network at batch 1, so that the converter knows every shape."""
 
-    def __init__(self, run: Run, joints_of_crop: Callable[[tf.Tensor], tf.Tensor]):
+    def __init__(self, run: Run, predict: Callable[[tf.Tensor], dict[str, tf.Tensor]]):
         super().__init__(name="lsps_crop")
         self.deployed = run.networks.deployed_variables(run.domain)
         size = run.config.data.image_size
         image = tf.TensorSpec([1, size, size, 1], tf.float32, "image")
-        self.predict = tf.function(lambda image: {"joints_norm": joints_of_crop(image)})
+        self.predict = tf.function(predict)
         self.concrete = self.predict.get_concrete_function(image)
 
 
@@ -43,11 +44,13 @@ def export_tflite(
     directory: str | pathlib.Path,
     variants: tuple[str, ...] = (FLOAT32,),
     calibration: np.ndarray | None = None,
+    confidence: Confidence | None = None,
 ) -> list[pathlib.Path]:
     """Writes the deployed network (the trunk's convolutions, P's head and G_y) as TFLite files.
 
     The signature `serving_default` takes `image` [1, S, S, 1] in [-1, 1] and gives `joints_norm` [1, J, 3] in half
-    cubes. The file's metadata entry "lsps" holds the description as JSON (`lsps_tf.model_info.read_tflite_info`).
+    cubes and, but for int8, the `confidence` [1, J] of each joint where it is known. The file's metadata entry "lsps"
+    holds the description as JSON (`lsps_tf.model_info.read_tflite_info`).
         float32: the run's own numbers.
         float16: weights of half the size, computed in float32 where the device has nothing better.
         dynamic: 8-bit weights; activations are rounded to 8 bits as they come.
@@ -59,6 +62,7 @@ def export_tflite(
         directory: where the files come to lie.
         variants: which of VARIANTS.
         calibration: [N, S, S, 1] crops of the sensor in [-1, 1], which decide how int8 is rounded.
+        confidence: of the run's joints, None leaves it out.
 
     Returns:
         The files, in the order of `variants`.
@@ -66,14 +70,19 @@ def export_tflite(
     Raises:
         InputError: where the disk is full or a file cannot be written.
     """
-    exact, paths = _CropModel(run, lambda image: run.networks.predict_joints(image, run.domain)), []
+    exact, paths = _CropModel(run, predictor_of_run(run, confidence).predict_crops), []
     for variant in variants:
-        model = _CropModel(run, round_network(run, calibration)) if variant == INT8 else exact
+        model = _rounded_model(run, calibration) if variant == INT8 else exact
         content = embed_info(_convert(model, variant), ModelInfo.of_run(run, variant))
         paths.append(tflite_path(directory, variant))
         with atomic_path(paths[-1]) as partial:
             partial.write_bytes(content)
     return paths
+
+
+def _rounded_model(run: Run, calibration: np.ndarray) -> _CropModel:
+    joints_of_crop = round_network(run, calibration)
+    return _CropModel(run, lambda image: {JOINTS: joints_of_crop(image)})
 
 
 def _convert(model: _CropModel, variant: str) -> bytes:

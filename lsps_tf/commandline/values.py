@@ -9,6 +9,8 @@ from lsps_tf.camera import CAMERAS, Camera
 from lsps_tf.errors import InputError
 
 SMALLEST_FRAME_PX = 32
+# Focal lengths below this are not in pixels: the smallest frame would show 145 degrees.
+_NORMALISED = 5.0
 
 
 def parse_numbers(option: str, text: str, names: str) -> tuple[float, ...]:
@@ -53,8 +55,16 @@ def parse_camera(text: str, frame: str | pathlib.Path, height: int, width: int) 
 
 def _camera_of_numbers(text: str, height: int, width: int) -> Camera:
     if "," not in text:
-        raise InputError(f"--camera: there is no '{text}'; give {', '.join(CAMERAS)} or fx,fy,cx,cy in pixels")
+        raise InputError(
+            f"--camera: there is no '{text}'; give {', '.join(CAMERAS)} or fx,fy,cx,cy in pixels, or a file"
+        )
     fx, fy, cx, cy = parse_numbers("--camera", text, "fx,fy,cx,cy")
+    if 0 < fx < _NORMALISED and 0 < fy < _NORMALISED and 0 <= cx <= 1 and 0 <= cy <= 1:
+        pixels = ",".join(f"{number:g}" for number in (fx * width, fy * height, cx * width, cy * height))
+        raise InputError(
+            f"--camera: {text} looks like parts of the frame's size; give pixels, which would be {pixels} for "
+            f"{width}x{height}"
+        )
     if fx <= 0 or fy <= 0:
         raise InputError(f"--camera: the focal lengths fx = {fx:g} and fy = {fy:g} must be more than 0 pixels")
     if not (-width <= cx <= 2 * width and -height <= cy <= 2 * height):

@@ -12,11 +12,15 @@ from lsps_tf.errors import InputError
 from lsps_tf.model_info import read_tflite_info
 from lsps_tf.native_messages import native_messages_off
 
+# Names of the outputs.
+JOINTS, CONFIDENCE = "joints_norm", "confidence"
+
 
 class TfliteNetwork:
     """The deployed network of one file, for one crop at a time; not to be shared between threads.
 
     Attributes:
+        name: of the file, for messages.
         info: the file's description.
     """
 
@@ -29,16 +33,17 @@ class TfliteNetwork:
         path = pathlib.Path(path)
         if not path.is_file():
             raise InputError(f"{path}: there is no such file; give a .tflite file that export/run.py wrote")
-        self.info = read_tflite_info(path)
+        self.name, self.info = str(path), read_tflite_info(path)
         size, joints = self.info.image_size, self.info.skeleton.num_joints
         try:
             with native_messages_off():
                 self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
-                (self._input,), (self._output,) = self._ends()
+                (self._input,) = self._interpreter.get_input_details()
+                self._outputs = self._outputs_by_name()
                 # LiteRT prepares itself, and speaks, on the first call only.
-                joints_norm = self(np.ones((size, size, 1), np.float32))
-        except (ValueError, RuntimeError, TypeError) as error:
+                joints_norm, _ = self(np.ones((size, size, 1), np.float32))
+        except (ValueError, RuntimeError, TypeError, LookupError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
             raise InputError(f"{path}: the TFLite model is damaged ({reason}); export the run again") from error
         if joints_norm.shape != (joints, 3):
@@ -47,14 +52,28 @@ class TfliteNetwork:
                 f"({joints}, 3); export the run again"
             )
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Joints [J, 3] in half cubes of one normalised crop [S, S, 1] in [-1, 1]; both float32."""
+    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Predicts one crop.
+
+        Args:
+            image: float32 [S, S, 1] in [-1, 1].
+
+        Returns:
+            Joints, float32 [J, 3] in half cubes; and the confidence of each, float32 [J], None where the file does not
+            know it.
+        """
         self._interpreter.set_tensor(self._input["index"], _quantize(image, self._input)[None])
         self._interpreter.invoke()
-        return _dequantize(self._interpreter.get_tensor(self._output["index"])[0], self._output)
+        joints_norm = self._read(self._outputs[JOINTS])
+        return joints_norm, self._read(self._outputs[CONFIDENCE]) if CONFIDENCE in self._outputs else None
 
-    def _ends(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        return self._interpreter.get_input_details(), self._interpreter.get_output_details()
+    def _read(self, tensor: dict[str, Any]) -> np.ndarray:
+        return _dequantize(self._interpreter.get_tensor(tensor["index"])[0], tensor)
+
+    def _outputs_by_name(self) -> dict[str, dict[str, Any]]:
+        """The output tensors' descriptions by the names that the signature gives them."""
+        runner = self._interpreter.get_signature_runner()
+        return runner.get_output_details()
 
 
 def _quantize(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import functools
-import pathlib
 
 import numpy as np
 
 from lsps_tf.device.crop import crop_frame, normalize_depth
+from lsps_tf.errors import InputError
+from lsps_tf.hand_finding.constants import CUBE_MM, LEAK, OFFSET_MM, PRESENCE_SIZE, PRESENCE_WIDTHS, WEIGHTS
 
-WEIGHTS = pathlib.Path(__file__).resolve().parents[1] / "trained" / "hand_finding.npz"
-# As in lsps_tf/hand_finding/networks.py; a test compares what both say.
-CUBE_MM, OFFSET_MM, LEAK, IMAGE_SIZE = 300.0, 50.0, 0.1, 32
-_CONVOLUTIONS, _HIDDEN, _SAID = (
-    ("presence/conv0", "presence/conv1", "presence/conv2"),
-    "presence/hidden",
-    "presence/output",
-)
+_CONVOLUTIONS = tuple(f"presence/conv{number}" for number in range(len(PRESENCE_WIDTHS)))
+_HIDDEN, _OUTPUT = "presence/hidden", "presence/output"
 
 
 @functools.lru_cache(maxsize=1)
 def load_weights() -> dict[str, np.ndarray]:
-    """The shipped weights by name, float32."""
+    """The shipped weights by name, float32; InputError where they are missing."""
+    if not WEIGHTS.is_file():
+        raise InputError(f"{WEIGHTS}: the weights that find hands are missing; install the program again")
     with np.load(WEIGHTS) as file:
         return {name: file[name].astype(np.float32) for name in file.files if name.startswith("presence/")}
 
@@ -41,7 +38,7 @@ def judge_presence(
         joints, without meaning where there is none.
     """
     images = [
-        normalize_depth(crop_frame(depth_mm, intrinsics, center_mm, CUBE_MM, IMAGE_SIZE), center_mm, CUBE_MM)
+        normalize_depth(crop_frame(depth_mm, intrinsics, center_mm, CUBE_MM, PRESENCE_SIZE), center_mm, CUBE_MM)
         for center_mm in centers_mm
     ]
     said = look(np.stack(images))
@@ -55,7 +52,7 @@ def look(images: np.ndarray) -> np.ndarray:
         value = _leaky(_strided_convolution(value, weights[f"{name}/kernel"]) + weights[f"{name}/bias"])
     value = value.reshape(len(images), -1)
     value = _leaky(value @ weights[f"{_HIDDEN}/kernel"] + weights[f"{_HIDDEN}/bias"])
-    return value @ weights[f"{_SAID}/kernel"] + weights[f"{_SAID}/bias"]
+    return value @ weights[f"{_OUTPUT}/kernel"] + weights[f"{_OUTPUT}/bias"]
 
 
 def _strided_convolution(value: np.ndarray, kernel: np.ndarray) -> np.ndarray:

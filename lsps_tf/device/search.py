@@ -11,23 +11,33 @@ from typing import NamedTuple
 import numpy as np
 
 from lsps_tf.device.presence import judge_presence
+from lsps_tf.hand_finding.constants import (
+    ARM_MM,
+    ARM_SHARE,
+    BLOB_SLABS,
+    CELL_MM,
+    CELLS,
+    DIRECTIONS,
+    FARTHEST_MM,
+    ITERATIONS,
+    NEARER_MM,
+    NEAREST_MM,
+    REACH_MM,
+    SEARCH_WIDTH,
+    SHELL_MM,
+    SLAB_MM,
+    SLABS,
+    SMALLEST_HAND_MM2,
+    SURE,
+    TRACKING_ITERATIONS,
+    WRIST_MM,
+)
 
-# As in lsps_tf/hand_finding/search.py, where each is explained; a test compares them.
-NEAREST_MM, FARTHEST_MM = 100.0, 3000.0
-SMALLEST_HAND_MM2 = 1200.0
-REACH_MM, WRIST_MM, ARM_MM = 140.0, 60.0, 350.0
-ITERATIONS, TRACKING_ITERATIONS = 8, 3
-SLAB_MM, BLOB_SLABS = 20.0, 5
-SLABS = int((FARTHEST_MM - NEAREST_MM) / SLAB_MM)
-CELL_MM, CELLS = 40.0, 64
-SEARCH_WIDTH = 160
-SURE, NEARER_MM = 4.0, 200.0
-_SHELL_MM = (0.85 * REACH_MM, 1.15 * REACH_MM)
 # A centre rarely moves farther than this from where its refinement starts; where it does, all points are looked at.
 _MARGIN_MM = 60.0
 # Nor does a hand, with its refinements, from one frame of a sequence to the next.
 _STEP_MM = 150.0
-_DIRECTIONS = np.array([[math.cos(k * math.pi / 4), math.sin(k * math.pi / 4)] for k in range(8)], np.float32)
+_DIRECTIONS = np.array(DIRECTIONS, np.float32)
 
 
 class Thinned(NamedTuple):
@@ -119,7 +129,7 @@ def _points(frame: Thinned, around_mm: np.ndarray | None = None) -> np.ndarray:
 
 def _window(focal: float, principal: float, middle_mm: float, depth_mm: float, count: int) -> tuple[int, int]:
     """The pixels, of `count`, that may show what lies around a place: first and last plus one."""
-    reach_mm = _SHELL_MM[1] + _STEP_MM
+    reach_mm = SHELL_MM[1] + _STEP_MM
     depths_mm = max(depth_mm - reach_mm, 1.0), depth_mm + reach_mm
     ends = [focal * (middle_mm + side) / d + principal for side in (-reach_mm, reach_mm) for d in depths_mm]
     first = int(np.clip(math.floor(min(ends)), 0, count))
@@ -169,7 +179,7 @@ def _with_extremes(points_mm: np.ndarray, start_mm: np.ndarray) -> np.ndarray:
 
 
 def _refine(points_mm: np.ndarray, start_mm: np.ndarray, iterations: int) -> np.ndarray:
-    reach_mm = np.float32(_SHELL_MM[1] + _MARGIN_MM)
+    reach_mm = np.float32(SHELL_MM[1] + _MARGIN_MM)
     nearby = points_mm[:, (np.abs(points_mm - start_mm[:, None]) < reach_mm).all(axis=0)]
     center_mm, moved_mm = _refine_among(nearby, start_mm, iterations)
     return center_mm if moved_mm < _MARGIN_MM else _refine_among(points_mm, start_mm, iterations)[0]
@@ -182,8 +192,8 @@ def _refine_among(points_mm: np.ndarray, start_mm: np.ndarray, iterations: int) 
         offset_mm = points_mm - center_mm[:, None]
         squares = _squares(offset_mm)
         counts = squares < REACH_MM**2
-        leaving = (squares >= _SHELL_MM[0] ** 2) & (squares < _SHELL_MM[1] ** 2)
-        if np.count_nonzero(leaving) > 0.08 * np.count_nonzero(counts):
+        leaving = (squares >= SHELL_MM[0] ** 2) & (squares < SHELL_MM[1] ** 2)
+        if np.count_nonzero(leaving) > ARM_SHARE * np.count_nonzero(counts):
             away = offset_mm[:, leaving].sum(axis=1)
             away /= max(float(np.linalg.norm(away)), 1e-3)
             counts &= away @ offset_mm <= WRIST_MM

@@ -9,11 +9,13 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
-from lsps_tf.camera import Camera, mm_to_uvd
-from lsps_tf.device.predictor import EdgeHand, EdgePredictor
+from lsps_tf.camera import Camera, as_camera, mm_to_uvd
+from lsps_tf.hand import Hand
+from lsps_tf.hand_predictor import HandPredictor
 
 # Chosen on a simulated moving hand with sensor noise: benchmarks/smoothing.py.
 MIN_CUTOFF_HZ = 1.5
@@ -79,17 +81,22 @@ def _share(cutoff_hz, step_s: float):
 class HandTracker:
     """Follows one hand through the frames of one camera."""
 
-    def __init__(self, predictor: EdgePredictor, camera: Camera, smoothing: OneEuroFilter | None = None):
-        """Args: `predictor`, `camera` of all frames, and `smoothing`, None for none."""
+    def __init__(
+        self,
+        predictor: HandPredictor,
+        camera: Camera | str | Sequence[float],
+        smoothing: OneEuroFilter | None = None,
+    ):
+        """Args: `predictor`, `camera` of all frames as for it, and `smoothing`, None for none."""
         self._predictor, self._camera, self._filter = predictor, camera, smoothing
         self._center_mm: np.ndarray | None = None
         self._time_s = -math.inf
 
-    def update(self, depth_mm: np.ndarray, time_s: float | None = None) -> EdgeHand | None:
+    def update(self, depth_mm: np.ndarray, time_s: float | None = None) -> Hand | None:
         """The hand in the next frame.
 
         Args:
-            depth_mm: [H, W] mm, 0 = no reading.
+            depth_mm: [H, W] mm; 0, NaN and infinite are no reading.
             time_s: when it was seen, rising; None takes the clock's.
 
         Returns:
@@ -99,18 +106,21 @@ class HandTracker:
         if not 0.0 < time_s - self._time_s <= LONGEST_PAUSE_S:
             self._forget()
         self._time_s = time_s
-        hand = self._predictor(depth_mm, self._camera, previous_mm=self._center_mm)
+        camera = self._camera
+        if not isinstance(camera, Camera):
+            camera = as_camera(camera, *np.shape(depth_mm))
+        hand = self._predictor(depth_mm, camera, previous_mm=self._center_mm)
         if hand is None:
             self._forget()
             return None
         if self._center_mm is not None and np.linalg.norm(hand.center_mm - self._center_mm) > LONGEST_JUMP_MM:
             self._forget()
         self._center_mm = hand.center_mm
-        return hand if self._filter is None else self._smoothed(hand, time_s)
+        return hand if self._filter is None else self._smoothed(hand, camera, time_s)
 
-    def _smoothed(self, hand: EdgeHand, time_s: float) -> EdgeHand:
+    def _smoothed(self, hand: Hand, camera: Camera, time_s: float) -> Hand:
         joints_mm = self._filter(hand.joints_mm, time_s).astype(np.float32)
-        uvd = mm_to_uvd(joints_mm, self._camera.intrinsics)
+        uvd = mm_to_uvd(joints_mm, camera.intrinsics)
         return dataclasses.replace(hand, joints_mm=joints_mm, joints_uvd=uvd)
 
     def _forget(self) -> None:

@@ -10,18 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import pathlib
 
 import numpy as np
 import tensorflow as tf
 
 from lsps_tf import crop, mirror
+from lsps_tf.hand_finding.constants import CUBE_MM, LEAK, OFFSET_MM, PRESENCE_SIZE, PRESENCE_WIDTHS, WEIGHTS
 
-WEIGHTS = pathlib.Path(__file__).resolve().parents[1] / "trained" / "hand_finding.npz"
-CUBE_MM = 300.0
-# Offsets leave the networks in units of this.
-OFFSET_MM = 50.0
-LEAK = 0.1
 # Where the palm is looked for from: the given place, and so far from it in all six directions.
 _LOOKS_MM = 12.0 * np.concatenate([np.zeros([1, 3]), np.eye(3), -np.eye(3)]).astype(np.float32)
 
@@ -46,7 +41,7 @@ class NetworkSpec:
 
 
 # Its output: a logit, and the offset to the hand's middle (the mean of its joints).
-PRESENCE = NetworkSpec("presence", 32, (16, 32, 48), 96, 4)
+PRESENCE = NetworkSpec("presence", PRESENCE_SIZE, PRESENCE_WIDTHS, 96, 4)
 # Its output: a logit for the right hand, and the offset to the palm's centre (NYU's joint "palm").
 PALM = NetworkSpec("palm", 64, (32, 64, 96, 128), 256, 4)
 

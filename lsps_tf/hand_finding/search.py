@@ -8,34 +8,33 @@ training crops, so that a network meets at work what it was trained on.
 
 from __future__ import annotations
 
-import math
-
 import tensorflow as tf
 
 from lsps_tf import crop
 from lsps_tf.hand_finding import networks
+from lsps_tf.hand_finding.constants import (
+    ARM_MM,
+    ARM_SHARE,
+    BLOB_SLABS,
+    CELL_MM,
+    CELLS,
+    DIRECTIONS,
+    FARTHEST_MM,
+    ITERATIONS,
+    NEARER_MM,
+    NEAREST_MM,
+    PALM_SEARCH_WIDTH,
+    REACH_MM,
+    SEARCH_WIDTH,
+    SHELL_MM,
+    SLAB_MM,
+    SLABS,
+    SMALLEST_HAND_MM2,
+    SURE,
+    TRACKING_ITERATIONS,
+    WRIST_MM,
+)
 
-NEAREST_MM = 100.0
-FARTHEST_MM = 3000.0
-# A hand, edge on and far away, still shows this much surface; sensor speckle does not.
-SMALLEST_HAND_MM2 = 1200.0
-# From the centre of a hand no finger reaches further; what does is arm, body or another object.
-REACH_MM = 140.0
-# The wrist lies about this far from the centre of mass of the hand.
-WRIST_MM = 60.0
-ITERATIONS = 8
-# Frames are searched at about this width in pixels.
-SEARCH_WIDTH, PALM_SEARCH_WIDTH = 160, 320
-
-_SLAB_MM = 20.0
-_SLABS = int((FARTHEST_MM - NEAREST_MM) / _SLAB_MM)
-_BLOB_SLABS = 5
-_CELL_MM = 40.0
-_CELLS = 64
-_ARM_MM = 350.0
-# Beyond this logit the network is sure, and the nearer of two hands wins: so much nearer is worth a logit of 1.
-_SURE, _NEARER_MM = 4.0, 200.0
-_TRACKING_ITERATIONS = 3
 _NOWHERE_MM = (0.0, 0.0, 1000.0)
 
 
@@ -62,7 +61,7 @@ def find_hand(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf
     centers_mm = _refine(tf.repeat(points_mm, count, axis=0), tf.reshape(starts_mm, [-1, 3]), ITERATIONS)
     repeated = [tf.repeat(part, count, axis=0) for part in (depth_mm, intrinsics)]
     presence, middles_mm = networks.judge_presence(*repeated, centers_mm)
-    scores = tf.minimum(presence, _SURE) - centers_mm[:, 2] / _NEARER_MM
+    scores = tf.minimum(presence, SURE) - centers_mm[:, 2] / NEARER_MM
     best = tf.argmax(tf.reshape(scores, [-1, count]), axis=1)
     start_mm = tf.gather(tf.reshape(middles_mm, [-1, count, 3]), best, batch_dims=1)
     center_mm = _refine(points_mm, start_mm, ITERATIONS)
@@ -88,7 +87,7 @@ def track_hand(
     start_mm = tf.where(known[:, None], previous_mm, _NOWHERE_MM)
     thinned_mm, thinned_intrinsics = thinned(depth_mm, intrinsics)
     points_mm = _flat_points(thinned_mm, thinned_intrinsics)
-    start_mm = _refine(points_mm, start_mm, _TRACKING_ITERATIONS)
+    start_mm = _refine(points_mm, start_mm, TRACKING_ITERATIONS)
     # The refinement ends on the arm where the hand has moved far; the network's view of the middle brings it back.
     _, start_mm = networks.judge_presence(thinned_mm, thinned_intrinsics, start_mm)
     tracked_mm = _refine(points_mm, start_mm, ITERATIONS)
@@ -150,10 +149,9 @@ def thinned(depth_mm: tf.Tensor, intrinsics: tf.Tensor, width: int = SEARCH_WIDT
 def _with_extremes(points_mm: tf.Tensor, start_mm: tf.Tensor) -> tf.Tensor:
     """The start, and points a wrist's length inside the ends of what belongs to it, in eight directions; [B, 9, 3]."""
     offset_mm = points_mm - start_mm[:, None, :]
-    belongs = (points_mm[..., 2] > 0.0) & (tf.norm(offset_mm, axis=-1) < _ARM_MM)
+    belongs = (points_mm[..., 2] > 0.0) & (tf.norm(offset_mm, axis=-1) < ARM_MM)
     belongs &= tf.abs(offset_mm[..., 2]) < REACH_MM
-    angles = [k * math.pi / 4.0 for k in range(8)]
-    directions = tf.constant([[math.cos(angle), math.sin(angle)] for angle in angles])
+    directions = tf.constant(DIRECTIONS, tf.float32)
     along_mm = tf.where(belongs[..., None], tf.einsum("bnc,kc->bnk", offset_mm[..., :2], directions), -1.0)
     ends_mm = tf.gather(offset_mm, tf.argmax(along_mm, axis=1), batch_dims=1)
     length_mm = tf.maximum(tf.norm(ends_mm, axis=-1, keepdims=True), 1e-3)
@@ -162,7 +160,7 @@ def _with_extremes(points_mm: tf.Tensor, start_mm: tf.Tensor) -> tf.Tensor:
 
 
 def _in_shell(distance_mm: tf.Tensor) -> tf.Tensor:
-    return (distance_mm >= 0.85 * REACH_MM) & (distance_mm < 1.15 * REACH_MM)
+    return (distance_mm >= SHELL_MM[0]) & (distance_mm < SHELL_MM[1])
 
 
 def _flat_points(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tf.Tensor:
@@ -187,7 +185,7 @@ def _refine(points_mm: tf.Tensor, start_mm: tf.Tensor, iterations: int) -> tf.Te
         away = _weighted_sums(offsets_mm, leaving)
         away /= tf.maximum(tf.norm(away, axis=-1, keepdims=True), 1e-3)
         # Fingertips may reach the shell; an arm fills more of it than they do.
-        arm = tf.reduce_sum(leaving, axis=1) > 0.08 * tf.reduce_sum(near, axis=1)
+        arm = tf.reduce_sum(leaving, axis=1) > ARM_SHARE * tf.reduce_sum(near, axis=1)
         along_mm = tf.add_n([offset_mm * away[:, k, None] for k, offset_mm in enumerate(offsets_mm)])
         weight = tf.where(arm[:, None] & (along_mm > WRIST_MM), 0.0, near)
         count = tf.reduce_sum(weight, axis=1, keepdims=True)
@@ -202,9 +200,9 @@ def _nearest_blob(points_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tenso
     area_mm2 = z**2 / (intrinsics[:, 0] * intrinsics[:, 1])[:, None]
     area_mm2 = tf.where((z >= NEAREST_MM) & (z < FARTHEST_MM), area_mm2, 0.0)
     slab, present = _nearest_slab(z, area_mm2)
-    behind_mm = z - (NEAREST_MM + _SLAB_MM * tf.cast(slab, tf.float32))[:, None]
-    in_blob = (behind_mm >= 0.0) & (behind_mm < _BLOB_SLABS * _SLAB_MM)
-    return _densest_cell(points_mm, tf.where(in_blob, area_mm2 * tf.exp(-behind_mm / _SLAB_MM), 0.0)), present
+    behind_mm = z - (NEAREST_MM + SLAB_MM * tf.cast(slab, tf.float32))[:, None]
+    in_blob = (behind_mm >= 0.0) & (behind_mm < BLOB_SLABS * SLAB_MM)
+    return _densest_cell(points_mm, tf.where(in_blob, area_mm2 * tf.exp(-behind_mm / SLAB_MM), 0.0)), present
 
 
 def _weighted_sums(coordinates: list[tf.Tensor], weight: tf.Tensor) -> tf.Tensor:
@@ -214,20 +212,20 @@ def _weighted_sums(coordinates: list[tf.Tensor], weight: tf.Tensor) -> tf.Tensor
 
 def _nearest_slab(depth_mm: tf.Tensor, area_mm2: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The first depth slab from which on a blob's thickness holds a hand's surface; int32 [B] and bool [B]."""
-    index = tf.cast((depth_mm - NEAREST_MM) / _SLAB_MM, tf.int32)
-    area = _histogram(tf.clip_by_value(index, 0, _SLABS - 1), area_mm2, _SLABS)
-    upto = tf.pad(tf.cumsum(area, axis=1), [[0, 0], [1, _BLOB_SLABS]], "SYMMETRIC")
+    index = tf.cast((depth_mm - NEAREST_MM) / SLAB_MM, tf.int32)
+    area = _histogram(tf.clip_by_value(index, 0, SLABS - 1), area_mm2, SLABS)
+    upto = tf.pad(tf.cumsum(area, axis=1), [[0, 0], [1, BLOB_SLABS]], "SYMMETRIC")
     upto = tf.concat([tf.zeros_like(upto[:, :1]), upto[:, 1:]], axis=1)
-    blob = upto[:, _BLOB_SLABS : _BLOB_SLABS + _SLABS] - upto[:, :_SLABS]
+    blob = upto[:, BLOB_SLABS : BLOB_SLABS + SLABS] - upto[:, :SLABS]
     enough = (blob >= SMALLEST_HAND_MM2) & (area >= 0.1 * SMALLEST_HAND_MM2)
     return tf.argmax(tf.cast(enough, tf.int32), axis=1, output_type=tf.int32), tf.reduce_any(enough, axis=1)
 
 
 def _densest_cell(points_mm: tf.Tensor, area_mm2: tf.Tensor) -> tf.Tensor:
     """Centre of mass of the most filled cell of a grid over x and y; [B, 3] mm."""
-    cell = tf.clip_by_value(tf.cast(tf.floor(points_mm[..., :2] / _CELL_MM), tf.int32) + _CELLS // 2, 0, _CELLS - 1)
-    index = cell[..., 1] * _CELLS + cell[..., 0]
-    densest = tf.argmax(_histogram(index, area_mm2, _CELLS * _CELLS), axis=1, output_type=tf.int32)
+    cell = tf.clip_by_value(tf.cast(tf.floor(points_mm[..., :2] / CELL_MM), tf.int32) + CELLS // 2, 0, CELLS - 1)
+    index = cell[..., 1] * CELLS + cell[..., 0]
+    densest = tf.argmax(_histogram(index, area_mm2, CELLS * CELLS), axis=1, output_type=tf.int32)
     weight = tf.where(index == densest[:, None], area_mm2, 0.0)[..., None]
     return tf.reduce_sum(points_mm * weight, axis=1) / tf.maximum(tf.reduce_sum(weight, axis=1), 1e-6)
 

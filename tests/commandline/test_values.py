@@ -34,6 +34,7 @@ def test_numbers_are_a_camera_of_the_frame_s_size():
         ("500,-500,320,240", "must be more than 0"),
         ("500,500,3200,240", "the principal point cx = 3200, cy = 240 is far outside a frame of 640x480"),
         ("500,500,320,-481", "far outside"),
+        ("0.92,1.22,0.5,0.5", "parts of the frame's size; give pixels, which would be 588.8,585.6,320,240 for 640x480"),
     ],
 )
 def test_a_camera_without_meaning_is_named(text, message):

@@ -6,14 +6,11 @@ import tensorflow as tf
 
 from lsps_tf import camera, crop, mirror
 from lsps_tf.device.crop import crop_frame, normalize_depth
-from lsps_tf.device.network import TfliteNetwork
 from lsps_tf.device.predictor import EdgePredictor
 from lsps_tf.errors import InputError
-from lsps_tf.models import open_model
+from lsps_tf.models import load_predictor
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import load_run
-
-VARIANTS = ("lsps.tflite", "lsps-float16.tflite", "lsps-dynamic.tflite", "lsps-int8.tflite")
 
 
 @pytest.mark.parametrize("size", [32, 33])
@@ -63,12 +60,18 @@ def test_a_left_hand_is_a_right_one_in_a_mirror(model_dir, frame_mm):
     np.testing.assert_allclose(at.joints_mm, mirrored.joints_mm, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-def test_both_runners_of_a_file_agree(model_dir, name):
-    images = np.random.default_rng(0).uniform(-1, 1, (4, 32, 32, 1)).astype(np.float32)
-    network = TfliteNetwork(model_dir / name)
-    expected = open_model(model_dir / name).joints_of_crop(tf.constant(images))
-    np.testing.assert_allclose([network(image) for image in images], expected, atol=1e-6)
+@pytest.mark.parametrize("hand", ["right", "left"])
+def test_both_predictors_mirror_alike(run_dir, model_dir, frame_mm, hand):
+    """TensorFlow's and NumPy's on the same frame, which shows a hand of either side to them."""
+    with_tensorflow = load_predictor(run_dir, hand)(frame_mm, "nyu")
+    without = load_predictor(model_dir / "lsps.tflite", hand)(frame_mm, "nyu")
+    for name in ("joints_mm", "joints_uvd", "center_mm"):
+        np.testing.assert_allclose(getattr(without, name), getattr(with_tensorflow, name), atol=0.02)
+    assert with_tensorflow.side == without.side == hand
+
+
+def test_a_center_around_which_nothing_was_measured_gives_no_hand(model_dir, frame_mm):
+    assert EdgePredictor(model_dir / "lsps.tflite")(frame_mm, camera.NYU, (-300.0, 0.0, 600.0)) is None
 
 
 def test_files_that_are_no_model_are_named(tmp_path, model_dir):

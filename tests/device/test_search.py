@@ -125,17 +125,3 @@ def test_the_judge_says_what_tensorflow_s_says():
         said = presence.judge_presence(depth_mm, view.intrinsics, centers_mm)
         for value, wanted in zip(said, networks.judge_presence(*repeated, tf.constant(centers_mm))):
             np.testing.assert_allclose(value, wanted, rtol=1e-4, atol=1e-2)
-
-
-def test_the_numbers_of_both_finders_are_the_same():
-    same = ("NEAREST_MM", "FARTHEST_MM", "SMALLEST_HAND_MM2", "REACH_MM", "WRIST_MM", "ITERATIONS", "SEARCH_WIDTH")
-    hidden = ("SLAB_MM", "SLABS", "BLOB_SLABS", "CELL_MM", "CELLS", "ARM_MM", "SURE", "NEARER_MM")
-    for name, other in [*((n, n) for n in same), *((n, f"_{n}") for n in (*hidden, "TRACKING_ITERATIONS"))]:
-        assert getattr(search, name) == getattr(tf_search, other), name
-    look = networks.PRESENCE
-    assert (presence.CUBE_MM, presence.OFFSET_MM, presence.LEAK) == (
-        networks.CUBE_MM,
-        networks.OFFSET_MM,
-        networks.LEAK,
-    )
-    assert look.image_size == presence.IMAGE_SIZE and len(look.widths) == 3

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from lsps_tf.camera import ICVL, mm_to_uvd
-from lsps_tf.device.predictor import EdgeHand
 from lsps_tf.device.tracking import HandTracker, OneEuroFilter
+from lsps_tf.hand import Hand
+from lsps_tf.skeleton import NYU
 
 RNG = np.random.default_rng(2)
 
@@ -79,7 +80,7 @@ class Recorder:
             return None
         center = np.array([depth_mm[0, 0], 0.0, 600.0], np.float32)
         joints_mm = np.tile(center, (3, 1))
-        return EdgeHand(joints_mm, mm_to_uvd(joints_mm, camera.intrinsics), center)
+        return Hand(joints_mm, mm_to_uvd(joints_mm, camera.intrinsics), center, NYU)
 
 
 def frame(x):

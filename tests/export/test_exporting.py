@@ -30,7 +30,7 @@ def test_exports_agree_with_keras_in_normalized_joints(run, model_dir, name):
     expected = run.networks.predict_joints(images(run), run.domain).numpy()
     # The networks are drawn at random, so that their joints differ from crop to crop; a constant would agree too.
     assert expected.std(axis=0).mean() > 0.01
-    difference = np.abs(model.joints_of_crop(images(run)).numpy() - expected)
+    difference = np.abs(model.joints_of_crop(images(run).numpy()) - expected)
     assert difference.max() <= LARGEST_DIFFERENCE == 1e-4 and difference.mean() <= 1e-5
     assert (model.info.skeleton.name, model.info.image_size, model.info.cube_mm) == ("nyu", 32, 250.0)
 

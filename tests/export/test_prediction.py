@@ -12,7 +12,7 @@ from lsps_tf.camera import NYU, mm_to_uvd
 from lsps_tf.depth_files import read_depth
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import SHIPPED, load_run
-from lsps_tf.skeleton import SKELETONS
+from lsps_tf.skeleton import HAND21, HAND21_FROM_NYU, SKELETONS
 
 REAL = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
 
@@ -95,6 +95,22 @@ def test_a_given_center_is_used(command, run_dir, model_dir, frame, frame_mm):
     expected = {name: value.numpy()[0] for name, value in outputs.items()}
     for model in ("lsps", "lsps.tflite"):
         assert_same(predict(command, model_dir / model, frame, "--center", "210,-60,765"), expected)
+
+
+def test_21_joints_and_a_turned_camera(command, model_dir, frame, frame_mm, expected):
+    upside_down = frame.with_name("upside_down.png")
+    Image.fromarray(frame_mm[::-1, ::-1].astype(np.uint16)).save(upside_down)
+    camera = ["--camera", f"{NYU.fx},{NYU.fy},{639 - NYU.cx},{479 - NYU.cy}", "--rotate", "180"]
+    values = predict(command, model_dir / "lsps.tflite", upside_down, *camera, "--joints", "21")
+    assert values["skeleton"] == "hand21" and values["joint_names"] == list(HAND21.joint_names)
+    turned_mm = expected["joints_mm"][list(HAND21_FROM_NYU)] * [-1.0, -1.0, 1.0]
+    np.testing.assert_allclose(values["joints_mm"], turned_mm, atol=0.02)
+
+
+def test_16_joints_do_not_give_21(command, frame, tmp_path, make_run):
+    run = make_run(tmp_path / "icvl", skeleton="icvl")
+    status, out, err = command(predict_command, "--model", run, frame, "--joints", "21")
+    assert (status, out) == (2, "") and err.count("\n") == 1 and "cannot be had from a model of icvl's 16" in err
 
 
 def test_an_overlay_is_a_picture_of_the_hand_and_a_table_is_printed(command, model_dir, frame):

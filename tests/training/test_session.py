@@ -121,7 +121,7 @@ def test_ctrl_c_while_it_measures_says_how_to_go_on(copy_of_run, capsys, monkeyp
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("training.evaluation.command.predict_store", interrupt)
+        patch.setattr("training.evaluation.measure.predict_store", interrupt)
         assert run_session(["--run-dir", str(copy_of_run), "--resume"]) == STOPPED
     assert "Go on with:" in capsys.readouterr().err
     assert not (copy_of_run / "evaluation").exists()

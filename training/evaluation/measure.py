@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Optional
 
 import numpy as np
@@ -19,7 +19,7 @@ from lsps_tf.errors import InputError
 from lsps_tf.prediction_files import write_joints_uvd
 from lsps_tf.predictor import Predictor, predictor_of_run
 from lsps_tf.run_folder import Run, RunSettings
-from lsps_tf.skeleton import Skeleton
+from lsps_tf.skeleton import Skeleton, joints_of
 
 PredictJoints = Optional[Callable[[tf.Tensor], tf.Tensor]]
 
@@ -44,7 +44,13 @@ def evaluate_run(run: Run, split: str = "test", batch: int = 64) -> dict[str, An
     return summarize(predict_store(run, split, batch), run.skeleton)
 
 
-def predict_store(run: Run, split: str = "test", batch: int = 64, predict_joints: PredictJoints = None) -> Predictions:
+def predict_store(
+    run: Run,
+    split: str = "test",
+    batch: int = 64,
+    predict_joints: PredictJoints = None,
+    skeleton: Skeleton | None = None,
+) -> Predictions:
     """Predicts every labelled frame of "real/<split>" in batches, with a progress bar.
 
     Args:
@@ -52,16 +58,20 @@ def predict_store(run: Run, split: str = "test", batch: int = 64, predict_joints
         split: "test" or "validation".
         batch: frames at a time.
         predict_joints: from images [B, S, S, 1] in [-1, 1] to joints [B, J, 3] in half cubes.
+        skeleton: whose joints come out, and whose evaluated joints a frame needs; None for the run's.
 
     Raises:
         InputError: where the store or the split is missing, its skeleton is not the run's, no frame has labels, or the
             predictions are not finite.
     """
+    skeleton = skeleton or run.skeleton
+    chosen = np.array(joints_of(run.skeleton, skeleton))
     with open_store(run.store_path) as store:
-        rows = _labelled_rows(store, run.settings, split)
+        rows = _labelled_rows(store, run.settings, split, chosen[list(skeleton.evaluated)])
         if not len(rows):
             raise InputError(
-                f"{store.path}: no frame of 'real/{split}' has labels to compare with; choose another split"
+                f"{store.path}: no frame of 'real/{split}' has labels to compare with; choose another split, or "
+                "--joints 21 where those are labelled"
             )
         predict = build_predict(run, predict_joints)
         predicted = []
@@ -74,7 +84,7 @@ def predict_store(run: Run, split: str = "test", batch: int = 64, predict_joints
     predicted_mm = np.concatenate(predicted)
     if not np.isfinite(predicted_mm).all():
         raise InputError(f"{run.directory}: the run predicts joints that are no numbers; train again, more slowly")
-    return Predictions(rows, predicted_mm, true_mm)
+    return Predictions(rows, predicted_mm[:, chosen], true_mm[:, chosen])
 
 
 def has_labels(settings: RunSettings, split: str = "test") -> bool:
@@ -82,7 +92,7 @@ def has_labels(settings: RunSettings, split: str = "test") -> bool:
     if not settings.frames.get(f"real/{split}"):
         return False
     with open_store(settings.store) as store:
-        return len(_labelled_rows(store, settings, split)) > 0
+        return len(_labelled_rows(store, settings, split, store.info.skeleton.evaluated)) > 0
 
 
 def summarize(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
@@ -127,7 +137,8 @@ def as_recorded(store: Store, joints_mm: np.ndarray, subjects: np.ndarray) -> np
     return np.where(chosen[:, None, None], joints_mm * [-1.0, 1.0, 1.0], joints_mm)
 
 
-def _labelled_rows(store: Store, settings: RunSettings, split: str) -> np.ndarray:
+def _labelled_rows(store: Store, settings: RunSettings, split: str, needed: Sequence[int]) -> np.ndarray:
+    """The frames whose `needed` joints have labels."""
     if store.info.skeleton.name != settings.skeleton:
         raise InputError(
             f"{store.path}: its skeleton is {store.info.skeleton.name}, the run's is {settings.skeleton}; "
@@ -135,7 +146,7 @@ def _labelled_rows(store: Store, settings: RunSettings, split: str) -> np.ndarra
         )
     # The run's own frames: another run may have made the store grow since.
     count = settings.frames.get(f"real/{split}")
-    joints_mm = store.column(f"real/{split}", "joints_mm")[:count, list(store.info.skeleton.evaluated)]
+    joints_mm = store.column(f"real/{split}", "joints_mm")[:count, list(needed)]
     return np.flatnonzero(np.isfinite(joints_mm).all(axis=(1, 2)))
 
 

@@ -23,7 +23,7 @@ from training.evaluation import measure
 
 def compare_results(given: argparse.Namespace) -> int:
     """Runs `training/evaluate.py --predictions`. Returns the exit status 0; InputError where something is wrong."""
-    if given.dataset is None:
+    if given.dataset not in PUBLIC:
         choices = " or ".join(f"--dataset {name}" for name in PUBLIC)
         raise InputError(f"--predictions: say of which dataset they are with {choices}")
     if given.write_predictions is not None or given.split != "test":

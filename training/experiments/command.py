@@ -6,20 +6,20 @@ import argparse
 import pathlib
 import shlex
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsps_tf.commandline.parser import Parser
 from lsps_tf.datasets.public import icvl, nyu
 from lsps_tf.errors import InputError
 from training.arguments import add_data_and_settings, parse_with, resolve_config
-from training.data.table import choices, get_dataset
 from training.experiments.ablation import ABLATION
 from training.experiments.cells import Experiment, cells_in_order
 from training.experiments.labels import LABELS
-from training.experiments.running import Workspace, check_workspace, run_cells
 from training.experiments.table1 import TABLE1
-from training.experiments.tables import write_tables
-from training.session import STOPPED, script_command
+
+# Help and mistakes come before TensorFlow is imported, so what needs it stands in the functions.
+if TYPE_CHECKING:
+    from training.experiments.running import Workspace
 
 EXPERIMENTS = {experiment.name: experiment for experiment in (TABLE1, LABELS, ABLATION)}
 # The protocols of the paper: NYU is structured light with 36 joints, ICVL time of flight with 16.
@@ -32,6 +32,9 @@ def run_experiment(arguments: list[str]) -> int:
     given = parse_with(_build_parser(), arguments)
     if "seed" in given:
         raise InputError(f"--seed {given['seed']}: an experiment has a run for each of --seeds; use that one")
+    from training.experiments.running import check_workspace, run_cells
+    from training.session import STOPPED, script_command
+
     experiment = EXPERIMENTS[given["experiment"]]
     seeds = given.get("seeds", [0, 1, 2])
     again = f"{script_command('experiment.py')} {shlex.join(arguments)}"
@@ -51,6 +54,8 @@ def run_experiment(arguments: list[str]) -> int:
 
 
 def _show(experiment: Experiment, output: pathlib.Path, seeds: list[int]) -> None:
+    from training.experiments.tables import write_tables
+
     table, paths = write_tables(experiment, output, seeds)
     print(f"\n== {experiment.title}\n\n{table}\n")
     if paths:
@@ -58,6 +63,9 @@ def _show(experiment: Experiment, output: pathlib.Path, seeds: list[int]) -> Non
 
 
 def _workspace(given: dict[str, Any], again: str) -> Workspace:
+    from training.data.table import choices, get_dataset
+    from training.experiments.running import Workspace
+
     if "dataset" not in given:
         raise InputError(f"--dataset is needed: {choices()}")
     common = {name: value for name, value in given.items() if name not in _OWN}

@@ -4,7 +4,9 @@
     frame,index_tip_u,index_tip_v,index_tip_d,...        or pixels, pixels and depth in mm
 
 `frame` is the frame's name (see `lsps_tf.datasets.own.files`). The joints are NYU's 36 or ICVL's 16 by their names in
-`lsps_tf.skeleton`, in any order; a joint that has no columns, or an empty field, has no label. An optional column
+`lsps_tf.skeleton`, in any order; a joint that has no columns, or an empty field, has no label. The 21 joints of
+`skeleton.HAND21` are called as the nearest ones of NYU: a frame so labelled is measured on (`evaluate.py --joints 21`),
+and trained on without its labels, as the pose VAE learns whole hands of 36 joints. An optional column
 `split` says what a frame is for: train, validation or test.
 """
 

@@ -30,6 +30,18 @@ def test_labels_in_mm_and_in_pixels_say_the_same(tmp_path, kind):
             np.testing.assert_allclose(labels.joints_mm[NAMES[i]], joints_mm[i], atol=1e-3)
 
 
+def test_the_21_joints_are_labels_of_nyu_s_places(tmp_path):
+    joints_mm = np.random.default_rng(0).normal([10.0, -20.0, 500.0], 60, (21, 3)).round(3)
+    header = ["frame", "split", *columns(skeleton.HAND21, "xyz")]
+    labels = write(tmp_path, header, [["3.png", "train", *(repr(v) for v in joints_mm.ravel().tolist())]])
+    assert labels.skeleton is skeleton.NYU
+    chosen = list(skeleton.HAND21_FROM_NYU)
+    np.testing.assert_allclose(labels.joints_mm["3.png"][chosen], joints_mm, atol=1e-4)
+    assert np.isfinite(labels.joints_mm["3.png"]).all(axis=1).sum() == 21
+    # The pose VAE knows whole hands alone.
+    assert not labels.trainable
+
+
 def test_joints_without_columns_or_values_have_no_label(tmp_path):
     header = ["frame", "palm_z", "palm_x", "palm_y", "index_tip_x", "index_tip_y", "index_tip_z"]
     labels = write(

@@ -191,6 +191,36 @@ def test_mistakes_are_one_line(command, model_dir, frame, frame_mm, arguments, m
     assert (status, out) == (2, "") and err.startswith("error: ") and err.count("\n") == 1 and message in err, err
 
 
+def test_a_bad_picture_does_not_end_a_folder(command, model_dir, frame, tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    arguments = ["--model", model_dir / "lsps.tflite", "--folder", folder, "--every-frame"]
+    (folder / "1.png").write_bytes(frame.read_bytes()[:2000])
+    status, out, err = command(edge_command, *arguments)
+    assert (status, out) == (2, "") and err.startswith("warning: ") and "error: no frame could be used" in err
+    Image.fromarray(np.full((240, 320), 600, np.uint16)).save(folder / "3.png")
+    for name in ("0.png", "2.png"):
+        shutil.copy(frame, folder / name)
+    status, out, err = command(edge_command, *arguments)
+    assert [json.loads(line)["frame"] for line in out.splitlines()] == ["0.png", "2.png"]
+    assert status == 0 and err.count("warning: ") == err.count("\n") == 2 and "1.png" in err and "3.png" in err
+
+
+def test_a_camera_s_file_says_unit_hand_and_turn(command, model_dir, frame_mm, tmp_path):
+    """What the options say by hand and what the file says give the same hand."""
+    np.save(tmp_path / "frame.npy", (frame_mm[:, ::-1] * 4).astype(np.uint16))
+    (tmp_path / "camera.toml").write_text(
+        'fx = 588.0\nfy = 587.0\ncx = 319.0\ncy = 240.0\ndepth_unit_mm = 0.25\nhand = "left"\nfar_mm = 2000\n'
+    )
+    start = ["--model", model_dir / "lsps.tflite", tmp_path / "frame.npy", "--joints", "21"]
+    by_hand = ["--camera", "588,587,319,240", "--depth-unit", "0.25", "--hand", "left", "--far", "2000"]
+    (line,) = lines_of(command, *start, *by_hand)
+    (same,) = lines_of(command, *start, "--camera", tmp_path / "camera.toml")
+    assert same["joints_mm"] == line["joints_mm"] and len(line["joints_mm"]) == 21 and line["skeleton"] == "hand21"
+    status, _, err = command(edge_command, *start, "--camera", tmp_path / "camera.toml", "--far", "200")
+    assert status == 2 and "no hand was found" in err
+
+
 def test_wrong_models_are_one_line(command, frame, tmp_path, model_dir):
     (tmp_path / "other.tflite").write_bytes(b"0000TFL3" + bytes(64))
     for model in (tmp_path / "none.tflite", tmp_path / "other.tflite", frame, model_dir / "lsps" / "1"):

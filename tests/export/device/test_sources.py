@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from export.device import sources
 from export.device.sources import LatestFrame, every_frame, latest_frames, live_frames, recorded_frames
@@ -57,6 +58,18 @@ def test_recorded_frames_come_whole_and_in_the_order_of_their_numbers(tmp_path):
     assert [frame.name for frame in frames] == ["f2.npy", "f9.npy", "f10.npy"]
     assert [frame.depth_mm[0, 0] for frame in frames] == [204, 218, 220]
     np.testing.assert_allclose([frame.time_s for frame in frames], [0, 0.05, 0.1])
+
+
+def test_a_picture_that_cannot_be_read_comes_as_its_error_and_the_others_go_on(tmp_path):
+    for number in (0, 2):
+        Image.fromarray(image(100 + number)).save(tmp_path / f"{number}.tif")
+    (tmp_path / "1.png").write_bytes(b"no picture")
+    first, error, last = recorded_frames(tmp_path, None, 10.0)
+    assert [(frame.name, frame.depth_mm[0, 0], frame.time_s) for frame in (first, last)] == [
+        ("0.tif", 100, 0.0),
+        ("2.tif", 102, 0.2),
+    ]
+    assert isinstance(error, InputError) and "1.png" in str(error)
 
 
 def test_a_folder_without_frames_is_named(tmp_path):
@@ -117,6 +130,8 @@ def stream_of(*values):
 
 
 def test_a_stream_is_cut_into_its_frames():
+    (marked,) = every_frame(stream_of(65535), 6, 4, 0.25, 10.0)
+    assert not marked.depth_mm.any()
     frames = list(every_frame(stream_of(4, 8, 4000), 6, 4, 0.25, 10.0))
     assert [(frame.name, frame.depth_mm[3, 5], frame.depth_mm.shape) for frame in frames] == [
         ("0", 1.0, (4, 6)),

@@ -15,7 +15,7 @@ from lsps_tf import mirror
 from lsps_tf.camera import ICVL, NYU
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import load_run
-from lsps_tf.skeleton import SKELETONS
+from lsps_tf.skeleton import HAND21_FROM_NYU, SKELETONS
 from training.evaluation.measure import predict_store
 
 SIGNATURES = {
@@ -25,7 +25,7 @@ SIGNATURES = {
     "from_depth_hinted": {"depth_mm", "intrinsics", "center_mm", "hand"},
     "from_crop": {"image"},
 }
-OUTPUTS = {"joints_mm", "joints_uvd", "center_mm", "presence", "confidence"}
+OUTPUTS = {"joints_mm", "joints21_mm", "joints_uvd", "center_mm", "cube_mm", "presence", "confidence"}
 NOWHERE = np.full(3, np.nan, np.float32)
 
 
@@ -105,6 +105,8 @@ def test_encoded_and_decoded_frames_give_what_the_run_does(model, frame_mm, expe
     )
     for row in range(4):
         assert_same(outputs, row, expected)
+    np.testing.assert_array_equal(outputs["cube_mm"], [250.0] * 4)
+    np.testing.assert_array_equal(outputs["joints21_mm"], outputs["joints_mm"][:, list(HAND21_FROM_NYU)])
     assert 0 <= outputs["confidence"].min() <= outputs["confidence"].max() <= 1
 
 

@@ -15,6 +15,7 @@ from export.serving.settings import Settings
 from lsps_tf.camera import NYU
 from lsps_tf.depth_files import write_depth_png16
 from lsps_tf.errors import InputError
+from lsps_tf.hand_predictor import View
 from lsps_tf.skeleton import NYU as NYU_SKELETON
 from tests.export.serving.asker import running
 
@@ -42,6 +43,7 @@ class _Hand(tf.Module):
             "joints_uvd": tf.concat([pixel, joints_mm[..., 2:]], axis=-1),
             "center_mm": center_mm,
             "presence": counts > 0,
+            "cube_mm": tf.fill(tf.shape(counts), 210.0),
         }
 
     @staticmethod
@@ -82,13 +84,30 @@ def test_predict_command(url, frame, tmp_path, capsys):
     assert overlay.stat().st_size > 0
 
 
-def test_several_frames_in_one_request(url):
+@pytest.mark.parametrize("turn", [90, 180])
+def test_a_turned_frame_is_sent_upright_and_its_hand_turned_back(url, frame, tmp_path, turn):
+    output = tmp_path / "hand.json"
+    arguments = ["--url", url, str(frame), "--depth-unit", "0.5", "--rotate", str(turn), "--json", str(output)]
+    assert predict_command(arguments) == 0
+    hand = json.loads(output.read_text())
+    # On the optical axis, which no turn moves.
+    assert hand["joints_mm"][7] == [0.0, 0.0, 657.5]
+    np.testing.assert_allclose(hand["joints_uvd"][7], [NYU.cx, NYU.cy, 657.5], atol=1e-3)
+
+
+def test_a_frame_without_a_hand(url):
     model = open_remote(url)
-    depth_mm = np.stack([np.full((48, 64), 500.0), np.full((48, 64), 0.0)]).astype(np.float32)
-    depth_mm[1, 3, 4] = 812.25
-    outputs = model.predict(tf.constant(depth_mm), tf.constant(np.stack([NYU.intrinsics] * 2)), None)
-    np.testing.assert_allclose(outputs["center_mm"][:, 2], [500.0, 812.25], rtol=1e-6)
-    assert outputs["presence"].numpy().tolist() == [True, True]
+    # The model says its cube.
+    assert model.info.cube_mm == 210.0
+    assert model.predict(View(np.zeros((48, 64), np.float32), NYU)) is None
+    depth_mm = np.zeros((48, 64), np.float32)
+    depth_mm[3, 4] = 812.25
+    assert model.predict(View(depth_mm, NYU)).center_mm[2] == 812.25
+
+
+def test_a_model_for_right_hands_alone(url, frame):
+    with pytest.raises(InputError, match="the model there knows right hands alone"):
+        predict_command(["--url", url, str(frame), "--hand", "left", "--depth-unit", "0.5"])
 
 
 def test_not_both_a_model_and_a_server(frame):
@@ -118,9 +137,9 @@ def test_model_without_joints(server, real_server):
 
 def test_server_s_error_is_one_line(url):
     model = open_remote(url)
-    frame = tf.constant(np.full((1, 3000, 3000), 500.0, np.float32))
+    frame = np.full((3000, 3000), 500.0, np.float32)
     with pytest.raises(InputError, match="the server answers 400: Input depth_png_bytes, row 0: a frame of 3000x3000"):
-        model.predict(frame, tf.constant(NYU.intrinsics[None]), None)
+        model.predict(View(frame, NYU))
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from export.exporting import export_command, sample_crops
-from export.tflite.calibration import calibration_images
-from export.tflite.convert import VARIANTS, export_tflite, tflite_path
+from export.tflite.calibration import calibration_images, fit_confidence
+from export.tflite.convert import export_tflite, tflite_path
 from lsps_tf.device.network import TfliteNetwork
 from lsps_tf.errors import InputError
-from lsps_tf.model_info import ModelInfo, embed_info, read_tflite_info
+from lsps_tf.model_info import VARIANTS, ModelInfo, embed_info, read_tflite_info
+from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import load_run
 from lsps_tf.skeleton import NYU
 
@@ -43,8 +44,9 @@ def test_a_file_holds_built_in_operations_and_its_description(model_dir, variant
     (tensor,) = interpreter.get_input_details()
     assert tensor["shape"].tolist() == [1, 32, 32, 1]
     assert tensor["dtype"] == (np.int8 if variant == "int8" else np.float32)
-    names = {"serving_default": {"inputs": ["image"], "outputs": ["joints_norm"]}}
-    assert interpreter.get_signature_list() == names
+    signature = interpreter.get_signature_list()["serving_default"]
+    outputs = {"joints_norm"} if variant == "int8" else {"joints_norm", "confidence"}
+    assert (signature["inputs"], set(signature["outputs"])) == (["image"], outputs)
 
 
 def test_the_description_says_names_units_and_normalization(model_dir):
@@ -68,8 +70,18 @@ def test_rounding_moves_joints_little(run, model_dir, variant):
     images = sample_crops(32, 250.0, 6)
     expected = run.networks.predict_joints(images, run.domain).numpy()
     network = TfliteNetwork(tflite_path(model_dir, variant))
-    difference = np.stack([network(image) for image in images.numpy()]) - expected
+    difference = np.stack([network(image)[0] for image in images.numpy()]) - expected
     assert np.linalg.norm(difference, axis=-1).mean() <= ALLOWED[variant] < 0.5 * expected.std(axis=0).max()
+
+
+def test_the_confidence_is_the_run_s(run, model_dir):
+    images = sample_crops(32, 250.0, 4)
+    expected = predictor_of_run(run, fit_confidence(run)).predict_crops(images)["confidence"].numpy()
+    for variant, allowed in {"float32": 1e-4, "float16": 0.02, "dynamic": 0.2}.items():
+        network = TfliteNetwork(tflite_path(model_dir, variant))
+        confidence = np.stack([network(image)[1] for image in images.numpy()])
+        assert confidence.shape == (4, 36) and np.abs(confidence - expected).mean() < allowed, variant
+    assert TfliteNetwork(tflite_path(model_dir, "int8"))(images.numpy()[0])[1] is None
 
 
 def test_smaller_numbers_make_smaller_files(run, tmp_path):

@@ -13,7 +13,7 @@ from PIL import Image
 from lsps_tf import augment, draw, run_folder
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
-from lsps_tf.skeleton import ICVL, NYU
+from lsps_tf.skeleton import HAND21, HAND21_FROM_NYU, ICVL, NYU
 from training.evaluation import command, measure, pictures
 from training.evaluation.command import run_evaluation
 from training.evaluation.measure import Predictions
@@ -194,6 +194,29 @@ def test_runs_that_cannot_be_evaluated(copy_of_run, store_path, tmp_path):
     assert sorted(path.name for path in (copy_of_run / "evaluation").iterdir()) == sorted(FILES)
     weights.unlink()
     assert "the run is not finished; go on with" in refused("--run-dir", copy_of_run)
+
+
+def test_21_joints_are_measured_where_they_alone_are_labelled(copy_of_run, store_path, tmp_path):
+    store, chosen = tmp_path / "copy.h5", list(HAND21_FROM_NYU)
+    store.write_bytes(store_path.read_bytes())
+    with h5py.File(store, "a") as file:
+        joints_mm = file["real/test/joints_mm"][:]
+        joints_mm[:, [joint for joint in range(36) if joint not in chosen]] = np.nan
+        joints_mm[0, chosen[0]] = np.nan
+        file["real/test/joints_mm"][:] = joints_mm
+    every = measure.predict_store(run_folder.load_run(copy_of_run))
+    point_to(copy_of_run, store)
+    assert "--joints 21" in refused("--run-dir", copy_of_run)
+    assert "leave it out" in refused(
+        "--run-dir", copy_of_run, "--joints", 21, "--write-predictions", tmp_path / "a.txt"
+    )
+    assert run_evaluation(["--run-dir", str(copy_of_run), "--joints", "21"]) == 0
+    names = sorted(path.name for path in (copy_of_run / "evaluation").glob("test-hand21*"))
+    assert names == sorted(name.replace("test", "test-hand21") for name in FILES)
+    figures = json.loads((copy_of_run / "evaluation" / "test-hand21.json").read_text())
+    errors_mm = np.linalg.norm(every.predicted_mm[1:, chosen] - joints_mm[1:, chosen], axis=-1)
+    assert figures["frames"] == 5 and list(figures["per_joint_mm"]) == list(HAND21.joint_names)
+    np.testing.assert_allclose(list(figures["per_joint_mm"].values()), errors_mm.mean(axis=0), rtol=1e-4)
 
 
 def test_stores_that_do_not_fit_the_run(copy_of_run, store_path, tmp_path):

@@ -1,0 +1,107 @@
+"""Options that commands share: how a frame came to be, and which joints are asked for."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import pathlib
+import sys
+
+import numpy as np
+
+from lsps_tf.camera import CAMERAS, Camera
+from lsps_tf.camera_files import ENDINGS, CameraSettings, read_camera_settings
+from lsps_tf.commandline.values import parse_camera
+from lsps_tf.errors import InputError
+from lsps_tf.mirror import HANDS
+from lsps_tf.rotation import ROTATIONS
+from lsps_tf.skeleton import SKELETON_OF_COUNT
+
+
+def add_frame_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what `predict.py` and `edge.py` ask of a frame: camera, unit, limit, hand, turn, joints."""
+    names = "|".join(CAMERAS)
+    parser.add_argument(
+        "--camera",
+        default="nyu",
+        metavar=f"{names}|fx,fy,cx,cy|FILE",
+        help="what made the frame, in pixels; or a recording's camera.toml, Open3D's camera_intrinsic.json, a ROS "
+        "camera_info.yaml (default: nyu)",
+    )
+    parser.add_argument("--depth-unit", type=float, metavar="MM", help="mm that one count stands for (default: 1)")
+    parser.add_argument("--far", type=float, metavar="MM", help="what is farther is no reading (default: no limit)")
+    parser.add_argument("--hand", choices=HANDS, help="which hand it shows (default: right)")
+    parser.add_argument(
+        "--rotate",
+        type=int,
+        choices=ROTATIONS,
+        help="degrees clockwise that turn the frames upright, for a camera that hangs or lies on its side (default: 0)",
+    )
+    parser.add_argument(
+        "--joints",
+        type=int,
+        choices=list(SKELETON_OF_COUNT),
+        help="the 21 joints of MANO, MediaPipe and FreiHAND (default: all that the model has)",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameOptions:
+    """What was asked of frames. Options win over what the camera's file says.
+
+    Attributes:
+        camera: as it was given.
+        file: what it says, None where it is a name or numbers.
+        depth_unit_mm: mm that one count stands for, None for the default of the frames' format.
+        near_mm, far_mm: readings outside are none.
+        hand: "right" or "left".
+        rotation_degrees: how far clockwise the frames are turned to stand upright.
+    """
+
+    camera: str
+    file: CameraSettings | None
+    depth_unit_mm: float | None
+    near_mm: float
+    far_mm: float
+    hand: str
+    rotation_degrees: int
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> FrameOptions:
+        """Resolves what `add_frame_options` added; InputError where the camera's file or a number has no meaning."""
+        is_file = options.camera.lower().endswith(ENDINGS)
+        file = read_camera_settings(options.camera) if is_file else None
+        if file is not None and file.distorted:
+            print(f"warning: {options.camera}: the lens' distortion is not undone; undistort frames", file=sys.stderr)
+        if options.far is not None and not options.far > 0:
+            raise InputError(f"--far {options.far:g}: give the mm beyond which readings are none, more than 0")
+
+        def given(value, name, otherwise):
+            if value is None and file is not None:
+                value = getattr(file, name)
+            return otherwise if value is None else value
+
+        return cls(
+            options.camera,
+            file,
+            given(options.depth_unit, "depth_unit_mm", None),
+            0.0 if file is None else file.near_mm,
+            given(options.far, "far_mm", float("inf")),
+            given(options.hand, "hand", HANDS[0]),
+            given(options.rotate, "rotation_degrees", 0),
+        )
+
+    def camera_of(self, frame: str | pathlib.Path, height: int, width: int) -> Camera:
+        """The camera that made a frame of this size; InputError, naming the frame, where it is another's."""
+        if self.file is None:
+            return parse_camera(self.camera, frame, height, width)
+        try:
+            return self.file.camera(height, width)
+        except InputError as error:
+            raise InputError(f"{frame}: {error}") from None
+
+    def within_limits(self, depth_mm: np.ndarray) -> np.ndarray:
+        """A frame whose readings beyond the limits are none."""
+        if self.near_mm <= 0.0 and self.far_mm == float("inf"):
+            return depth_mm
+        return np.where((depth_mm >= self.near_mm) & (depth_mm <= self.far_mm), depth_mm, depth_mm.dtype.type(0))

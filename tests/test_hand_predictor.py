@@ -1,0 +1,133 @@
+"""`lsps_tf.load_predictor`: three lines of Python, every kind of model, 21 joints, turned cameras, left hands."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import lsps_tf
+from lsps_tf import mirror, rotation
+from lsps_tf.camera import NYU, mm_to_uvd
+from lsps_tf.hand_predictor import HandPredictor
+from lsps_tf.predictor import predictor_of_run
+from lsps_tf.run_folder import SHIPPED, load_run
+from lsps_tf.skeleton import HAND21, HAND21_FROM_NYU
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return lsps_tf.load_predictor()
+
+
+def assert_same(hand, expected, atol=1e-3):
+    for name in ("joints_mm", "joints_uvd", "center_mm"):
+        np.testing.assert_allclose(getattr(hand, name), getattr(expected, name), atol=atol, err_msg=name)
+
+
+def test_the_shipped_tflite_file_predicts_what_the_shipped_weights_do(shipped, frame_mm):
+    outputs = predictor_of_run(load_run(SHIPPED))(frame_mm[None], NYU.intrinsics[None])
+    hand = shipped(frame_mm, "nyu")
+    for name in ("joints_mm", "joints_uvd", "center_mm"):
+        np.testing.assert_allclose(getattr(hand, name), outputs[name][0], atol=0.01, err_msg=name)
+    assert hand.side == "right" and hand.joint_names == hand.skeleton.joint_names
+    assert hand.confidence.shape == (36,) and 0.0 <= hand.confidence.min() < hand.confidence.max() <= 1.0
+
+
+def test_every_kind_of_model_gives_a_hand(run_dir, model_dir, frame_mm):
+    expected = lsps_tf.load_predictor(run_dir)(frame_mm, NYU)
+    assert expected.confidence is None
+    for path in (model_dir, model_dir / "lsps.tflite"):
+        hand = lsps_tf.load_predictor(path)(frame_mm, NYU)
+        assert_same(hand, expected, atol=0.02)
+        assert hand.confidence.shape == (36,)
+        assert hand.confidence.dtype == hand.joints_mm.dtype == np.float32
+
+
+def test_a_camera_has_three_forms(shipped, frame_mm):
+    expected = shipped(frame_mm, NYU)
+    assert_same(shipped(frame_mm, " NYU "), expected)
+    assert_same(shipped(frame_mm, (NYU.fx, NYU.fy, NYU.cx, NYU.cy)), expected)
+    for camera, message in [
+        ("kinect", "there is no 'kinect'"),
+        ("icvl", "the frame is 640x480 pixels but the camera makes 320x240"),
+        ((1.0, 2.0), "fx, fy, cx, cy in pixels are needed"),
+        ((0.0, 500.0, 320.0, 240.0), "fx, fy, cx, cy in pixels are needed"),
+    ]:
+        with pytest.raises(lsps_tf.InputError, match=message):
+            shipped(frame_mm, camera)
+
+
+def test_no_reading_has_many_marks(shipped, frame_mm):
+    marks = np.random.default_rng(0).choice([0.0, -1.0, np.nan, np.inf, -np.inf], frame_mm.shape)
+    marked = np.where(frame_mm > 0, frame_mm, marks)
+    for kind in (np.float32, np.float64):
+        assert_same(shipped(marked.astype(kind), NYU), shipped(frame_mm, NYU))
+    assert_same(shipped(frame_mm.astype(np.uint16), NYU), shipped(frame_mm, NYU))
+    assert shipped(np.zeros_like(frame_mm), NYU) is None
+
+
+def test_what_is_no_frame_is_named(shipped):
+    for frame in (np.zeros((2, 480, 640)), np.zeros((0, 640)), np.zeros((480, 640), bool), "frame.png"):
+        with pytest.raises(lsps_tf.InputError, match=r"an array \[height, width\] of numbers"):
+            shipped(frame, NYU)
+
+
+def test_the_21_joints_are_those_of_nyu(model_dir, run_dir, frame_mm):
+    chosen = list(HAND21_FROM_NYU)
+    for path in (None, run_dir, model_dir):
+        every = lsps_tf.load_predictor(path)(frame_mm, NYU)
+        hand = lsps_tf.load_predictor(path, joints=21)(frame_mm, NYU)
+        np.testing.assert_allclose(hand.joints_mm, every.joints_mm[chosen], atol=1e-3)
+        np.testing.assert_allclose(hand.joints_uvd, every.joints_uvd[chosen], atol=1e-3)
+        assert hand.skeleton == HAND21 and hand.joint_names == tuple(every.joint_names[joint] for joint in chosen)
+        assert (hand.confidence is None) == (every.confidence is None)
+
+
+def test_16_joints_do_not_give_21(tmp_path, make_run):
+    run = make_run(tmp_path / "icvl", skeleton="icvl")
+    with pytest.raises(lsps_tf.InputError, match="the 21 joints of hand21 cannot be had from a model of icvl's 16"):
+        lsps_tf.load_predictor(run, joints=21)
+    for options in ({"joints": 20}, {"hand": "both"}, {"rotation_degrees": 45}):
+        with pytest.raises(lsps_tf.InputError):
+            lsps_tf.load_predictor(None, **options)
+
+
+@pytest.mark.parametrize("turn", rotation.ROTATIONS)
+def test_a_turned_camera_sees_the_same_hand_turned(shipped, frame_mm, turn):
+    """The frame as a camera that is mounted turned records it; turning it upright gives the upright frame's hand."""
+    back = rotation.opposite(turn)
+    recorded_mm, camera = rotation.rotate_depth(frame_mm, back), rotation.rotate_camera(NYU, back)
+    expected = shipped(frame_mm, NYU)
+    predictor = lsps_tf.load_predictor(rotation_degrees=turn)
+    hand = predictor(recorded_mm, camera)
+    np.testing.assert_allclose(hand.joints_mm, rotation.rotate_points(expected.joints_mm, back), atol=1e-3)
+    np.testing.assert_allclose(hand.joints_uvd, mm_to_uvd(hand.joints_mm, camera.intrinsics), atol=1e-2)
+    assert_same(predictor(recorded_mm, camera, center_mm=hand.center_mm), hand, atol=0.02)
+    assert_same(predictor(recorded_mm, camera, previous_mm=hand.center_mm), hand, atol=5.0)
+
+
+def test_a_left_hand_in_a_turned_frame(shipped, frame_mm):
+    mirrored_mm, camera = mirror.mirror_depth(frame_mm), mirror.mirror_camera(NYU)
+    recorded_mm, seen_by = rotation.rotate_depth(mirrored_mm, 270), rotation.rotate_camera(camera, 270)
+    left = lsps_tf.load_predictor(hand="left", rotation_degrees=90)(recorded_mm, seen_by)
+    expected_mm = rotation.rotate_points(mirror.mirror_points(shipped(frame_mm, NYU).joints_mm), 270)
+    np.testing.assert_allclose(left.joints_mm, expected_mm, atol=1e-2)
+    assert left.side == "left"
+
+
+def test_joints_that_are_no_numbers_are_refused(shipped, frame_mm):
+    def predict(view):
+        hand = shipped.model.predict(view)
+        return dataclasses.replace(hand, joints_mm=np.full_like(hand.joints_mm, np.nan))
+
+    broken = HandPredictor(dataclasses.replace(shipped.model, name="broken.tflite", predict=predict))
+    with pytest.raises(lsps_tf.InputError, match=r"broken\.tflite: the model predicts joints that are no numbers"):
+        broken(frame_mm, NYU)
+
+
+def test_a_wheel_without_its_weights_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr("lsps_tf.models.SHIPPED_TFLITE", tmp_path / "lsps.tflite")
+    with pytest.raises(lsps_tf.InputError, match=r"lsps\.tflite: the trained model is missing; install"):
+        lsps_tf.load_predictor()
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = lsps_tf.nothing
