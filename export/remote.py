@@ -14,7 +14,8 @@ from lsps_tf.model_info import ModelInfo
 from lsps_tf.models import hand_of_outputs
 from lsps_tf.skeleton import SKELETONS, Skeleton
 
-_MAX_COUNT = 65535
+# 65535, the last count of 16 bits, is no reading for many cameras, and so for this program.
+_MAX_COUNT = 65534
 # Models that were exported before they said their cube have one of at most this side. It only decides how far around a
 # hand is looked.
 _LARGEST_CUBE_MM = 300.0
