@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 
 from lsps_tf import png
+from lsps_tf.array_files import NPY_SIGNATURE, NPZ_SIGNATURE, open_array
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path
 
@@ -19,21 +20,26 @@ except ImportError:
 # No depth camera for hands reads farther, or nearer, than this in the median: the unit is wrong then.
 _FARTHEST_MEDIAN_MM = 20_000.0
 _NEAREST_MEDIAN_MM = 30.0
-_FORMATS = "a 16-bit grayscale PNG or TIFF, an 8-bit RGB PNG in the NYU encoding, or a .npy file"
+_FORMATS = "a 16-bit grayscale PNG or TIFF, an 8-bit RGB PNG in the NYU encoding, or a .npy or .npz file"
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_NPY_SIGNATURE = b"\x93NUMPY"
 _TIFF_SIGNATURES = (b"II*\x00", b"MM\x00*")
 _MAX_COUNT = 65535
 # 16-bit grayscale; which of the names depends on the release of Pillow.
 _MODES_16 = ("I;16", "I;16B", "I")
+# What pictures are that hold no depth, by Pillow's mode.
+_KINDS = {
+    "L": "8-bit grayscale",
+    "RGB": "color, its red is not 0 as the NYU encoding's is",
+    "RGBA": "color with transparency",
+}
 
 
 def read_depth(path: str | pathlib.Path, depth_unit_mm: float | None = None) -> np.ndarray:
     """Reads one depth frame.
 
     The content decides on the format, not the name: 16-bit grayscale PNG or TIFF (counts), 32-bit float TIFF, 8-bit
-    RGB PNG in the encoding of the NYU hand pose dataset (mm = 256 * green + blue, Tompson et al., 2014), or `.npy` with
-    numbers of any type.
+    RGB PNG in the encoding of the NYU hand pose dataset (mm = 256 * green + blue, Tompson et al., 2014), or NumPy's
+    arrays (see `lsps_tf.array_files`). What is no reading is said at `counts_to_mm`.
 
     Args:
         path: the file.
@@ -43,23 +49,23 @@ def read_depth(path: str | pathlib.Path, depth_unit_mm: float | None = None) -> 
         float32 [H, W] in mm, 0 = no reading.
 
     Raises:
-        InputError: where the file is missing, truncated, of another format, no 2-D frame, holds NaN, infinite or
-            negative values or no reading at all, or where its depths tell that the unit is wrong.
+        InputError: where the file is missing, truncated, of another format, no 2-D frame, holds no reading at all, or
+            where its depths tell that the unit is wrong.
     """
     unit_mm = _checked_unit(1.0 if depth_unit_mm is None else depth_unit_mm)
     return _checked_depth(path, read_counts(path), unit_mm)
 
 
 def read_counts(path: str | pathlib.Path) -> np.ndarray:
-    """What a file holds as it stands there, [H, W] (of a `.npy`: of any shape), without a look at the values.
+    """What a file holds as it stands there, [H, W] (of an array: of other shapes, too), without a look at the values.
 
     Raises:
         InputError: where the file is missing, truncated or of another format.
     """
     path = pathlib.Path(path)
     signature = _read_signature(path)
-    if signature.startswith(_NPY_SIGNATURE):
-        return _read_npy(path)
+    if signature.startswith((NPY_SIGNATURE, NPZ_SIGNATURE)):
+        return open_array(path).read()
     if signature == _PNG_SIGNATURE or signature.startswith(_TIFF_SIGNATURES):
         return _read_image(path, "PNG" if signature == _PNG_SIGNATURE else "TIFF")
     raise InputError(f"{path}: this is no depth frame that can be read{_looks_like(signature)}; give {_FORMATS}")
@@ -68,14 +74,16 @@ def read_counts(path: str | pathlib.Path) -> np.ndarray:
 def read_nyu_png(path: str | pathlib.Path) -> np.ndarray:
     """Reads a frame of the NYU dataset as quickly as can be: uint16 [H, W], mm as they stand in the file.
 
-    Only the encoding is checked, and the red channel is not looked at.
-
     Raises:
-        InputError: where the file is missing, truncated or no 8-bit RGB PNG.
+        InputError: where the file is missing, truncated, no 8-bit RGB PNG, or its red is not 0.
     """
     mode, array = _decode(pathlib.Path(path))
     if mode != "RGB":
-        raise InputError(f"{path}: not in the NYU encoding, an 8-bit RGB PNG (its mode is {mode}); copy it again")
+        raise InputError(
+            f"{path}: not in the NYU encoding, an 8-bit RGB PNG (it is {_KINDS.get(mode, mode)}); copy it again"
+        )
+    if array[..., 0].any():
+        raise InputError(f"{path}: not in the NYU encoding: {_KINDS[mode]}; copy it again as it was published")
     return _join_bytes(array)
 
 
@@ -86,9 +94,9 @@ def read_png16(path: str | pathlib.Path) -> np.ndarray:
         InputError: where the file is missing, truncated or no 16-bit grayscale PNG.
     """
     mode, array = _decode(pathlib.Path(path))
-    if mode not in _MODES_16:
-        raise InputError(f"{path}: no 16-bit grayscale PNG (its mode is {mode}); copy it again")
-    return array.astype(np.uint16)
+    if mode != "I;16":
+        raise InputError(f"{path}: no 16-bit grayscale PNG (it is {_KINDS.get(mode, mode)}); copy it again")
+    return array
 
 
 def write_depth_png16(path: str | pathlib.Path, depth_mm: np.ndarray, depth_unit_mm: float = 1.0) -> None:
@@ -138,19 +146,7 @@ def _read_signature(path: pathlib.Path) -> bytes:
 def _looks_like(signature: bytes) -> str:
     if signature.startswith(b"\xff\xd8"):
         return " (a JPEG, whose compression destroys depth)"
-    if signature.startswith(b"PK"):
-        return " (a zip or .npz archive)"
     return ""
-
-
-def _read_npy(path: pathlib.Path) -> np.ndarray:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError, MemoryError) as error:
-        raise InputError(f"{path}: the array is damaged or holds objects, not numbers; save it again") from error
-    if array.dtype.kind not in "uif":
-        raise InputError(f"{path}: the array's type is {array.dtype}; save whole numbers or floats")
-    return array
 
 
 def _read_image(path: pathlib.Path, kind: str) -> np.ndarray:
@@ -159,24 +155,43 @@ def _read_image(path: pathlib.Path, kind: str) -> np.ndarray:
         return _join_bytes(array)
     if mode in _MODES_16 or (mode == "F" and kind == "TIFF"):
         return array
-    kinds = {"L": "8-bit grayscale", "RGB": "color, its red is not 0 as the NYU encoding's is", "RGBA": "color"}
-    raise InputError(f"{path}: this {kind} is a picture ({kinds.get(mode, 'mode ' + mode)}), no depth; give {_FORMATS}")
+    raise InputError(f"{path}: this {kind} is a picture ({_KINDS.get(mode, mode)}), no depth; give {_FORMATS}")
 
 
-def _decode(path: pathlib.Path, kind: str = "PNG") -> tuple[str, np.ndarray]:
-    """Pillow's mode of a PNG or TIFF, and its pixels."""
+def _decode(path: pathlib.Path, kind: str = "PNG") -> tuple[str, np.ndarray | None]:
+    """Pillow's mode of a PNG or TIFF, and its pixels; of a PNG that holds no depth what it is, and no pixels.
+
+    What a PNG is stands in its header, which is read here: Pillow makes 8 bits of 16 for some.
+    """
     if Image is None and kind == "TIFF":
         raise InputError(f"{path}: a TIFF is read by Pillow, which is not installed; install it, or give a PNG or .npy")
     try:
-        if Image is None:
-            return png.decode_png(path.read_bytes())
+        if kind == "PNG":
+            return _decode_png(path)
         with Image.open(path) as image:
             image.load()
             return image.mode, np.asarray(image)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give a depth frame") from None
     except (OSError, SyntaxError, ValueError, EOFError, getattr(Image, "DecompressionBombError", OSError)) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(f"{path}: the {kind} is truncated or damaged; record or copy it again") from error
+
+
+def _decode_png(path: pathlib.Path) -> tuple[str, np.ndarray | None]:
+    with path.open("rb") as file:
+        header = png.read_header(file.read(png.HEADER_BYTES))
+    if not header.is_decodable:
+        return header.mode, None
+    if header.width * header.height > png.MAX_PIXELS:
+        raise InputError(f"{path}: {header.width} x {header.height} pixels are more than a depth camera has")
+    if Image is None:
+        return png.decode_png(path.read_bytes())
+    with Image.open(path) as image:
+        image.load()
+        # Older releases of Pillow give counts of 16 bits as 32.
+        return header.mode, np.array(image, np.uint16 if header.mode == "I;16" else np.uint8)
 
 
 def _join_bytes(array: np.ndarray) -> np.ndarray:
@@ -187,10 +202,10 @@ def _join_bytes(array: np.ndarray) -> np.ndarray:
 def _checked_depth(path: pathlib.Path, counts: np.ndarray, unit_mm: float) -> np.ndarray:
     if counts.ndim != 2 or 0 in counts.shape:
         raise InputError(f"{path}: a frame has two axes (height, width), not the shape {counts.shape}; save one frame")
-    depth_mm = counts_to_mm(counts, unit_mm, path)
+    depth_mm = counts_to_mm(counts, unit_mm)
     readings_mm = depth_mm[depth_mm > 0]
     if not readings_mm.size:
-        raise InputError(f"{path}: every pixel is 0, so the frame has no reading; record it again")
+        raise InputError(f"{path}: every pixel is 0 or no depth, so the frame has no reading; record it again")
     median_mm = float(np.median(readings_mm))
     if not _NEAREST_MEDIAN_MM <= median_mm <= _FARTHEST_MEDIAN_MM:
         raise InputError(
@@ -200,13 +215,15 @@ def _checked_depth(path: pathlib.Path, counts: np.ndarray, unit_mm: float) -> np
     return depth_mm
 
 
-def counts_to_mm(counts: np.ndarray, unit_mm: float, name: str | pathlib.Path) -> np.ndarray:
-    """Counts of any type to float32 mm, 0 = no reading; InputError, naming `name`, for NaN, infinity and negatives."""
-    depth_mm = counts.astype(np.float64) * unit_mm
-    if counts.dtype.kind == "u":
-        return depth_mm.astype(np.float32)
-    if not np.isfinite(depth_mm).all():
-        raise InputError(f"{name}: holds NaN or infinite depths; set pixels without a reading to 0")
-    if depth_mm.size and depth_mm.min() < 0:
-        raise InputError(f"{name}: holds negative depths; set pixels without a reading to 0")
-    return depth_mm.astype(np.float32)
+def counts_to_mm(counts: np.ndarray, unit_mm: float) -> np.ndarray:
+    """Counts of any type to float32 mm, 0 = no reading.
+
+    No reading are 0, negative numbers, NaN and infinity (ROS REP 117, ZED, iPhones), and the largest count of 16 bits,
+    which cameras give for what is too far or too near.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        depth_mm = (counts.astype(np.float64) * unit_mm).astype(np.float32)
+        is_reading = np.isfinite(depth_mm) & (depth_mm > 0.0)
+    if counts.dtype.kind == "u" and counts.dtype.itemsize == 2:
+        is_reading &= counts != _MAX_COUNT
+    return np.where(is_reading, depth_mm, np.float32(0.0))

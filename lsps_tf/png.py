@@ -1,20 +1,68 @@
 """Decodes the PNGs that depth comes in with NumPy alone, for devices without Pillow (ISO/IEC 15948).
 
-16-bit and 8-bit grayscale and 8-bit RGB, not interlaced. A filtered pixel depends on its neighbours to the left, above,
-and both; all pixels of one anti-diagonal are therefore undone at once.
+16-bit and 8-bit grayscale and 8-bit RGB, interlaced or not. A filtered pixel depends on its neighbours to the left,
+above, and both; all pixels of one anti-diagonal are therefore undone at once.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_MAX_PIXELS = 64_000_000
+# What a file has to be read of for its header.
+HEADER_BYTES = 33
+MAX_PIXELS = 64_000_000
 # (bit depth, colour type) to Pillow's name of the mode, and bytes per pixel.
 _MODES = {(16, 0): ("I;16", 2), (8, 0): ("L", 1), (8, 2): ("RGB", 3), (8, 6): ("RGBA", 4)}
+_COLORS = {0: "grayscale", 2: "color", 3: "palette color", 4: "grayscale with transparency", 6: "color, transparency"}
 _SUB, _UP, _AVERAGE, _PAETH = 1, 2, 3, 4
+# Of Adam7, the passes' first row and column and their steps down and across.
+_WHOLE = ((0, 0, 1, 1),)
+_ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What a PNG says of itself.
+
+    Attributes:
+        width, height: in pixels.
+        bits: per sample.
+        color: the standard's colour type.
+        interlaced: by Adam7.
+    """
+
+    width: int
+    height: int
+    bits: int
+    color: int
+    interlaced: bool
+
+    @property
+    def mode(self) -> str:
+        """Pillow's name of a mode that `decode_png` gives; for all other kinds words, such as "16-bit color"."""
+        return _MODES.get((self.bits, self.color), (f"{self.bits}-bit {_COLORS[self.color]}", 0))[0]
+
+    @property
+    def is_decodable(self) -> bool:
+        return (self.bits, self.color) in _MODES
+
+
+def read_header(content: bytes) -> Header:
+    """The header of a PNG's first bytes; ValueError where they are no PNG's, or damaged."""
+    if not content.startswith(SIGNATURE) or content[12:16] != b"IHDR":
+        raise ValueError("no PNG, or truncated")
+    if len(content) < HEADER_BYTES or zlib.crc32(content[12:29]) != int.from_bytes(content[29:33], "big"):
+        raise ValueError("truncated or damaged")
+    width, height = (int.from_bytes(content[place : place + 4], "big") for place in (16, 20))
+    bits, color, compression, filtering, interlacing = content[24:29]
+    if not width * height or color not in _COLORS or compression or filtering or interlacing > 1:
+        raise ValueError("damaged")
+    return Header(width, height, bits, color, bool(interlacing))
 
 
 def decode_png(content: bytes) -> tuple[str, np.ndarray]:
@@ -30,25 +78,33 @@ def decode_png(content: bytes) -> tuple[str, np.ndarray]:
     Raises:
         ValueError: where the content is no PNG, truncated, damaged, or of a kind that holds no depth.
     """
-    header, compressed = _read_chunks(content)
-    width, height = (int.from_bytes(header[place : place + 4], "big") for place in (0, 4))
-    mode, size = _MODES.get((header[8], header[9]), ("", 0))
-    if not mode or header[12] or not 0 < width * height <= _MAX_PIXELS:
+    header = read_header(content)
+    if not header.is_decodable or header.width * header.height > MAX_PIXELS:
         raise ValueError("not a kind of PNG that depth is kept in")
-    length = height * (1 + width * size)
-    rows = _inflate(compressed, length)
-    lines = np.frombuffer(rows, np.uint8).reshape(height, -1)
-    pixels = _undo_filters(lines[:, 0], lines[:, 1:].reshape(height, width, size))
+    mode, size = _MODES[header.bits, header.color]
+    passes = list(_passes(header))
+    lengths = [rows * (1 + columns * size) for _, rows, columns in passes]
+    data = np.frombuffer(_inflate(_compressed(content), sum(lengths)), np.uint8)
+    pixels = np.empty((header.height, header.width, size), np.uint8)
+    for (place, rows, columns), lines in zip(passes, np.split(data, np.cumsum(lengths)[:-1])):
+        lines = lines.reshape(rows, -1)
+        pixels[place] = _undo_filters(lines[:, 0], lines[:, 1:].reshape(rows, columns, size))
     if mode == "I;16":
         return mode, pixels[..., 0].astype(np.uint16) << 8 | pixels[..., 1]
     return mode, pixels[..., 0] if mode == "L" else pixels
 
 
-def _read_chunks(content: bytes) -> tuple[bytes, bytes]:
-    """The header and the compressed pixels."""
-    if not content.startswith(SIGNATURE):
-        raise ValueError("no PNG")
-    place, header, parts = len(SIGNATURE), b"", []
+def _passes(header: Header) -> Iterator[tuple[tuple[slice, slice], int, int]]:
+    """Which pixels the file holds one after the other, in how many rows and columns."""
+    for top, left, down, across in _ADAM7 if header.interlaced else _WHOLE:
+        rows, columns = -(-(header.height - top) // down), -(-(header.width - left) // across)
+        if rows > 0 and columns > 0:
+            yield (slice(top, None, down), slice(left, None, across)), rows, columns
+
+
+def _compressed(content: bytes) -> bytes:
+    """The compressed pixels."""
+    place, parts = len(SIGNATURE), []
     while True:
         length = int.from_bytes(content[place : place + 4], "big")
         kind, end = content[place + 4 : place + 8], place + 8 + length
@@ -56,16 +112,11 @@ def _read_chunks(content: bytes) -> tuple[bytes, bytes]:
             raise ValueError("truncated")
         if zlib.crc32(content[place + 4 : end]) != int.from_bytes(content[end : end + 4], "big"):
             raise ValueError("damaged")
-        if kind == b"IHDR":
-            header = content[place + 8 : end]
-        elif kind == b"IDAT":
+        if kind == b"IDAT":
             parts.append(content[place + 8 : end])
         elif kind == b"IEND":
-            break
+            return b"".join(parts)
         place = end + 4
-    if len(header) != 13:
-        raise ValueError("without a header")
-    return header, b"".join(parts)
 
 
 def _inflate(compressed: bytes, length: int) -> bytes:

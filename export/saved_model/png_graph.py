@@ -8,6 +8,7 @@ import tensorflow as tf
 _KIND_PLACE, _KIND_LENGTH = 24, 2
 _GRAY_16, _RGB_8 = b"\x10\x00", b"\x08\x02"
 SMALLEST_SIDE = 32
+_NO_READING = 65535.0
 
 
 def decode_depth(png_bytes: tf.Tensor) -> tf.Tensor:
@@ -18,7 +19,7 @@ def decode_depth(png_bytes: tf.Tensor) -> tf.Tensor:
             pose dataset (mm = 256 * green + blue, Tompson et al., 2014).
 
     Returns:
-        float32 [H, W], counts.
+        float32 [H, W], counts, 0 where the largest count of 16 bits says that there is no reading.
 
     Raises:
         tf.errors.InvalidArgumentError: where it is no PNG, damaged, of another kind, or too small for a hand.
@@ -39,7 +40,8 @@ def decode_depth(png_bytes: tf.Tensor) -> tf.Tensor:
     )
     with tf.control_dependencies(checks):
         values = tf.cast(pixels, tf.float32)
-    return tf.cond(kind == _RGB_8, lambda: _join_bytes(values), lambda: values[..., 0])
+    counts = tf.cond(kind == _RGB_8, lambda: _join_bytes(values), lambda: values[..., 0])
+    return tf.where(counts == _NO_READING, 0.0, counts)
 
 
 def _join_bytes(values: tf.Tensor) -> tf.Tensor:
