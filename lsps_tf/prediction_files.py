@@ -12,7 +12,7 @@ import warnings
 import numpy as np
 
 from lsps_tf.errors import InputError
-from lsps_tf.files import atomic_path
+from lsps_tf.files import atomic_path, open_text
 from lsps_tf.skeleton import Skeleton
 
 
@@ -33,7 +33,8 @@ def read_joints_uvd(path: str | pathlib.Path, skeleton: Skeleton) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # NumPy's word on empty files; ours follows.
-            values = np.loadtxt(path, ndmin=2)
+            with open_text(path) as file:
+                values = np.loadtxt(file, ndmin=2)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give a file of predictions, `u v d` per joint") from None
     except (OSError, ValueError) as error:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from lsps_tf import skeleton
 from lsps_tf.config import Config
 from lsps_tf.errors import InputError
-from lsps_tf.files import atomic_path, write_json
+from lsps_tf.files import atomic_path, read_text, write_json
 from lsps_tf.old_settings import from_version_1
 
 # Settings are read by commands that must start at once; TensorFlow and HDF5 are imported where weights are.
@@ -124,7 +124,7 @@ def read_settings(directory: str | pathlib.Path) -> RunSettings:
     if not path.is_file():
         raise InputError(f"{directory}: this is no run folder (it has no settings.json); give one that a run made")
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_text(path))
         if values["format"] != FORMAT or values["version"] not in (1, VERSION):
             raise InputError(
                 f"{path}: made by version {values['version']} of {values['format']}, this program reads versions 1 to "
@@ -133,6 +133,8 @@ def read_settings(directory: str | pathlib.Path) -> RunSettings:
         return RunSettings.from_dict(from_version_1(values) if values["version"] == 1 else values)
     except InputError:
         raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check who may read it") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: the settings are damaged ({error}); train again in a new folder") from error
 

@@ -1,14 +1,15 @@
 """A recording of one's own depth camera: a folder of frames, `camera.toml` and, where there are labels, `joints.csv`.
 
     camera.toml   fx, fy, cx, cy (pixels), depth_unit_mm (mm of one count), hand ("right", "left" or "auto"); if wanted
-                  near_mm and far_mm (what lies outside is not looked at), width and height (pixels, checked)
+                  near_mm and far_mm (what lies outside is not looked at), width and height (pixels, checked),
+                  rotation_degrees (0, 90, 180 or 270: how far clockwise the frames are turned to stand upright)
     *.png *.tif *.tiff   one frame per file: 16-bit grayscale, or the NYU dataset's RGB encoding (PNG)
-    *.npy *.npz          a frame [H, W] or a video [N, H, W] per file; an .npz holds one array, or one named "depth"
+    *.npy *.npz          a frame [H, W] or a video [N, H, W] per file (see `lsps_tf.array_files`)
     joints.csv    see `lsps_tf.datasets.own.labels`
 
-Frames lie in the folder itself or in folders under it; each folder, and each video, is a sequence, in the order of
-the names (numbers in them count as numbers). A frame is called by its path in the folder; in a video "#" and its number
-follow.
+Frames lie in the folder itself or in folders under it, links included; each folder, and each video, is a sequence, in
+the order of the names (numbers in them count as numbers). A frame is called by its path in the folder; in a video "#"
+and its number follow. Hidden files and folders, and those that systems keep for trash and thumbnails, are not a part.
 """
 
 from __future__ import annotations
@@ -16,19 +17,22 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
+import os
 import pathlib
 import re
 import sys
-import zipfile
-import zlib
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from lsps_tf import depth_files
+from lsps_tf.array_files import VideoReader, open_array
 from lsps_tf.camera import Camera
+from lsps_tf.datasets.own.folders import list_files
 from lsps_tf.errors import InputError
+from lsps_tf.files import read_text
 from lsps_tf.mirror import HANDS
+from lsps_tf.rotation import ROTATIONS, rotate_depth
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -50,7 +54,8 @@ class CameraFile:
         depth_unit_mm: mm that one count stands for.
         hand: "right", "left" or "auto".
         near_mm, far_mm: readings outside are not looked at.
-        width, height: of the frames in pixels, 0 where not said.
+        width, height: of the frames in pixels as they are recorded, 0 where not said.
+        rotation_degrees: how far clockwise the frames are turned to stand upright, one of `rotation.ROTATIONS`.
     """
 
     fx: float
@@ -63,9 +68,10 @@ class CameraFile:
     far_mm: float = 10_000.0
     width: int = 0
     height: int = 0
+    rotation_degrees: int = 0
 
     def camera(self, width: int, height: int) -> Camera:
-        """The camera of frames of this size."""
+        """The camera of frames of this size, as they are recorded."""
         return Camera(self.fx, self.fy, self.cx, self.cy, width, height)
 
 
@@ -89,9 +95,11 @@ def read_camera_file(folder: str | pathlib.Path) -> CameraFile:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; write one with {_EXAMPLE}")
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = tomllib.loads(read_text(path))
+    except (tomllib.TOMLDecodeError, UnicodeError) as error:
         raise InputError(f"{path}: this is no TOML ({error}); write {_EXAMPLE}") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check who may read it") from error
     fields = {field.name: field for field in dataclasses.fields(CameraFile)}
     for name in values:
         if name not in fields:
@@ -107,12 +115,15 @@ def read_camera_file(folder: str | pathlib.Path) -> CameraFile:
 
 def _typed(path: pathlib.Path, name: str, value: Any) -> Any:
     if name == "hand":
+        value = value.strip() if isinstance(value, str) else value
         if value not in HAND_SETTINGS:
             raise InputError(f"{path}: hand = {value!r}; choose one of {', '.join(HAND_SETTINGS)}, in quotes")
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
         raise InputError(f"{path}: {name} = {value!r} is no number; write it without quotes")
-    return float(value) if name not in ("width", "height") else int(value)
+    if name == "rotation_degrees" and value not in ROTATIONS:
+        raise InputError(f"{path}: rotation_degrees = {value:g}; choose one of {', '.join(map(str, ROTATIONS))}")
+    return float(value) if name not in ("width", "height", "rotation_degrees") else int(value)
 
 
 def _checked(camera: CameraFile, path: pathlib.Path) -> CameraFile:
@@ -134,14 +145,15 @@ def list_sequences(folder: str | pathlib.Path) -> dict[str, list[FrameFile]]:
     """Every frame of a folder by sequence ("." for the folder itself), in order.
 
     Raises:
-        InputError: where there is no such folder, it holds no frames, or a video cannot be opened.
+        InputError: where there is no such folder, it holds no frames, a link in it leads nowhere, a folder in it cannot
+            be read, or a video cannot be opened.
     """
     folder = pathlib.Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder; give the folder that holds {CAMERA_FILE} and the frames")
     sequences: dict[str, list[FrameFile]] = {}
-    for path in sorted(folder.rglob("*"), key=lambda path: _natural(path.relative_to(folder))):
-        if path.suffix.lower() not in ENDINGS or _not_recorded(path.relative_to(folder)) or not path.is_file():
+    for path in sorted(list_files(folder), key=lambda path: _natural(path.relative_to(folder))):
+        if path.suffix.lower() not in ENDINGS:
             continue
         name = path.relative_to(folder).as_posix()
         count = _video_length(path)
@@ -154,11 +166,11 @@ def list_sequences(folder: str | pathlib.Path) -> dict[str, list[FrameFile]]:
     return sequences
 
 
-def to_mm(counts: np.ndarray, camera: CameraFile, name: str) -> np.ndarray:
-    """Counts to float32 mm, 0 = no reading or outside near_mm to far_mm; InputError for values that are no depths."""
-    depth_mm = depth_files.counts_to_mm(counts, camera.depth_unit_mm, name)
+def to_mm(counts: np.ndarray, camera: CameraFile) -> np.ndarray:
+    """Counts as they are recorded to an upright frame, float32 mm, 0 = no reading or outside near_mm to far_mm."""
+    depth_mm = depth_files.counts_to_mm(counts, camera.depth_unit_mm)
     depth_mm[(depth_mm < camera.near_mm) | (depth_mm > camera.far_mm)] = 0.0
-    return depth_mm
+    return np.ascontiguousarray(rotate_depth(depth_mm, camera.rotation_degrees))
 
 
 def fingerprint(folder: str | pathlib.Path, sequences: dict[str, list[FrameFile]], hand: str) -> str:
@@ -166,16 +178,11 @@ def fingerprint(folder: str | pathlib.Path, sequences: dict[str, list[FrameFile]
     digest = hashlib.sha256(hand.encode())
     for path in sorted({frame.path for names in sequences.values() for frame in names}):
         stat = path.stat()
-        digest.update(f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        digest.update(os.fsencode(path.relative_to(folder)) + f" {stat.st_size} {stat.st_mtime_ns}\n".encode())
     for name in (CAMERA_FILE, "joints.csv"):
         path = pathlib.Path(folder) / name
         digest.update(path.read_bytes() if path.is_file() else b"-")
     return digest.hexdigest()[:16]
-
-
-def _not_recorded(path: pathlib.PurePath) -> bool:
-    """Hidden files, and what an import that was stopped keeps beside the store, which may lie in the recording."""
-    return path.name.startswith(".") or any(part.endswith((".h5.hands", ".h5.parts")) for part in path.parts[:-1])
 
 
 def _natural(path: pathlib.PurePath) -> list[list[tuple[int, str]]]:
@@ -185,74 +192,47 @@ def _natural(path: pathlib.PurePath) -> list[list[tuple[int, str]]]:
 
 def _video_length(path: pathlib.Path) -> int | None:
     """Frames of a video; None for a file that is one frame, or that turns out to be broken when it is read."""
-    if path.suffix.lower() == ".npz":
-        shape, _ = _open_npz(path)
-        return shape[0] if len(shape) == 3 else _no_video(path, shape)
-    if path.suffix.lower() == ".npy":
-        try:
-            shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
-        except (ValueError, EOFError, OSError):
-            return None
-        return shape[0] if len(shape) == 3 else None
-    return None
-
-
-def _no_video(path: pathlib.Path, shape: tuple[int, ...]) -> int:
-    raise InputError(f"{path}: its array has the shape {shape}, a video has three axes (frames, height, width)")
-
-
-def _open_npz(path: pathlib.Path) -> tuple[tuple[int, ...], str]:
-    """Shape and member name of the video in an .npz."""
+    if path.suffix.lower() not in (".npy", ".npz"):
+        return None
     try:
-        with zipfile.ZipFile(path) as archive:
-            members = [name for name in archive.namelist() if name.endswith(".npy")]
-            chosen = [name for name in members if name == "depth.npy"] or members
-            if len(chosen) != 1:
-                raise InputError(f"{path}: it holds {len(members)} arrays; save one, or name the video 'depth'")
-            with archive.open(chosen[0]) as file:
-                return _npy_header(file)[0], chosen[0]
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
-        if isinstance(error, InputError):
+        array = open_array(path)
+    except InputError:
+        # A cut frame is one of many, and may be left out; an archive is a whole recording.
+        if path.suffix.lower() == ".npz":
             raise
-        raise InputError(f"{path}: the archive is truncated or damaged; save it again, or remove it") from error
-
-
-def _npy_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(file)
-    if fortran or dtype.kind not in "uif":
-        raise ValueError("an array in C order of whole numbers or floats is needed")
-    return shape, dtype
+        return None
+    if len(array.shape) not in (2, 3):
+        raise InputError(
+            f"{path}: its array has the shape {array.stored}, a video has three axes (frames, height, width)"
+        )
+    if array.frames == 0:
+        raise InputError(f"{path}: its array has the shape {array.stored}, so there is no frame in it")
+    return array.frames
 
 
 class FrameReader:
-    """Reads the frames of a recording, one at a time; videos quickly where they are read in order.
-
-    A compressed video can only be read from its beginning on, so going back starts there again. Memory holds a frame.
-    """
+    """Reads the frames of a recording, one at a time; videos quickly where they are read in order."""
 
     def __init__(self):
-        self._path: pathlib.Path | None = None
-        self._archive: zipfile.ZipFile | None = None
+        self._video: VideoReader | None = None
 
     def read(self, frame: FrameFile) -> np.ndarray:
         """The counts [H, W] as they stand in the file; InputError where they cannot be read."""
         if frame.index is None:
             counts = depth_files.read_counts(frame.path)
         elif frame.path.suffix.lower() == ".npy":
-            counts = np.array(np.load(frame.path, mmap_mode="r", allow_pickle=False)[frame.index])
+            counts = open_array(frame.path).read_frame(frame.index)
         else:
-            counts = self._read_archive(frame)
+            counts = self._video_of(frame.path).read(frame.index)
         if counts.ndim != 2 or 0 in counts.shape:
             raise InputError(f"{frame.name}: a frame has two axes (height, width), not the shape {counts.shape}")
         return counts
 
     def close(self) -> None:
         """Closes the video that is open."""
-        if self._archive is not None:
-            self._archive.close()
-        self._path = self._archive = None
+        if self._video is not None:
+            self._video.close()
+        self._video = None
 
     def __enter__(self) -> FrameReader:
         return self
@@ -260,24 +240,8 @@ class FrameReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read_archive(self, frame: FrameFile) -> np.ndarray:
-        try:
-            if self._path != frame.path or frame.index < self._next:
-                self._open(frame.path)
-            for _ in range(frame.index - self._next + 1):
-                content = self._file.read(self._size)
-                self._next += 1
-            if len(content) == self._size:
-                return np.frombuffer(content, self._dtype).reshape(self._shape)
-        except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError):
+    def _video_of(self, path: pathlib.Path) -> VideoReader:
+        if self._video is None or self._video.array.path != path:
             self.close()
-        raise InputError(f"{frame.name}: the archive is truncated or damaged; save it again")
-
-    def _open(self, path: pathlib.Path) -> None:
-        self.close()
-        _, member = _open_npz(path)
-        self._archive = zipfile.ZipFile(path)
-        self._file = self._archive.open(member)
-        shape, self._dtype = _npy_header(self._file)
-        self._path, self._next, self._shape = path, 0, shape[1:]
-        self._size = int(np.prod(self._shape)) * self._dtype.itemsize
+            self._video = VideoReader(open_array(path))
+        return self._video

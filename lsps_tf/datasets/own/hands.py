@@ -19,9 +19,11 @@ import tensorflow as tf
 from lsps_tf.camera import Camera
 from lsps_tf.datasets.own.files import CAMERA_FILE, CameraFile, FrameFile, FrameReader, to_mm
 from lsps_tf.datasets.workers import read_ahead
+from lsps_tf.depth_files import counts_to_mm
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path
 from lsps_tf.hand_finding import search
+from lsps_tf.rotation import opposite, rotate_camera, rotate_depth
 
 BLOCK = 256
 # Why a frame gives no crop.
@@ -67,7 +69,7 @@ def find_hands(
     Args:
         sequences: of `recording.list_sequences`.
         camera_file: of the recording.
-        camera: that took the frames; frames of another size cannot be used.
+        camera: that took the frames, turned upright; frames of another size cannot be used.
         folder: where the blocks are kept; of this recording alone.
         progress: called with the frames done and all frames.
     """
@@ -125,11 +127,12 @@ def check_unit(sequences: dict[str, list[FrameFile]], camera_file: CameraFile, c
     Samples of the recording are looked at; as a hand has a hand's size in the right unit alone, the units that cameras
     use are tried where the given one shows none.
     """
-    counts, find = [], _build_find(camera)
+    counts, find, degrees = [], _build_find(camera), camera_file.rotation_degrees
     with FrameReader() as reader:
         for frame in _sample(sequences):
             try:
-                counts.append(reader.read(frame))
+                # Counts in units of 1, so that only what is no reading goes.
+                counts.append(rotate_depth(counts_to_mm(reader.read(frame), 1.0), degrees))
             except InputError:
                 continue
     counts = [frame for frame in counts if frame.shape == (camera.height, camera.width) and np.any(frame > 0)]
@@ -204,12 +207,13 @@ def _read(frame: FrameFile, reader: FrameReader, camera_file: CameraFile, camera
     """A frame in mm, or why it cannot be used."""
     try:
         counts = reader.read(frame)
-        if counts.shape == (camera.height, camera.width):
-            return to_mm(counts, camera_file, frame.name)
     except InputError as error:
         return str(error)
+    recorded = rotate_camera(camera, opposite(camera_file.rotation_degrees))
+    if counts.shape == (recorded.height, recorded.width):
+        return to_mm(counts, camera_file)
     height, width = counts.shape
-    return f"{frame.name}: its size is {width} x {height} pixels, not {camera.width} x {camera.height}"
+    return f"{frame.name}: its size is {width} x {height} pixels, not {recorded.width} x {recorded.height}"
 
 
 def _read_block(path: pathlib.Path) -> FoundHands:

@@ -21,7 +21,9 @@ import numpy as np
 
 from lsps_tf import skeleton
 from lsps_tf.camera import uvd_to_mm
+from lsps_tf.datasets.own.frame_names import FrameNames
 from lsps_tf.errors import InputError
+from lsps_tf.files import read_text
 
 JOINTS_FILE = "joints.csv"
 PARTS = ("train", "validation", "test")
@@ -68,14 +70,15 @@ def read_labels(folder: str | pathlib.Path, frame_names: list[str], intrinsics: 
     path = pathlib.Path(folder) / JOINTS_FILE
     if not path.is_file():
         return FrameLabels(skeleton.NYU, {}, {})
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        lines = [line for line in csv.reader(file) if line]
+    lines = _read_lines(path)
     if len(lines) < 2 or lines[0][:1] != ["frame"]:
         raise InputError(f"{path}: it needs a first line 'frame,JOINT_x,JOINT_y,JOINT_z,...' and a line per frame")
-    header = [column.strip() for column in lines[0]]
+    header = lines[0]
     kind, columns, in_pixels = _columns(path, header)
-    known, joints_mm, parts = set(frame_names), {}, {}
+    known, joints_mm, parts = FrameNames(path.parent, frame_names), {}, {}
     for number, line in enumerate(lines[1:], start=2):
+        if not any(line):
+            continue
         name = _frame(path, number, line, len(header), known, joints_mm)
         joints = _joints(path, number, line, columns, kind.num_joints)
         joints_mm[name] = (uvd_to_mm(joints, intrinsics.astype(np.float64)) if in_pixels else joints).astype(np.float32)
@@ -125,13 +128,40 @@ def _columns(path: pathlib.Path, header: list[str]) -> tuple[skeleton.Skeleton, 
     return kind, columns, endings == "uvd"
 
 
-def _frame(path: pathlib.Path, number: int, line: list[str], width: int, known: set, seen: dict) -> str:
+def _read_lines(path: pathlib.Path) -> list[list[str]]:
+    """The fields of each line, without blanks around them and without empty columns and lines at the end.
+
+    Spreadsheets separate fields by semicolons where numbers have a comma, or by tabs.
+    """
+    try:
+        text = read_text(path)
+    except UnicodeError as error:
+        raise InputError(f"{path}: this is no text ({error}); save it as CSV in UTF-8") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check who may read it") from error
+    rows = text.split("\n")
+    if rows[0].lower().startswith("sep="):
+        rows = rows[1:]
+    first = rows[0] if rows else ""
+    separator = max(",;\t", key=first.count)
+    lines = [[field.strip() for field in line] for line in csv.reader(rows, delimiter=separator) if line]
+    while lines and not any(lines[-1]):
+        lines.pop()
+    if separator != ",":
+        lines = [line[:1] + [field.replace(",", ".") for field in line[1:]] for line in lines]
+    width = len(lines[0]) if lines else 0
+    while width and not lines[0][width - 1]:
+        width -= 1
+    return [line if any(line[width:]) else line[:width] for line in lines]
+
+
+def _frame(path: pathlib.Path, number: int, line: list[str], width: int, known: FrameNames, seen: dict) -> str:
     if len(line) != width:
         raise InputError(f"{path}: line {number} has {len(line)} fields, the first line {width}; complete it")
-    name = line[0].strip()
-    if name not in known:
-        nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-        raise InputError(f"{path}: line {number}: there is no frame '{name}'; the nearest name is '{nearest}'")
+    name = known.find(line[0])
+    if name is None:
+        nearest = difflib.get_close_matches(line[0], known.names, n=1, cutoff=0.0)[0]
+        raise InputError(f"{path}: line {number}: there is no frame '{line[0]}'; the nearest name is '{nearest}'")
     if name in seen:
         raise InputError(f"{path}: line {number}: the frame '{name}' is labelled twice; keep one line")
     return name

@@ -38,6 +38,7 @@ from lsps_tf.datasets.simulated import SimulatedSource, Simulation
 from lsps_tf.datasets.store import MARGIN, stored_size
 from lsps_tf.datasets.workers import read_ahead
 from lsps_tf.errors import InputError
+from lsps_tf.rotation import opposite, rotate_camera, rotate_points
 
 VERSION = "frames-v1"
 NAMED = 5
@@ -56,8 +57,8 @@ class FrameFolder:
         folder: that holds it.
         sequences: its frames by sequence.
         camera_file: what `camera.toml` says, with the hand that was asked for in its place.
-        camera: that took the frames.
-        labels: of `joints.csv`.
+        camera: that took the frames, turned upright as they are (`rotation_degrees` of `camera.toml`).
+        labels: of `joints.csv`, turned as the frames.
         identity: changes when the recording does.
     """
 
@@ -103,7 +104,16 @@ def open_recording(folder: str | pathlib.Path, hand: str | None = None) -> Frame
         )
     names = [frame.name for names in sequences.values() for frame in names]
     labels = read_labels(folder, names, camera.intrinsics)
-    return FrameFolder(folder, sequences, camera_file, camera, labels, fingerprint(folder, sequences, camera_file.hand))
+    degrees = camera_file.rotation_degrees
+    turned_mm = {name: rotate_points(joints_mm, degrees) for name, joints_mm in labels.joints_mm.items()}
+    return FrameFolder(
+        folder,
+        sequences,
+        camera_file,
+        rotate_camera(camera, degrees),
+        dataclasses.replace(labels, joints_mm=turned_mm),
+        fingerprint(folder, sequences, camera_file.hand),
+    )
 
 
 def find_hands(own: FrameFolder, store_path: pathlib.Path, progress: Progress = lambda done, total: None) -> FoundHands:
@@ -173,11 +183,11 @@ def make_report(own: FrameFolder, hands: FoundHands) -> dict[str, Any]:
     """What was used and what was not, and why; ready for JSON.
 
     Returns:
-        `folder`, `camera` (fx, fy, cx, cy, width, height), `depth_unit_mm`, `hand` (by sequence), `frames`, `used`,
-        `tracked` (of the used ones), `labelled` (used, by part), `labels_unused` (labelled frames without a hand that
-        can be used), `labels_misplaced` (frames whose labels are not of the hand that was found), `doubtful` (sequences
-        that look like the other hand), `distance_mm` (nearest, median, farthest hand) and `unusable`: by reason
-        `frames` and the `first` names.
+        `folder`, `camera` (fx, fy, cx, cy, width, height, as it records), `depth_unit_mm`, `rotation_degrees`, `hand`
+        (by sequence), `frames`, `used`, `tracked` (of the used ones), `labelled` (used, by part), `labels_unused`
+        (labelled frames without a hand that can be used), `labels_misplaced` (frames whose labels are not of the hand
+        that was found), `doubtful` (sequences that look like the other hand), `distance_mm` (nearest, median, farthest
+        hand) and `unusable`: by reason `frames` and the `first` names.
 
     Raises:
         InputError: where most labels are not where the hands are.
@@ -193,8 +203,9 @@ def make_report(own: FrameFolder, hands: FoundHands) -> dict[str, Any]:
     labelled = [own.labels.parts.get(frames[i].name) for i in np.flatnonzero(used)]
     return {
         "folder": str(own.folder),
-        "camera": dataclasses.asdict(own.camera),
+        "camera": dataclasses.asdict(rotate_camera(own.camera, opposite(own.camera_file.rotation_degrees))),
         "depth_unit_mm": own.camera_file.depth_unit_mm,
+        "rotation_degrees": own.camera_file.rotation_degrees,
         "hand": decide_sides(own.folder, own.sequences, own.camera_file.hand, hands.right),
         "doubtful": doubtful_sides(own.sequences, own.camera_file.hand, hands.right),
         "frames": len(frames),
@@ -255,7 +266,7 @@ class OwnSource:
         """A frame in mm, or why it cannot be read any more."""
         frame = self._frames[place]
         try:
-            return to_mm(reader.read(frame), self._own.camera_file, frame.name)
+            return to_mm(reader.read(frame), self._own.camera_file)
         except InputError as error:
             return str(error)
 

@@ -27,6 +27,7 @@ from lsps_tf.datasets.public.folders import Layout
 from lsps_tf.datasets.public.recording import Recording, labels_to_mm, start_centers, tail_count, unusable_frames
 from lsps_tf.depth_files import read_png16
 from lsps_tf.errors import InputError
+from lsps_tf.files import open_text
 from lsps_tf.skeleton import ICVL
 
 VERSION = "icvl-v1"
@@ -43,6 +44,7 @@ LAYOUT = Layout(
     source="the page 'ICVL Hand Posture Dataset' of Imperial College London (labicvl.github.io/hand.html)",
 )
 
+_ROOT = re.compile(r"[\\/]|[A-Za-z]:|\.\.")
 _ANGLE = re.compile(r"-?(\d{1,3})(?:[-.](\d))?")
 
 
@@ -81,17 +83,34 @@ def read_labels(path: str | pathlib.Path, rotated: bool = True) -> Labels:
     path = pathlib.Path(path)
     names, rows = [], []
     try:
-        with path.open(encoding="utf-8") as file:
+        with open_text(path) as file:
             for number, line in enumerate(file, start=1):
-                name, *values = line.split() or [""]
+                written, *values = line.split() or [""]
+                name = path_below_depth(written)
                 if name and (rotated or not is_rotated(name)):
-                    names.append(name.replace("\\", "/"))
+                    names.append(name)
                     rows.append(_joints(path, number, values))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeError) as error:
         raise InputError(f"{path}: the labels cannot be read ({error}); copy the file again") from error
     if not names:
         raise InputError(f"{path}: the file holds no labels; copy it again")
     return Labels(names, np.stack(rows), path.parent / "Depth")
+
+
+def path_below_depth(written: str) -> str:
+    """A path below `Depth` as the dataset has it, of one that another program or system wrote into the labels.
+
+    Backslashes, `./`, quotes, and folders above: all up to `Depth`, and of paths from a root that do not name it all
+    but a sequence, with its angle, and the file.
+    """
+    parts = [part for part in re.split(r"[\\/]+", written.strip("\"'")) if part not in ("", ".")]
+    depth = max((place for place, part in enumerate(parts[:-1]) if part.lower() == "depth"), default=-1)
+    if depth >= 0:
+        return "/".join(parts[depth + 1 :])
+    if _ROOT.match(written.strip("\"'")):
+        angle = len(parts) > 2 and _ANGLE.fullmatch(parts[-3])
+        parts = parts[-3 if angle else -2 :]
+    return "/".join(parts)
 
 
 def is_rotated(name: str) -> bool:
@@ -174,7 +193,7 @@ def _held_out(sequences: list[str]) -> np.ndarray:
 
 
 def _recording(folder: pathlib.Path, labels: Labels, rows: np.ndarray, numbers: dict[str, int]) -> Recording:
-    own = labels[rows]
+    own, missing = _found(labels[rows])
     joints_mm = labels_to_mm(own.joints_uvd, camera.ICVL)
     return Recording(
         folder=folder,
@@ -184,23 +203,38 @@ def _recording(folder: pathlib.Path, labels: Labels, rows: np.ndarray, numbers: 
         numbers=rows,
         joints_mm=joints_mm,
         start_mm=start_centers(joints_mm),
-        subjects=np.array([numbers[sequence_of(name)] for name in own.names], np.int32),
-        unusable=unusable_frames(_missing(own), own.joints_uvd),
+        subjects=np.array([numbers[sequence_of(name)] for name in labels[rows].names], np.int32),
+        unusable=unusable_frames(missing, own.joints_uvd),
         mirrored=MIRRORED,
     )
 
 
-def _missing(labels: Labels) -> np.ndarray:
-    """Which files are not there, bool [N]; looks into each folder once."""
-    there: dict[str, set[str]] = {}
-    missing = np.zeros(len(labels.names), bool)
+def _found(labels: Labels) -> tuple[Labels, np.ndarray]:
+    """The labels with their files' names as they are on the disk, in whatever case, and which are not there, bool [N].
+
+    Looks into each folder once.
+    """
+    there: dict[pathlib.Path, dict[str, str]] = {}
+
+    def find(folder: pathlib.Path, name: str) -> str | None:
+        if folder not in there:
+            entries = sorted(entry.name for entry in os.scandir(folder)) if folder.is_dir() else []
+            # By its own name first, then in any case.
+            there[folder] = {**{entry.lower(): entry for entry in entries}, **{entry: entry for entry in entries}}
+        return there[folder].get(name) or there[folder].get(name.lower())
+
+    names, missing = list(labels.names), np.zeros(len(labels.names), bool)
     for row, name in enumerate(labels.names):
-        parent, _, file = name.rpartition("/")
-        if parent not in there:
-            folder = labels.depth_folder / parent
-            there[parent] = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
-        missing[row] = file not in there[parent]
-    return missing
+        found, folder = [], labels.depth_folder
+        for part in name.split("/"):
+            entry = find(folder, part)
+            if entry is None:
+                break
+            found.append(entry)
+            folder = folder / entry
+        missing[row] = len(found) != name.count("/") + 1
+        names[row] = name if missing[row] else "/".join(found)
+    return dataclasses.replace(labels, names=names), missing
 
 
 DATASET = PublicDataset(

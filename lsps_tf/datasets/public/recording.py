@@ -12,6 +12,7 @@ import numpy as np
 
 from lsps_tf.camera import Camera, uvd_to_mm
 from lsps_tf.errors import InputError
+from lsps_tf.files import read_text
 
 NAMED = 3
 MISSING = "the file is missing"
@@ -135,13 +136,13 @@ def start_centers(
 
 def _read_centers(path: pathlib.Path) -> np.ndarray:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path).splitlines()
+    except (OSError, UnicodeError) as error:
         raise InputError(f"{path}: cannot be read as a file of centres ({error}); check the path") from error
     rows = []
     for number, line in enumerate((line for line in lines if line.strip()), start=1):
         try:
-            x, y, z = (float("nan"),) * 3 if "invalid" in line else (float(part) for part in line.split())
+            x, y, z = (float("nan"),) * 3 if "invalid" in line.lower() else (float(part) for part in line.split())
         except ValueError:
             raise InputError(f"{path}: line {number} is no centre; it has to be 'x y z' in mm or 'invalid'") from None
         rows.append((x, -y, z))

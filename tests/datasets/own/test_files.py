@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -36,6 +38,8 @@ def test_the_camera_s_file_is_read(tmp_path):
         (CAMERA.replace('"left"', '"both"'), "hand = 'both'; choose one of right, left, auto"),
         (CAMERA + "near_mm = 900\nfar_mm = 300\n", "hold nothing between them"),
         (CAMERA + "fx 3", "this is no TOML"),
+        (CAMERA + "rotation_degrees = 45", "rotation_degrees = 45; choose one of 0, 90, 180, 270"),
+        (CAMERA + "rotation_degrees = true", "rotation_degrees = True is no number"),
     ],
 )
 def test_mistakes_in_the_camera_s_file_are_named(tmp_path, text, message):
@@ -84,10 +88,48 @@ def test_every_format_gives_its_counts(tmp_path):
 
 def test_readings_outside_the_limits_are_none():
     camera = files.CameraFile(1.0, 1.0, 0.0, 0.0, 0.5, "right", near_mm=100.0, far_mm=300.0)
-    depth_mm = files.to_mm(np.array([[0, 198, 200, 600, 602]], np.uint16), camera, "a")
-    np.testing.assert_array_equal(depth_mm, [[0.0, 0.0, 100.0, 300.0, 0.0]])
-    with pytest.raises(InputError, match="b.npy: holds NaN"):
-        files.to_mm(np.array([[np.nan, 1.0]]), camera, "b.npy")
+    depth_mm = files.to_mm(np.array([[0, 198, 200, 600, 602, 65535]], np.uint16), camera)
+    np.testing.assert_array_equal(depth_mm, [[0.0, 0.0, 100.0, 300.0, 0.0, 0.0]])
+    depth_mm = files.to_mm(np.array([[np.nan, 400.0, np.inf, -np.inf, -400.0]]), camera)
+    np.testing.assert_array_equal(depth_mm, [[0.0, 200.0, 0.0, 0.0, 0.0]])
+
+
+@pytest.mark.parametrize(("degrees", "turned"), [(0, [[1, 2, 3], [4, 5, 6]]), (90, [[4, 1], [5, 2], [6, 3]])])
+def test_frames_are_turned_clockwise_to_stand_upright(degrees, turned):
+    camera = files.CameraFile(1.0, 1.0, 0.0, 0.0, 1.0, "right", rotation_degrees=degrees)
+    np.testing.assert_array_equal(files.to_mm(np.array([[1, 2, 3], [4, 5, 6]]), camera), turned)
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda text: b"\xef\xbb\xbf" + text.encode(),
+        lambda text: b"\xff\xfe" + text.encode("utf-16-le"),
+        lambda text: b"\xfe\xff" + text.encode("utf-16-be"),
+        lambda text: text.replace("\n", "\r\n").encode(),
+        lambda text: text.replace("\n", "  \t\n").encode(),
+        lambda text: ("# für die Kamera\n" + text).encode("latin-1"),
+    ],
+)
+def test_the_camera_s_file_is_read_as_editors_write_it(tmp_path, encode):
+    """Expected (shared fault report 8): read like the same file without the mark."""
+    expected = files.read_camera_file(write(tmp_path, CAMERA))
+    (tmp_path / files.CAMERA_FILE).write_bytes(encode(CAMERA))
+    assert files.read_camera_file(tmp_path) == expected
+
+
+def test_names_that_are_no_utf_8_are_like_others(tmp_path):
+    """Expected (shared fault report 16): a file name that is no UTF-8 is read like any other."""
+    write(tmp_path, CAMERA)
+    name = os.fsdecode(b"\xfc.png")
+    write_depth_png16(tmp_path / name, np.full((6, 8), 500.0))
+    sequences = files.list_sequences(tmp_path)
+    assert [frame.name for frame in sequences["."]] == [name]
+    first = files.fingerprint(tmp_path, sequences, "left")
+    (tmp_path / name).rename(tmp_path / os.fsdecode(b"\xfd.png"))
+    assert files.fingerprint(tmp_path, files.list_sequences(tmp_path), "left") != first
+    with files.FrameReader() as reader:
+        assert reader.read(files.list_sequences(tmp_path)["."][0]).max() == 500
 
 
 def test_folders_without_frames_and_broken_videos_are_named(tmp_path):
@@ -99,8 +141,11 @@ def test_folders_without_frames_and_broken_videos_are_named(tmp_path):
     with pytest.raises(InputError, match=r"two\.npz: it holds 2 arrays"):
         files.list_sequences(tmp_path)
     np.savez(tmp_path / "two.npz", np.zeros((3, 4)))
-    with pytest.raises(InputError, match="a video has three axes"):
-        files.list_sequences(tmp_path)
+    assert [frame.name for frame in files.list_sequences(tmp_path)["."]] == ["two.npz"]
+    for shape, message in {(2, 3, 4, 5): "a video has three axes", (0, 3, 4): "there is no frame in it"}.items():
+        np.savez(tmp_path / "two.npz", np.zeros(shape))
+        with pytest.raises(InputError, match=message):
+            files.list_sequences(tmp_path)
     np.savez(tmp_path / "two.npz", np.zeros((2, 3, 4)))
     content = (tmp_path / "two.npz").read_bytes()
     (tmp_path / "two.npz").write_bytes(content[:100])

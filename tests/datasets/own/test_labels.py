@@ -99,3 +99,28 @@ def test_a_frame_labelled_twice_is_refused(tmp_path):
 
 def test_without_a_file_there_are_no_labels(tmp_path):
     assert joints_csv.read_labels(tmp_path, NAMES, INTRINSICS).joints_mm == {}
+
+
+PLAIN = "frame,palm_x,palm_y,palm_z\n3.png,1.5,2,500\n4.png,,,\n".replace("4.png,,,", "4.png,1,2,400")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + PLAIN.replace("\n", "\r\n").encode(),
+        b"\xff\xfe" + PLAIN.replace(",", "\t").encode("utf-16-le"),
+        PLAIN.replace(",", ";").replace("1.5", "1,5").encode(),
+        b"sep=;\n" + PLAIN.replace(",", ";").replace("1.5", "1,5").encode(),
+        PLAIN.replace("\n", ",,\n").encode() + b",,,,,\n,,,,,\n",
+        PLAIN.replace(",", " , ").replace("\n", "  \n").encode(),
+        PLAIN.replace("3.png", ".\\\\3.png".replace("\\\\", "\\")).replace("4.png", "./4.PNG").encode(),
+    ],
+)
+def test_labels_are_read_as_spreadsheets_write_them(tmp_path, content):
+    (tmp_path / joints_csv.JOINTS_FILE).write_bytes(content)
+    labels = joints_csv.read_labels(tmp_path, NAMES, INTRINSICS)
+    palm = skeleton.NYU.joint_names.index("palm")
+    assert {name: joints[palm].tolist() for name, joints in labels.joints_mm.items()} == {
+        "3.png": [1.5, 2.0, 500.0],
+        "4.png": [1.0, 2.0, 400.0],
+    }

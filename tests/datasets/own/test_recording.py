@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from lsps_tf import mirror
+from lsps_tf import mirror, rotation
+from lsps_tf.camera import mm_to_uvd
 from lsps_tf.datasets.importing import Target
 from lsps_tf.datasets.own import files, hands
 from lsps_tf.datasets.own import recording as frames
@@ -230,3 +231,35 @@ def test_the_side_is_told_from_a_sequence_or_asked_for(tmp_path):
     assert decide([0.0] * 60, "right") == {"a": "right", "b": "right"}
     assert hands.doubtful_sides(sequences, "right", np.array([2.0] * 30 + [-1.0] * 30)) == ["b"]
     assert hands.doubtful_sides(sequences, "left", np.array([2.0] * 30 + [-1.0] * 30)) == ["a"]
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+@pytest.mark.parametrize("in_pixels", [False, True])
+def test_a_turned_camera_gives_the_store_of_an_upright_one(tmp_path, degrees, in_pixels):
+    """Expected (shared fault report 10): the place of the upright frame, turned."""
+    depth_mm, joints_mm = (part[:3] for part in hand_frames())
+    stores = []
+    for turn in (0, degrees):
+        # What the turned camera records: the upright scene turned back, labelled in its own space.
+        folder, back = tmp_path / str(turn), rotation.opposite(turn)
+        recorded = rotation.rotate_camera(CAMERA, back)
+        write_frames(folder, rotation.rotate_depth(depth_mm, back))
+        write_camera(folder, recorded, extra=f"rotation_degrees = {turn}\n")
+        labels = rotation.rotate_points(joints_mm, back)
+        write_labels(folder, labels, [f"{number}.png" for number in range(3)])
+        if in_pixels:
+            labels = mm_to_uvd(labels, recorded.intrinsics)
+            text = (folder / "joints.csv").read_text().splitlines()[0]
+            for axis, letter in zip("xyz", "uvd"):
+                text = text.replace(f"_{axis}", f"_{letter}")
+            lines = [f"{n}.png," + ",".join(map(repr, map(float, labels[n].ravel()))) for n in range(3)]
+            (folder / "joints.csv").write_text("\n".join([text, *lines]))
+        own = frames.open_recording(folder)
+        assert own.camera == CAMERA
+        found = frames.find_hands(own, tmp_path / f"{turn}.h5")
+        stores.append((found.center_mm, [own.labels.joints_mm[f"{number}.png"] for number in range(3)]))
+        report = frames.make_report(own, found)
+        assert report["rotation_degrees"] == turn and report["camera"]["width"] == recorded.width
+    for upright, turned in zip(*stores):
+        np.testing.assert_allclose(turned, upright, atol=2e-3)
+    assert np.isfinite(stores[0][0]).all()

@@ -61,6 +61,50 @@ def test_rotated_copies_are_told_by_their_folder(name, rotated):
     assert icvl.is_rotated(name) == rotated
 
 
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("201403121135/image_0000.png", "201403121135/image_0000.png"),
+        ("201403121135\\image_0000.png", "201403121135/image_0000.png"),
+        (".\\22-5\\201403121135\\image_0000.png", "22-5/201403121135/image_0000.png"),
+        ("./201403121135//image_0000.png", "201403121135/image_0000.png"),
+        ("Depth/22-5/201403121135/image_0000.png", "22-5/201403121135/image_0000.png"),
+        ("/data/icvl/Training/Depth/201403121135/image_0000.png", "201403121135/image_0000.png"),
+        ("C:\\icvl\\Training\\depth\\-45\\201403121135\\image_0000.png", "-45/201403121135/image_0000.png"),
+        ("/data/icvl/22-5/201403121135/image_0000.png", "22-5/201403121135/image_0000.png"),
+        ("D:/icvl/201403121135/image_0000.png", "201403121135/image_0000.png"),
+        ("../201403121135/image_0000.png", "201403121135/image_0000.png"),
+        ('"201403121135/image_0000.png"', "201403121135/image_0000.png"),
+        ("test_seq_1\\image_0000.png", "test_seq_1/image_0000.png"),
+    ],
+)
+def test_paths_in_labels_are_read_as_other_systems_write_them(written, path):
+    assert icvl.path_below_depth(written) == path
+
+
+def test_rotated_copies_are_left_out_however_their_paths_are_written(tmp_path):
+    """Expected (shared fault report 13): 4, 4 and 4 frames, three times."""
+    write_icvl(tmp_path)
+    labels = tmp_path / "Training" / "labels.txt"
+    text = labels.read_text()
+    lines = [line for line in text.splitlines() if line.strip()]
+    ways = {
+        "backslash": lambda line: line.replace("/", "\\"),
+        "dot": lambda line: "./" + line,
+        "root": lambda line: f"{tmp_path}/Training/Depth/{line}",
+        "case": lambda line: line.replace("image", "IMAGE").replace(".png", ".PNG"),
+        "blanks": lambda line: f"  {line} \t\r",
+    }
+    original = icvl.recordings(tmp_path)
+    assert {split: len(recording) for split, recording in original.items()} == dict.fromkeys(original, 4)
+    for way in ways.values():
+        labels.write_bytes(b"\xef\xbb\xbf" + "\n".join(map(way, lines)).encode())
+        found = icvl.recordings(tmp_path)
+        for split, recording in found.items():
+            assert recording.digest() == original[split].digest() and not recording.unusable
+            assert [recording.path_of(k) for k in range(4)] == [original[split].path_of(k) for k in range(4)]
+
+
 def test_labels_round_trip_and_left_hands_become_right_ones(tree):
     folder, lines, tests = tree
     recording = icvl.recordings(folder)["real/test"]
