@@ -28,6 +28,7 @@ from lsps_tf import metrics
 from lsps_tf.device.network import TfliteNetwork
 from lsps_tf.model_info import FROM_CROP, MODEL_NAME, VARIANTS
 from lsps_tf.run_folder import Run, load_run
+from lsps_tf.tensorflow_paths import plain_folder
 
 Runner = Callable[[np.ndarray], np.ndarray]
 WARM_UP_CALLS = 20
@@ -59,7 +60,8 @@ def build_runners(run: Run, models: Path, threads: int) -> tuple[dict[str, Runne
     spec = tf.TensorSpec([1, size, size, 1], tf.float32)
     keras = tf.function(lambda image: run.networks.predict_joints(image, run.domain), input_signature=[spec])
     saved_model_dir = models / MODEL_NAME / VERSION
-    loaded = tf.saved_model.load(str(saved_model_dir))
+    with plain_folder(saved_model_dir) as plain:
+        loaded = tf.saved_model.load(plain)
     signature = loaded.signatures[FROM_CROP]
     runners: dict[str, Runner] = {
         "Keras": lambda image: keras(image).numpy()[0],

@@ -102,9 +102,11 @@ def read_icvl(folder: Path) -> RealPoses:
 
 def _read_table(path: Path, columns: int, delimiter: str | None = None) -> np.ndarray:
     from lsps_tf.errors import InputError
+    from lsps_tf.files import open_text
 
     try:
-        table = np.loadtxt(path, delimiter=delimiter, ndmin=2)
+        with open_text(path) as file:
+            table = np.loadtxt(file, delimiter=delimiter, ndmin=2)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); see the published labels' layout") from error
     if table.shape[1] != columns or not np.isfinite(table).all():

@@ -6,18 +6,23 @@ Help and mistakes come before TensorFlow is imported, so what needs it stands in
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import pathlib
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lsps_tf.camera import CAMERAS, Camera
 from lsps_tf.commandline.parser import Parser
 from lsps_tf.errors import InputError
-from lsps_tf.files import write_json
-from lsps_tf.model_info import FLOAT32, INT8, VARIANTS
+from lsps_tf.files import locked, write_json
+from lsps_tf.model_info import FLOAT32, INT8, MODEL_NAME, VARIANTS
 
 if TYPE_CHECKING:
     import tensorflow as tf
+    from tqdm import tqdm
 
     from lsps_tf.hand_predictor import OpenModel
     from lsps_tf.run_folder import Run
@@ -33,21 +38,33 @@ def export_command(arguments: list[str]) -> int:
     if options.output.exists() and not options.output.is_dir():
         raise InputError(f"{options.output}: this is a file; give a folder for --output")
     variants = _parse_variants(options.variants)
+    # One process at a time writes there.
+    with locked(options.output / MODEL_NAME):
+        return _export(options, variants)
+
+
+def _export(options: argparse.Namespace, variants: tuple[str, ...]) -> int:
+    from tqdm import tqdm
+
     from export.saved_model.signatures import export_saved_model
     from export.tflite.calibration import calibration_images, fit_confidence
     from export.tflite.convert import export_tflite
     from lsps_tf.run_folder import load_run
 
     run = load_run(options.run_dir)
-    calibration = calibration_images(run, options.calibrate) if INT8 in variants else None
-    confidence = fit_confidence(run, options.calibrate)
+    # On a screen alone: in a log its lines would say nothing.
+    with tqdm(total=4, bar_format="{desc}: step {n_fmt} of {total_fmt} [{elapsed}]", leave=False, disable=None) as bar:
+        _next_step(bar, "calibrating")
+        calibration = calibration_images(run, options.calibrate) if INT8 in variants else None
+        confidence = fit_confidence(run, options.calibrate)
+        _next_step(bar, "writing the SavedModel")
+        paths = [export_saved_model(run, options.output, confidence)]
+        _next_step(bar, "writing TFLite files")
+        paths += export_tflite(run, options.output, variants, calibration, confidence)
+        _next_step(bar, "comparing with the networks")
+        reports = compare_exports(run, paths)
     if confidence is None:
         print("No confidence: there are no frames with labels to calibrate it on; --calibrate STORE.h5 gives some")
-    paths = [
-        export_saved_model(run, options.output, confidence),
-        *export_tflite(run, options.output, variants, calibration, confidence),
-    ]
-    reports = compare_exports(run, paths)
     print(_table(reports))
     if options.json is not None:
         write_json(options.json, {"run_dir": str(options.run_dir), "models": reports})
@@ -56,7 +73,7 @@ def export_command(arguments: list[str]) -> int:
     if wrong:
         print(f"{' and '.join(wrong)}: differs from the Keras model by more than {LARGEST_DIFFERENCE:g}; do not use it")
         return 1
-    print(f"Next: python export/predict.py --model {paths[0].parent} FRAME --overlay hand.png")
+    print(f"Next: {_next_command(run, paths[0].parent)}")
     return 0
 
 
@@ -75,6 +92,41 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write paths, sizes and differences")
     return parser
+
+
+def _next_step(bar: tqdm, name: str) -> None:
+    bar.set_description_str(name, refresh=False)
+    bar.update()
+    bar.refresh()
+
+
+def _next_command(run: Run, model: pathlib.Path) -> str:
+    """How to predict with the model from the folder that the user is in, on frames of the run's camera."""
+    script = shlex.quote(os.path.relpath(pathlib.Path(__file__).parent / "predict.py"))
+    return f"python {script} --model {shlex.quote(str(model))} FRAME{_camera_options(run)} --overlay hand.png"
+
+
+def _camera_options(run: Run) -> str:
+    """What says the camera and the unit of the run's frames; nothing where they are the defaults, or not known."""
+    from lsps_tf.datasets.store import open_store
+    from lsps_tf.simulation.sensor import get_sensor
+
+    report = {}
+    with contextlib.suppress(InputError), open_store(run.store_path) as store:
+        report = store.info.source.get("report", {})
+    if report:
+        camera, unit_mm = Camera(**report["camera"]), report["depth_unit_mm"]
+        rotation = report.get("rotation_degrees", 0)
+    elif run.settings.dataset == "sim":
+        # The example frames of the simulator are in whole mm.
+        camera, unit_mm, rotation = get_sensor(run.settings.sensor).camera, 1.0, 0
+    else:
+        camera, unit_mm, rotation = CAMERAS.get(run.settings.dataset, CAMERAS["nyu"]), 1.0, 0
+    named = next((name for name, known in CAMERAS.items() if known == camera), None)
+    text = named or f"{camera.fx:g},{camera.fy:g},{camera.cx:g},{camera.cy:g}"
+    options = "" if text == "nyu" else f" --camera {text}"
+    options += "" if unit_mm == 1.0 else f" --depth-unit {unit_mm:g}"
+    return options + (f" --rotate {rotation}" if rotation else "")
 
 
 def compare_exports(run: Run, paths: list[pathlib.Path]) -> list[dict[str, Any]]:

@@ -47,19 +47,20 @@ def atomic_path(path: str | pathlib.Path) -> Iterator[pathlib.Path]:
     if path.name in ("", ".."):
         raise InputError(f"{path}: this is a folder; give the name of a file")
     partial = path.with_name(f".{path.name}.partial")
-    with disk_errors(path), locked(path, wait=lambda text: None):
+    with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove(partial)
-        try:
-            yield partial
-            if path.is_dir():
-                if not partial.is_dir():
-                    raise InputError(f"{path}: this is a folder; give the name of a file")
-                _remove(path)
-            partial.replace(path)
-        except BaseException:
+        with locked(path, wait=lambda text: None):
             _remove(partial)
-            raise
+            try:
+                yield partial
+                if path.is_dir():
+                    if not partial.is_dir():
+                        raise InputError(f"{path}: this is a folder; give the name of a file")
+                    _remove(path)
+                partial.replace(path)
+            except BaseException:
+                _remove(partial)
+                raise
 
 
 @contextlib.contextmanager
@@ -81,6 +82,7 @@ def locked(path: str | pathlib.Path, wait: Callable[[str], None] | None = None) 
     if path in _held:
         yield
         return
+    is_new = not path.parent.exists()
     file = _open_locked(path, wait)
     if file is None:
         yield
@@ -92,35 +94,45 @@ def locked(path: str | pathlib.Path, wait: Callable[[str], None] | None = None) 
         _held.discard(path)
         # Before it is let go: who waits for this file finds that it is gone, and makes a new one.
         with contextlib.suppress(OSError):
-            os.unlink(file.name)
+            if _is_same(file, pathlib.Path(file.name)):
+                pathlib.Path(file.name).unlink()
         file.close()
+        if is_new:
+            # Nothing came of it where it is empty.
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
 
 
 def _open_locked(path: pathlib.Path, wait: Callable[[str], None] | None) -> TextIO | None:
-    """The open file that holds the lock; None where the folder cannot be written."""
-    lock_path = path.with_name(f".{path.name}.lock")
-    while True:
+    """The open file that holds the lock; None where the folder cannot be written, or nothing can be locked."""
+    name = f"lsps-{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.lock"
+    for lock_path in (path.with_name(f".{path.name}.lock"), pathlib.Path(tempfile.gettempdir(), name)):
         try:
-            lock_path.parent.mkdir(parents=True, exist_ok=True)
-            file = _open_lock(lock_path)
+            return _lock(lock_path, path, wait)
         except OSError as error:
             if error.errno in _UNWRITABLE or error.errno == errno.ENOSPC:
                 return None
-            raise
-        try:
-            _lock(file, path, wait)
-        except OSError as error:
-            file.close()
             if error.errno not in _NO_LOCKS:
                 raise
             with contextlib.suppress(OSError):
                 lock_path.unlink()
-            name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-            lock_path = pathlib.Path(tempfile.gettempdir()) / f"lsps-{name}.lock"
+    return None
+
+
+def _lock(lock_path: pathlib.Path, path: pathlib.Path, wait: Callable[[str], None] | None) -> TextIO:
+    while True:
+        try:
+            lock_path.parent.mkdir(parents=True, exist_ok=True)
+            file = _open_lock(lock_path)
+        except FileNotFoundError:
+            # Another process, of whose work nothing came, has just removed the folder.
             continue
+        try:
+            _acquire(file, path, wait)
         except BaseException:
             file.close()
             raise
+        # Its last owner deletes a lock; who waited for that one needs the next.
         if _is_same(file, lock_path):
             _sign(file)
             return file
@@ -143,7 +155,7 @@ def _sign(file: TextIO) -> None:
         file.flush()
 
 
-def _lock(file: TextIO, path: pathlib.Path, wait: Callable[[str], None] | None) -> None:
+def _acquire(file: TextIO, path: pathlib.Path, wait: Callable[[str], None] | None) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -156,7 +168,7 @@ def _lock(file: TextIO, path: pathlib.Path, wait: Callable[[str], None] | None) 
 
 
 def _is_same(file: TextIO, path: pathlib.Path) -> bool:
-    """Whether the open file still has its name: its last owner deletes it."""
+    """Whether the open file still has its name."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
@@ -174,11 +186,12 @@ def open_text(path: str | pathlib.Path) -> TextIO:
 
     Bytes that are no UTF-8 become surrogates, as in the names of files, so that a name in a text is that on the disk.
     """
-    with open(path, "rb") as file:
+    path = pathlib.Path(path)
+    with path.open("rb") as file:
         start = file.read(4)
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if start.startswith(mark)), "utf-8")
     errors = "surrogateescape" if encoding.startswith("utf-8") else "strict"
-    return open(path, encoding=encoding, errors=errors)
+    return path.open(encoding=encoding, errors=errors)
 
 
 def read_text(path: str | pathlib.Path) -> str:
@@ -193,9 +206,14 @@ def read_text(path: str | pathlib.Path) -> str:
         return file.read().rstrip("\x1a\x00")
 
 
+def printable(name: str) -> str:
+    """A file's name as pictures can show it: bytes that are no UTF-8 are escaped."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def check_writable(folder: str | pathlib.Path, way_out: str) -> None:
     """Raises InputError, which ends with `way_out`, where no file can be made in a folder, or in what will hold it."""
-    folder = pathlib.Path(os.path.abspath(folder))
+    folder = pathlib.Path(folder).absolute()
     there = next(part for part in (folder, *folder.parents) if part.exists())
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return

@@ -24,6 +24,7 @@ from lsps_tf.model_info import (
     ModelInfo,
 )
 from lsps_tf.run_folder import SHIPPED, load_run, settings_path
+from lsps_tf.tensorflow_paths import plain_folder
 
 SHIPPED_TFLITE = SHIPPED / f"{MODEL_NAME}.tflite"
 
@@ -114,7 +115,8 @@ def _open_saved_model(path: pathlib.Path) -> OpenModel:
         raise InputError(f"{path}: this SavedModel was not exported by export/run.py (it has no assets/{ASSET_NAME})")
     info = ModelInfo.from_json(asset.read_bytes(), asset)
     try:
-        loaded = tf.saved_model.load(str(path))
+        with plain_folder(path) as plain:
+            loaded = tf.saved_model.load(plain)
         from_depth, from_crop = (loaded.signatures[name] for name in (FROM_DEPTH_HINTED, FROM_CROP))
     except (OSError, LookupError, ValueError, tf.errors.OpError) as error:
         raise InputError(f"{path}: the SavedModel is damaged ({_first_line(error)}); export the run again") from error

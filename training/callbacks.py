@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -17,6 +18,8 @@ from tqdm import tqdm
 from lsps_tf import draw, generate
 from lsps_tf.files import atomic_path, disk_errors
 from lsps_tf.networks import DOMAINS
+from lsps_tf.tensorflow_paths import plain_folder
+from training.data.source import BUILDING
 
 # Steps between two looks at the losses: each waits for the device.
 SHOWN_EVERY = 50
@@ -63,8 +66,11 @@ class Progress(StageCallback):
             mininterval=1.0,
             smoothing=0.1,
         )
+        self.bar.set_postfix_str(BUILDING)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.bar.postfix == BUILDING:
+            self.bar.set_postfix_str("", refresh=False)
         self.bar.update(1)
         if self.due():
             self.bar.set_postfix({self.shown: f"{float(logs[self.shown]):.4g}"}, refresh=False)
@@ -105,7 +111,9 @@ class MetricsLog(StageCallback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._forget_later_lines()
-        self.writer = tf.summary.create_file_writer(str(self.run_dir / "tensorboard" / self.stage_name))
+        self.opened = contextlib.ExitStack()
+        folder = self.opened.enter_context(_summary_folder(self.run_dir, self.stage_name))
+        self.writer = tf.summary.create_file_writer(folder)
         self.started = time.monotonic()
         self.model.reset_metrics()
 
@@ -127,6 +135,7 @@ class MetricsLog(StageCallback):
     def close(self) -> None:
         if self.writer is not None:
             self.writer.close()
+            self.opened.close()
 
     def _forget_later_lines(self) -> None:
         """Drops what a run that was killed after its last checkpoint wrote; those steps are done again."""
@@ -155,9 +164,22 @@ class Pictures(StageCallback):
         path = self.run_dir / "pictures" / f"depth-{int(self.step):07d}.png"
         with atomic_path(path) as partial:
             grid.save(partial, format="PNG")
-        with tf.summary.create_file_writer(str(self.run_dir / "tensorboard" / "depth")).as_default():
+        with (
+            _summary_folder(self.run_dir, "depth") as folder,
+            tf.summary.create_file_writer(folder).as_default(),
+        ):
             png = tf.io.decode_png(path.read_bytes(), channels=3)
             tf.summary.image("pictures", png[None], step=int(self.step))
+
+
+@contextlib.contextmanager
+def _summary_folder(run_dir: pathlib.Path, stage_name: str) -> Iterator[str]:
+    """TensorBoard's folder of a stage, as TensorFlow can name it."""
+    folder = run_dir / "tensorboard" / stage_name
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with plain_folder(folder) as plain:
+        yield plain
 
 
 class Checkpoints(StageCallback):

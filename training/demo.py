@@ -16,6 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from lsps_tf.commandline.command import run_command  # noqa: E402
+from lsps_tf.files import read_text, write_json  # noqa: E402
 
 EXAMPLE_FRAME = ROOT / "docs" / "example" / "structured-light.png"
 DATA = ["--sim-synthetic-frames", "8000", "--sim-real-frames", "8000", "--sim-test-frames", "1024"]
@@ -58,7 +59,7 @@ def run_demo(run_dir: pathlib.Path, data_root: str, seed: int, seconds: Callable
         "seconds": round(seconds(), 1),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
     }
-    (run_dir / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_json(run_dir / "summary.json", summary)
     _print_summary(summary, run_dir, model_dir, overlay)
     return 0
 
@@ -66,7 +67,7 @@ def run_demo(run_dir: pathlib.Path, data_root: str, seed: int, seconds: Callable
 @contextlib.contextmanager
 def _stopwatch(path: pathlib.Path) -> Iterator[Callable[[], float]]:
     """Counts the seconds at work in `path`, over all the times that the demo was stopped and started again."""
-    before = json.loads(path.read_text(encoding="utf-8"))["seconds"] if path.exists() else 0.0
+    before = json.loads(read_text(path))["seconds"] if path.exists() else 0.0
     started = time.monotonic()
 
     def seconds() -> float:
@@ -75,8 +76,7 @@ def _stopwatch(path: pathlib.Path) -> Iterator[Callable[[], float]]:
     try:
         yield seconds
     finally:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"seconds": seconds()}) + "\n", encoding="utf-8")
+        write_json(path, {"seconds": seconds()})
 
 
 def _train(title: str, run_dir: pathlib.Path, arguments: list[str]) -> int:

@@ -9,12 +9,17 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from lsps_tf.errors import InputError
+from lsps_tf.files import disk_errors
 from lsps_tf.networks import Networks
 from lsps_tf.pipeline import build_pipeline
 from lsps_tf.run_folder import RunSettings, save_weights, weights_path
+from lsps_tf.tensorflow_paths import plain_folder
 from training import callbacks
 from training.divergence import Divergence
 from training.plan import StagePlan
+
+# What is wrong with the disk or the memory, and not with a checkpoint.
+_OF_THE_MACHINE = (tf.errors.PermissionDeniedError, tf.errors.ResourceExhaustedError, tf.errors.UnavailableError)
 
 
 def train_stage(plan: StagePlan, settings: RunSettings, networks: Networks, run_dir: pathlib.Path) -> bool:
@@ -28,16 +33,21 @@ def train_stage(plan: StagePlan, settings: RunSettings, networks: Networks, run_
     with tf.device("CPU:0"):
         step = tf.Variable(0, dtype=tf.int64, trainable=False)
     checkpoint = tf.train.Checkpoint(networks=networks, step=step, **plan.optimizers)
-    manager = tf.train.CheckpointManager(checkpoint, str(run_dir / "checkpoints" / plan.name), max_to_keep=1)
-    _restore(checkpoint, manager)
+    folder = run_dir / "checkpoints" / plan.name
     divergence = Divergence(plan, settings, networks, run_dir)
 
-    def save() -> None:
-        divergence.check_variables(int(step))
-        _save(manager, step)
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with plain_folder(folder) as plain:
+        manager = tf.train.CheckpointManager(checkpoint, plain, max_to_keep=1)
+        _restore(checkpoint, manager, folder)
 
-    if int(step) < plan.steps:
-        _fit(plan, settings, step, run_dir, divergence.check_losses, save)
+        def save() -> None:
+            divergence.check_variables(int(step))
+            _save(manager, step, folder)
+
+        if int(step) < plan.steps:
+            _fit(plan, settings, step, run_dir, divergence.check_losses, save)
     finished = int(step) >= plan.steps
     if finished:
         divergence.check_variables(int(step))
@@ -76,25 +86,29 @@ def _fit(
             watcher.close()
 
 
-def _restore(checkpoint: tf.train.Checkpoint, manager: tf.train.CheckpointManager) -> None:
+def _restore(checkpoint: tf.train.Checkpoint, manager: tf.train.CheckpointManager, folder: pathlib.Path) -> None:
     if not manager.latest_checkpoint:
         return
     try:
         checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
     except (ValueError, AssertionError, LookupError, RuntimeError, tf.errors.OpError) as error:
+        name = pathlib.Path(manager.latest_checkpoint).name
+        if isinstance(error, _OF_THE_MACHINE):
+            raise InputError(
+                f"{folder / name}: the checkpoint cannot be read ({_reason(error)}); mend that and go on with --resume"
+            ) from error
         raise InputError(
-            f"{manager.latest_checkpoint}: the checkpoint is damaged or of other settings ({_reason(error)}); delete "
-            f"{manager.directory} to do this stage again"
+            f"{folder / name}: the checkpoint is damaged or of other settings ({_reason(error)}); delete {folder} to "
+            "do this stage again"
         ) from error
 
 
-def _save(manager: tf.train.CheckpointManager, step: tf.Variable) -> None:
+def _save(manager: tf.train.CheckpointManager, step: tf.Variable, folder: pathlib.Path) -> None:
     try:
         manager.save(checkpoint_number=int(step))
     except (tf.errors.ResourceExhaustedError, tf.errors.UnknownError, tf.errors.InternalError, OSError) as error:
         raise InputError(
-            f"{manager.directory}: the checkpoint cannot be written ({_reason(error)}); free some space and go on "
-            "with --resume"
+            f"{folder}: the checkpoint cannot be written ({_reason(error)}); free some space and go on with --resume"
         ) from error
 
 

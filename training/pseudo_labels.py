@@ -25,6 +25,7 @@ from lsps_tf.networks import Networks
 from lsps_tf.run_folder import RunSettings
 from lsps_tf.simulation.shape import NUM_SHAPE_PARAMETERS
 from lsps_tf.skeleton import NYU, SKELETONS, joints_of
+from training.data.source import show_progress
 
 SPLIT = "real/train"
 BATCH = 64
@@ -70,13 +71,15 @@ def fit_frames(stage: str, settings: RunSettings, networks: Networks, store: Sto
 
     start = 0 if done is None else len(done.joints_mm)
     batches = range(start, len(frames), BATCH)
-    bar = tqdm(total=len(frames), initial=start, desc=f"{stage:<10}", unit="frame", mininterval=1.0)
+    bar = tqdm(desc=f"{stage:<10}", unit="frame", mininterval=1.0)
+    show = show_progress(bar)
+    show(start, len(frames))
     try:
         with bar, concurrent.futures.ThreadPoolExecutor(_WORKERS) as workers:
             for number in range(0, len(batches), _WORKERS):
                 for part in workers.map(fit, fitters, batches[number : number + _WORKERS]):
                     parts.append(part)
-                    bar.update(len(part.joints_mm))
+                    show(bar.n + len(part.joints_mm), len(frames))
                 if number // _WORKERS % _SAVED_EVERY == _SAVED_EVERY - 1:
                     _write(path, parts)
     finally:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pathlib
 import shlex
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -16,6 +18,7 @@ from lsps_tf import run_folder
 from lsps_tf.config import FIT, TrainingConfig, group_of, setting_fields
 from lsps_tf.datasets.store import Store, open_store, stored_size
 from lsps_tf.errors import InputError
+from lsps_tf.files import disk_errors, locked
 from lsps_tf.networks import Networks, build_networks
 from lsps_tf.run_folder import RunSettings
 from training.arguments import parse_arguments, resolve_config
@@ -59,6 +62,21 @@ def open_run(given: dict[str, Any], again: str) -> tuple[pathlib.Path, RunSettin
 
 def train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
     """Trains a run's stages that are not finished. Returns whether all are."""
+    with held_run(run_dir):
+        return _train(settings, run_dir)
+
+
+def held_run(run_dir: pathlib.Path, wait: Callable[[str], None] | None = None) -> contextlib.AbstractContextManager:
+    """Keeps a run's folder to this process (`files.locked`); a second one waits or says so."""
+    return locked(run_dir / "training", wait)
+
+
+def say_waiting(text: str) -> None:
+    """Tells who is waited for."""
+    print(text, file=sys.stderr)
+
+
+def _train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
     keras.utils.set_random_seed(settings.config.training.seed)
     networks = build_networks(settings.config.network, settings.config.data.image_size, settings.config.training.seed)
     _load_pretrained(settings, networks)
@@ -87,20 +105,31 @@ def _started(given: dict[str, Any], again: str) -> tuple[pathlib.Path, RunSettin
     # What does not fit together must be said before the data is made.
     _load_pretrained(settings, build_networks(settings.config.network, settings.config.data.image_size, seed=0))
     run_dir = pathlib.Path(given["run_dir"]) if "run_dir" in given else _new_run_dir(settings)
-    if run_folder.settings_path(run_dir).exists():
-        raise InputError(f"{run_dir}: there is a run already; go on with --resume, or choose another --run-dir")
-    print(f"Run folder: {run_dir}")
     try:
-        get_dataset(dataset).make(given, settings, run_dir)
+        with held_run(run_dir):
+            if run_folder.settings_path(run_dir).exists():
+                raise InputError(f"{run_dir}: there is a run already; go on with --resume, or choose another --run-dir")
+            print(f"Run folder: {run_dir}")
+            return run_dir, _with_data(given, settings, run_dir)
     except KeyboardInterrupt:
         print(f"\nStopped while making the data; what is made is kept. Go on with:\n  {again}", file=sys.stderr)
         raise SystemExit(STOPPED) from None
+    finally:
+        with contextlib.suppress(OSError):
+            # Nothing came of it.
+            run_dir.rmdir()
+
+
+def _with_data(given: dict[str, Any], settings: RunSettings, run_dir: pathlib.Path) -> RunSettings:
+    """Makes a run's data and writes its settings, which say how many frames it uses."""
+    with locked(settings.store, say_waiting):
+        get_dataset(settings.dataset).make(given, settings, run_dir)
     with open_store(settings.store) as store:
         settings = dataclasses.replace(settings, frames={**store.splits(), **settings.frames})
         _check_store(store, settings)
     # A run is there once its data is: until then the same command, not --resume, goes on.
     run_folder.write_settings(run_dir, settings)
-    return run_dir, settings
+    return settings
 
 
 def _settings(given: dict[str, Any], dataset: str) -> RunSettings:
@@ -225,12 +254,18 @@ def _load_pretrained(settings: RunSettings, networks: Networks) -> None:
 
 
 def _new_run_dir(settings: RunSettings) -> pathlib.Path:
+    """Makes a folder of its own: chosen and taken in one step, so that two runs never share one."""
     dataset = pathlib.Path(settings.dataset).stem
     stem = f"{dataset}-{settings.method}-{settings.config.preset}-seed{settings.config.training.seed}"
     number = 0
-    while (path := pathlib.Path("runs") / f"{stem}-{number:03d}").exists():
-        number += 1
-    return path
+    while True:
+        path = pathlib.Path("runs") / f"{stem}-{number:03d}"
+        with disk_errors(path):
+            try:
+                path.mkdir(parents=True)
+                return path
+            except FileExistsError:
+                number += 1
 
 
 def _set_up_tensorflow(training: TrainingConfig) -> None:

@@ -7,6 +7,7 @@ import pathlib
 from typing import Any
 
 from lsps_tf.confidence import Confidence
+from lsps_tf.files import read_text
 from lsps_tf.run_folder import Run
 
 CARD_NAME = "MODEL_CARD.md"
@@ -49,7 +50,7 @@ def card_text(run: Run, confidence: Confidence | None) -> str:
 def _evaluation(run: Run) -> dict[str, Any] | None:
     path = run.directory / "evaluation" / "test.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(path))
     except (OSError, ValueError):
         return None
 

@@ -29,6 +29,7 @@ from lsps_tf.model_info import (
 from lsps_tf.predictor import Located, Predictor, predictor_of_run
 from lsps_tf.run_folder import Run
 from lsps_tf.skeleton import HAND21_FROM_NYU, NYU
+from lsps_tf.tensorflow_paths import plain_folder
 
 VERSION = "1"
 
@@ -158,7 +159,9 @@ def export_saved_model(run: Run, directory: str | pathlib.Path, confidence: Conf
         info_path.write_text(ModelInfo.of_run(run).to_json(), encoding="utf-8")
         write_card(run, card_path, confidence)
         servable = Servable(run, predictor_of_run(run, confidence), [info_path, card_path])
-        tf.saved_model.save(servable, str(partial), signatures=servable.signatures_by_name)
+        partial.mkdir()
+        with plain_folder(partial) as plain:
+            tf.saved_model.save(servable, plain, signatures=servable.signatures_by_name)
         write_warmup_requests(partial, servable.signatures_by_name)
     return path
 

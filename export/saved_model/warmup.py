@@ -15,6 +15,7 @@ from PIL import Image
 
 from export.serving.warmup import WARMUP_FILE, prediction_log_class
 from lsps_tf.camera import Camera
+from lsps_tf.tensorflow_paths import plain_folder
 
 BATCHES = (1, 4)
 # A small camera: what takes time at first does not depend on the size of frames, the size of this file does.
@@ -27,7 +28,7 @@ def write_warmup_requests(model: pathlib.Path, signatures: dict[str, tf.types.ex
     path = model / WARMUP_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     log_class, frame_mm = prediction_log_class(), example_frame()
-    with tf.io.TFRecordWriter(str(path)) as writer:
+    with plain_folder(path.parent) as plain, tf.io.TFRecordWriter(f"{plain}/{path.name}") as writer:
         for name, function in signatures.items():
             for batch in BATCHES:
                 log = log_class()

@@ -16,6 +16,7 @@ from export.serving.errors import code_of, first_line, invalid
 from export.serving.formats import DEFAULT_SIGNATURE, Arrays
 from export.serving.tensors import TensorSpec, check_shape
 from export.serving.warmup import read_warmup_requests
+from lsps_tf.tensorflow_paths import plain_folder
 
 # As TensorFlow writes these types in messages; the other names agree with `tf.DType.name`.
 _MESSAGE_NAMES = {"float32": "float", "float64": "double", "float16": "half"}
@@ -98,7 +99,8 @@ def load_servable(path: pathlib.Path) -> Servable:
     graph = _read_graph(path)
     definitions, fragile = dict(graph.signature_def), _is_fragile(graph)
     try:
-        model = tf.saved_model.load(str(path))
+        with plain_folder(path) as plain:
+            model = tf.saved_model.load(plain)
         signatures = {
             name: _signature(name, definitions[name], function, fragile) for name, function in model.signatures.items()
         }

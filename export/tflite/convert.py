@@ -17,6 +17,7 @@ from lsps_tf.model_info import FLOAT16, FLOAT32, INT8, MODEL_NAME, ModelInfo, em
 from lsps_tf.native_messages import native_messages_off
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import Run
+from lsps_tf.tensorflow_paths import plain_folder
 
 SIGNATURE = "serving_default"
 
@@ -87,7 +88,7 @@ def _rounded_model(run: Run, calibration: np.ndarray) -> _CropModel:
 
 def _convert(model: _CropModel, variant: str) -> bytes:
     # By way of a SavedModel, because only then the files keep the names of input and output.
-    with tempfile.TemporaryDirectory() as saved_model:
+    with tempfile.TemporaryDirectory() as scratch, plain_folder(scratch) as saved_model:
         tf.saved_model.save(model, saved_model, signatures={SIGNATURE: model.concrete})
         converter = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=[SIGNATURE])
         return _convert_saved(converter, variant)

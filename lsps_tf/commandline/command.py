@@ -7,6 +7,7 @@ import gc
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import io
 import os
 import signal
 import sys
@@ -26,7 +27,15 @@ def run_command(main: Callable[[], int]) -> NoReturn:
     `main` must import TensorFlow itself, so that the start-up chatter is off by then.
     """
     quiet_tensorflow()
+    print_anything()
     sys.exit(exit_status(main))
+
+
+def print_anything() -> None:
+    """Has letters that the output cannot hold, as in a path, escaped where they would end the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def exit_status(main: Callable[[], int]) -> int:

@@ -20,6 +20,7 @@ from lsps_tf.datasets.store import stored_size
 from lsps_tf.datasets.store_parts import Parts
 from lsps_tf.datasets.workers import Pool
 from lsps_tf.errors import InputError
+from lsps_tf.files import locked
 
 # Frames per part, a multiple of both batch sizes.
 BLOCK = 256
@@ -57,10 +58,10 @@ def import_store(
     report_bad: Callable[[str], None] = lambda text: None,
     joined: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Makes a store of all its splits' frames, or goes on where a stop left it.
+    """Makes a store of all its splits' frames, or goes on where a stop left it; one that is there stays.
 
     Args:
-        target: the store to make; there is none yet.
+        target: the store to make.
         sources: by split.
         skip_bad: leave unusable frames out, and say so in the store's source ("skipped").
         workers: processes that read; None for one per core, at most MOST_WORKERS; 0 for none but this one.
@@ -72,17 +73,32 @@ def import_store(
         InputError: where a frame is unusable and `skip_bad` is not set (all frames are tried before), a split is left
             without frames, the folder cannot be written, the disk is full, or another process makes the same store.
     """
+    with locked(target.path):
+        if not target.path.exists():
+            _import(target, sources, skip_bad, workers, progress, report_bad, joined)
+
+
+def _import(
+    target: Target,
+    sources: dict[str, FrameSource],
+    skip_bad: bool,
+    workers: int | None,
+    progress: Callable[[int, int], None],
+    report_bad: Callable[[str], None],
+    joined: Callable[[int, int], None],
+) -> None:
     digests = {split: f"{len(source)} frames, {source.digest()}" for split, source in sources.items()}
     size = stored_size(target.image_size)
     identity = {**target.source, "sources": digests}
     blocks = {split: -(-len(source) // BLOCK) for split, source in sources.items()}
-    with Parts(target.path, target.skeleton, target.camera, size, identity) as parts:
-        _make_parts(parts, sources, blocks, workers, progress, report_bad)
-        skipped = _skipped(parts.unusable(blocks), sources)
-        _check_skipped(target.path, skipped, sources, skip_bad)
-        total = sum(len(source) for source in sources.values()) - sum(found["frames"] for found in skipped.values())
-        for done in parts.join(blocks, {**identity, "skipped": skipped}):
-            joined(done, total)
+    parts = Parts(target.path, target.skeleton, target.camera, size, identity)
+    parts.begin()
+    _make_parts(parts, sources, blocks, workers, progress, report_bad)
+    skipped = _skipped(parts.unusable(blocks), sources)
+    _check_skipped(target.path, skipped, sources, skip_bad)
+    total = sum(len(source) for source in sources.values()) - sum(found["frames"] for found in skipped.values())
+    for done in parts.join(blocks, {**identity, "skipped": skipped}):
+        joined(done, total)
 
 
 def _make_parts(

@@ -20,6 +20,7 @@ from lsps_tf.datasets.hand_crops import WINDOW_EXTENT, WINDOW_SIZE
 from lsps_tf.datasets.store import MARGIN, Store, create_store, growing_store, open_store, stored_size
 from lsps_tf.datasets.workers import Pool
 from lsps_tf.errors import InputError
+from lsps_tf.files import locked
 from lsps_tf.hand_finding import search
 from lsps_tf.simulation import kinematics, pose_prior, renderer, sensor, shape, surface, view_prior
 from lsps_tf.skeleton import NYU, SKELETONS, joints_of
@@ -77,6 +78,7 @@ def ensure_store(
     data_root: str | pathlib.Path,
     counts: dict[str, int],
     progress: Callable[[int, int], None] = lambda done, total: None,
+    wait: Callable[[str], None] | None = None,
 ) -> pathlib.Path:
     """Makes the store, or adds what it lacks.
 
@@ -85,25 +87,43 @@ def ensure_store(
         data_root: the folder of stores.
         counts: frames wanted per split; splits may already hold more.
         progress: called with the frames done and the frames to do.
+        wait: called with a line where another process makes the store, which is waited for; None does not wait.
 
     Returns:
         The store's path. A stop leaves a `.partial` file that the next call goes on with.
+
+    Raises:
+        InputError: where the store cannot be read or written, or, without `wait`, another process makes it.
     """
     path = simulation.store_path(data_root)
-    if path.exists():
-        with open_store(path) as store:
-            if all(store.count(split) >= count for split, count in counts.items()):
-                return path
+    if _has(path, counts):
+        return path
+    with locked(path, wait):
+        if not _has(path, counts):
+            _grow(path, simulation, counts, progress)
+    return path
+
+
+def _has(path: pathlib.Path, counts: dict[str, int]) -> bool:
+    if not path.exists():
+        return False
+    with open_store(path) as store:
+        return all(store.count(split) >= count for split, count in counts.items())
+
+
+def _grow(
+    path: pathlib.Path, simulation: Simulation, counts: dict[str, int], progress: Callable[[int, int], None]
+) -> None:
     with growing_store(path) as partial, _open_partial(partial, simulation) as store:
         missing = {split: max(0, count - store.count(split)) for split, count in counts.items()}
         done, total = 0, sum(missing.values())
+        progress(done, total)
         for split in counts:
             for rows in _missing_batches(simulation, store, split, counts[split]):
                 store.append(split, rows)
                 store.flush()
                 done += len(rows["frame"])
                 progress(done, total)
-    return path
 
 
 def _open_partial(partial: pathlib.Path, simulation: Simulation) -> Store:

@@ -32,7 +32,7 @@ import numpy as np
 from lsps_tf import skeleton
 from lsps_tf.camera import Camera
 from lsps_tf.errors import InputError
-from lsps_tf.files import disk_errors
+from lsps_tf.files import atomic_path, disk_errors
 
 FORMAT = "lsps-store"
 VERSION = 1
@@ -41,6 +41,7 @@ MARGIN = 1.5
 # For what HDF5 writes beside the frames: chunks of the small columns, and its index of them.
 SPARE_BYTES = 1 << 20
 DOMAINS = ("synthetic", "real")
+_HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,7 +187,7 @@ def open_store(path: str | pathlib.Path, mode: str = "r") -> Store:
     """Opens a store for reading ("r") or for adding frames ("a").
 
     Raises:
-        InputError: where the file is missing, no HDF5, cut short, no store, or of another version.
+        InputError: where the file is missing, cannot be opened, is no HDF5, cut short, no store, or of another version.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -194,13 +195,26 @@ def open_store(path: str | pathlib.Path, mode: str = "r") -> Store:
     try:
         file = h5py.File(path, mode)
     except OSError as error:
-        reason = "cut short" if "truncated" in str(error) else "no HDF5 file"
-        raise InputError(f"{path}: the store is {reason} and cannot be read; delete it and make it again") from error
+        raise InputError(f"{path}: {_why_not_open(path, error)}") from error
     try:
         return Store(_checked(file, path), path)
     except Exception:
         file.close()
         raise
+
+
+def _why_not_open(path: pathlib.Path, error: OSError) -> str:
+    """What is wrong with a store that HDF5 cannot open, and what to do. Only a damaged one is to be deleted."""
+    if isinstance(error, BlockingIOError):
+        return "another process writes this store at the moment; wait for it"
+    if error.errno == errno.ENOLCK:
+        return "the disk has no file locks; set HDF5_USE_FILE_LOCKING=FALSE, or copy the store to another disk"
+    try:
+        with path.open("rb") as file:
+            is_hdf5 = file.read(len(_HDF5_SIGNATURE)) == _HDF5_SIGNATURE
+    except OSError as reason:
+        return f"the store cannot be read ({reason.strerror}); check the disk and who may read it"
+    return f"the store is {'cut short' if is_hdf5 else 'no HDF5 file'} and cannot be read; delete it and make it again"
 
 
 def _checked(file: h5py.File, path: pathlib.Path) -> h5py.File:
@@ -247,8 +261,8 @@ def create_store(path: str | pathlib.Path, skeleton_name: str, camera: Camera, s
 def growing_store(path: str | pathlib.Path) -> Iterator[pathlib.Path]:
     """Gives the `.partial` path to write to; it takes the final name only when all went well.
 
-    An existing store is moved to the partial name first, so that what stands under the final name is always whole; a
-    partial one that a stop left behind goes on.
+    A copy of an existing store is written to, so that what stands under the final name is always there and whole: a
+    training may read it. A partial store that a stop left behind goes on. The caller holds the store (`files.locked`).
 
     Raises:
         InputError: where the disk is full or the folder cannot be written.
@@ -256,10 +270,20 @@ def growing_store(path: str | pathlib.Path) -> Iterator[pathlib.Path]:
     path = pathlib.Path(path)
     partial = path.with_suffix(path.suffix + ".partial")
     with disk_errors(path):
-        if path.exists():
-            path.replace(partial)
+        if path.exists() and not _holds_more(partial, path):
+            with atomic_path(partial) as copy:
+                shutil.copyfile(path, copy)
         yield partial
         partial.replace(path)
+
+
+def _holds_more(partial: pathlib.Path, path: pathlib.Path) -> bool:
+    """Whether a partial store has all that the store has, and more."""
+    try:
+        with open_store(partial) as growing, open_store(path) as whole:
+            return all(growing.count(split) >= count for split, count in whole.splits().items())
+    except InputError:
+        return False
 
 
 def _column_shapes(num_joints: int, size: int = 0) -> dict[str, tuple[type, tuple[int, ...]]]:

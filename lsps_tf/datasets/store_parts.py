@@ -7,7 +7,6 @@ kill at any moment costs the block in progress and nothing else, and leaves no t
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import pathlib
 import shutil
@@ -22,7 +21,7 @@ from lsps_tf.files import atomic_path
 
 
 class Parts:
-    """The parts of one store. Use as a context: it locks the folder against a second process.
+    """The parts of one store, which the caller holds against other processes (`files.locked`).
 
     Attributes:
         path: of the final store.
@@ -36,22 +35,13 @@ class Parts:
         self.path, self.skeleton, self.camera, self.size, self.source = path, skeleton, camera, size, source
         self._folder = _parts_folder(path)
 
-    def __enter__(self) -> Parts:
+    def begin(self) -> None:
+        """Makes the folder, and empties it of parts of anything else; InputError where it cannot be written."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self._folder / "lock").open("w")
+            self._start_over_if_other()
         except OSError as error:
             raise InputError(f"{self._folder}: cannot be written ({error.strerror}); choose a --store-dir") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.close()
-            raise InputError(f"{self.path}: another process is making this store; wait for it") from None
-        self._start_over_if_other()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.close()
 
     def finished(self, split: str, block: int) -> bool:
         """Whether a block is there, and without unusable frames, which may have been mended since."""

@@ -83,6 +83,8 @@ def read_batch(
             if frame.shape != shape:
                 size = " x ".join(str(side) for side in frame.shape[::-1])
                 raise InputError(f"{path}: its size is {size} pixels, the camera's is {shape[1]} x {shape[0]}")
+            if not frame.any():
+                raise InputError(f"{path}: no pixel has a reading; copy the file again")
             frames.append(frame)
             reasons.append("")
         except InputError as error:

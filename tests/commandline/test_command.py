@@ -101,3 +101,22 @@ def test_a_command_starts_tensorflow_in_silence():
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert (said.returncode, said.stdout, said.stderr) == (0, "3.0\n", "")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_letters_that_the_output_cannot_hold_are_escaped(encoding):
+    """Expected (shared fault report 16): the letter is escaped (backslashreplace) and the result printed."""
+    code = (
+        "import sys\nfrom lsps_tf.commandline.command import run_command\nfrom lsps_tf.errors import InputError\n"
+        "def main():\n    print(sys.argv[1])\n    raise InputError(sys.argv[1] + ': wrong')\nrun_command(main)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, b"\xce\xb1\xfc.png"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        timeout=100,
+    )
+    alpha = b"\xce\xb1" if encoding == "utf-8" else b"\\u03b1"
+    assert (done.returncode, done.stdout) == (2, alpha + b"\\udcfc.png\n")
+    assert done.stderr == b"error: " + alpha + b"\\udcfc.png: wrong\n"

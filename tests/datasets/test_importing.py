@@ -144,12 +144,19 @@ def test_parts_of_other_data_are_not_used(tree, tmp_path, small_blocks):
         }
 
 
-def test_a_second_process_is_told_to_wait(tree, tmp_path):
-    arguments = (tmp_path / "a.h5", "nyu", camera.NYU, 24, {})
-    with Parts(*arguments), pytest.raises(InputError, match="another process is making this store"):
-        Parts(*arguments).__enter__()
-    with Parts(*arguments):
-        pass
+def test_a_second_process_is_told_to_wait_and_a_store_that_is_there_stays(tree, tmp_path):
+    """Expected (shared fault report 1): another process is making this store; wait for it."""
+    code = "import sys\nfrom lsps_tf.files import locked\nwith locked(sys.argv[1]):\n    print(flush=True)\n    input()"
+    command = [sys.executable, "-c", code, str(tmp_path / "a.h5")]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        other.stdout.readline()
+        with pytest.raises(InputError, match=rf"a\.h5: process {other.pid} on .* is making this .*; wait for it"):
+            import_store(target(tmp_path / "a.h5"), sources(tree), workers=0)
+        other.communicate("\n")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a.h5").write_bytes(b"made by the other")
+    import_store(target(tmp_path / "a.h5"), sources(tree), workers=0)
+    assert (tmp_path / "a.h5").read_bytes() == b"made by the other"
 
 
 def test_unusable_frames_are_named_then_skipped_or_mended(tmp_path, small_blocks):
@@ -199,12 +206,13 @@ def test_frames_of_another_size_and_kind_are_unusable(tree, tmp_path):
 
     Image.fromarray(np.zeros((240, 320, 3), np.uint8)).save(small)
     Image.fromarray(np.zeros((480, 640), np.uint8)).save(grey)
-    frames, reasons = read_batch(
-        nyu.read_frame, [small, tree / "test" / "depth_1_0000001.png", grey, tmp_path / "none.png"], (480, 640)
-    )
+    Image.fromarray(np.full((480, 640, 3), [0, 7, 209], np.uint8)).save(tmp_path / "nothing.png")
+    paths = [small, tree / "test" / "depth_1_0000001.png", grey, tmp_path / "none.png", tmp_path / "nothing.png"]
+    frames, reasons = read_batch(nyu.read_frame, paths, (480, 640))
     assert frames.shape == (1, 480, 640) and frames.dtype == np.uint16
     assert "320 x 240 pixels, the camera's is 640 x 480" in reasons[0] and reasons[1] == ""
     assert "NYU encoding" in reasons[2] and "no such file" in reasons[3]
+    assert reasons[4] == "no pixel has a reading; copy the file again"
 
 
 def test_what_shows_before_reading_stops_an_import_at_once(tree):

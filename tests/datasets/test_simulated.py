@@ -1,9 +1,15 @@
+import pathlib
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from lsps_tf.datasets import simulated
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 SIMULATION = simulated.Simulation("structured-light", "nyu", 32, 250.0)
 COUNTS = {"synthetic/train": 70, "real/test": 10}
@@ -51,11 +57,14 @@ def test_a_store_that_grew_in_parts_equals_one_made_at_once(path, tmp_path):
     simulated.ensure_store(SIMULATION, tmp_path, {"synthetic/train": 20})
 
     def stop(done, total):
-        raise KeyboardInterrupt
+        if done:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         simulated.ensure_store(SIMULATION, tmp_path, COUNTS, stop)
-    assert not SIMULATION.store_path(tmp_path).exists()
+    # What trains on the store goes on undisturbed.
+    with open_store(SIMULATION.store_path(tmp_path)) as store:
+        assert store.splits() == {"synthetic/train": 20}
     seen = []
     grown = simulated.ensure_store(SIMULATION, tmp_path, COUNTS, lambda done, total: seen.append((done, total)))
     assert_same(whole(path), whole(grown))
@@ -71,6 +80,31 @@ def test_a_damaged_partial_store_is_made_again(path, tmp_path):
     partial.write_bytes(b"killed in the middle of a write")
     made = simulated.ensure_store(SIMULATION, tmp_path, {"real/test": 10})
     assert_same({"real/test": whole(path)["real/test"]}, whole(made))
+
+
+@pytest.mark.slow
+def test_processes_that_want_one_store_make_it_once(path, tmp_path):
+    """Expected (shared fault report 1): every run ends with exit 0; the others wait."""
+    code = (
+        "import sys, dataclasses\nfrom lsps_tf.datasets import simulated\n"
+        f"simulation = simulated.{SIMULATION!r}\n"
+        "done = []\n"
+        "simulated.ensure_store(simulation, sys.argv[1], {'real/test': int(sys.argv[2])},"
+        " lambda now, total: done.append(now), print)\n"
+        "print('made', done)\n"
+    )
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path), count], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        for count in ("10", "10", "4")
+    ]
+    said = [process.communicate(timeout=300)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], said
+    made = [int(line.split("[")[1].strip("]") or 0) for text in said for line in text.splitlines() if "made" in line]
+    assert sum(made) == 10
+    assert_same({"real/test": whole(path)["real/test"]}, whole(SIMULATION.store_path(tmp_path)))
+    assert [entry.name for entry in (tmp_path / "sim").iterdir()] == [SIMULATION.store_path(tmp_path).name]
 
 
 @pytest.mark.slow

@@ -1,11 +1,19 @@
+import errno
+import os
+import pathlib
 import shutil
+import subprocess
+import sys
 
+import h5py
 import numpy as np
 import pytest
 
 from lsps_tf import camera
 from lsps_tf.datasets import store as stores
 from lsps_tf.errors import InputError
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def rows(count, size=8, joints=36):
@@ -48,8 +56,6 @@ def test_rows_of_another_size_are_refused(path):
 
 
 def test_bad_stores_are_named(path, tmp_path):
-    import h5py
-
     with pytest.raises(InputError, match=r"none\.h5: there is no such store"):
         stores.open_store(tmp_path / "none.h5")
     text = tmp_path / "text.h5"
@@ -71,8 +77,6 @@ def test_bad_stores_are_named(path, tmp_path):
 
 
 def test_columns_of_unequal_length_are_refused(path):
-    import h5py
-
     with h5py.File(path, "a") as file:
         file["real/train/subject"].resize(2, axis=0)
     with pytest.raises(InputError, match="columns of split 'real/train' do not match"):
@@ -88,17 +92,44 @@ def test_a_disk_without_room_for_more_frames(path, monkeypatch):
         stores.open_store(partial, "a") as store,
     ):
         store.append("real/train", rows(2))
-    assert not path.exists()
-    with stores.open_store(partial) as store:
-        assert store.count("real/train") == 8
+    for left in (path, partial):
+        with stores.open_store(left) as store:
+            assert store.count("real/train") == 8
 
 
-def test_a_growing_store_has_its_final_name_only_when_whole(path):
+def test_what_stands_under_the_final_name_is_always_whole_and_may_be_read(path):
     with pytest.raises(KeyboardInterrupt), stores.growing_store(path) as partial:
-        assert partial.exists() and not path.exists()
+        with stores.open_store(path) as reading, stores.open_store(partial, "a") as store:
+            store.append("real/train", rows(1))
+            assert (reading.count("real/train"), store.count("real/train")) == (8, 9)
         raise KeyboardInterrupt
+    with stores.growing_store(path) as again, stores.open_store(again) as store:
+        assert again == partial and store.count("real/train") == 9
+    partial.write_bytes(b"cut")
     with stores.growing_store(path) as partial, stores.open_store(partial, "a") as store:
         store.append("real/train", rows(2))
     with stores.open_store(path) as store:
-        assert store.count("real/train") == 10
+        assert store.count("real/train") == 11
     assert not partial.exists()
+
+
+def test_a_whole_store_that_cannot_be_opened_is_not_to_be_deleted(path, monkeypatch):
+    with h5py.File(path, "a"):
+        code = (
+            "import sys\nfrom lsps_tf.datasets.store import open_store\n"
+            "try:\n    open_store(sys.argv[1])\nexcept ValueError as error:\n    print(error)\n"
+        )
+        command = [sys.executable, "-c", code, str(path)]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=ROOT).stdout
+    assert said == f"{path}: another process writes this store at the moment; wait for it\n"
+    for number, message in ((errno.ENOLCK, "the disk has no file locks"), (errno.EACCES, "check the disk and who may")):
+        error = OSError(number, os.strerror(number))
+
+        def fail(*arguments, error=error, **options):
+            raise error
+
+        with monkeypatch.context() as patch, pytest.raises(InputError, match=message) as caught:
+            patch.setattr(stores.h5py, "File", fail)
+            patch.setattr(pathlib.Path, "open", fail)
+            stores.open_store(path)
+        assert "delete" not in str(caught.value)

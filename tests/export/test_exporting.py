@@ -1,15 +1,24 @@
+import dataclasses
 import json
 import pathlib
+import shlex
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from export.exporting import LARGEST_DIFFERENCE, compare_exports, export_command, sample_crops, size_in_bytes
-from lsps_tf import run_folder
+from export.saved_model.signatures import export_saved_model
+from export.serving.servable import load_servable
+from lsps_tf import camera, run_folder
+from lsps_tf.datasets.store import create_store
 from lsps_tf.models import open_model
 from lsps_tf.run_folder import load_run
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +128,43 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_model(command, run_dir, tmp_
     status, _, err = command(export_command, "--run-dir", run_dir, "--output", output)
     assert status == 2 and "lsps/1: the disk is full" in err and err.count("\n") == 1
     assert not [path for path in output.rglob("*") if path.is_file()]
+
+
+def test_the_next_command_names_camera_and_unit_and_works_from_any_folder(run, tmp_path, monkeypatch):
+    from export.exporting import _next_command
+
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "deep" / "er")
+    said = shlex.split(_next_command(run, tmp_path / "my models" / "lsps"))
+    assert (pathlib.Path.cwd() / said[1]).resolve() == ROOT / "export" / "predict.py"
+    assert said[2:5] == ["--model", str(tmp_path / "my models" / "lsps"), "FRAME"] and "--camera" not in said
+    report = {
+        "camera": {"fx": 230.0, "fy": 231.0, "cx": 211.5, "cy": 121.0, "width": 424, "height": 240},
+        "depth_unit_mm": 0.1,
+        "rotation_degrees": 180,
+    }
+    with create_store(tmp_path / "own.h5", "nyu", camera.NYU, 48, {"report": report}):
+        pass
+    own = dataclasses.replace(run, settings=dataclasses.replace(run.settings, store=str(tmp_path / "own.h5")))
+    options = "--camera 230,231,211.5,121 --depth-unit 0.1 --rotate 180 --overlay hand.png"
+    assert _next_command(own, tmp_path).endswith(options)
+    icvl = dataclasses.replace(run, settings=dataclasses.replace(run.settings, store="none.h5", dataset="icvl"))
+    assert "--camera icvl" in _next_command(icvl, tmp_path)
+
+
+def test_another_process_that_exports_to_the_folder_is_named(command, run_dir, tmp_path):
+    code = "import sys\nfrom lsps_tf.files import locked\nwith locked(sys.argv[1]):\n    print(flush=True)\n    input()"
+    holder = [sys.executable, "-c", code, str(tmp_path / "out" / "lsps")]
+    with subprocess.Popen(holder, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        other.stdout.readline()
+        result = command(export_command, "--run-dir", run_dir, "--output", tmp_path / "out")
+        other.communicate("\n")
+    expect_one_line(result, f"lsps: process {other.pid} on")
+
+
+@pytest.mark.parametrize("name", ["o[1]", "a\\b"])
+def test_models_are_exported_to_and_opened_from_any_path(run, tmp_path, name):
+    """Expected (shared fault report 3): works."""
+    path = export_saved_model(run, tmp_path / name)
+    assert path == tmp_path / name / "lsps" / "1" and open_model(tmp_path / name).kind == "SavedModel"
+    assert load_servable(path).signatures

@@ -1,11 +1,15 @@
 """`training/run.py` from its command line to its weights: whole, stopped and resumed, with every method."""
 
+import concurrent.futures
+import dataclasses
 import json
 import os
 import pathlib
 import shlex
 import shutil
 import signal
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -16,12 +20,14 @@ from lsps_tf import run_folder
 from lsps_tf.config import PRESETS
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
-from training import callbacks
+from training import callbacks, session
+from training.data.table import get_dataset
 from training.evaluation.command import run_evaluation
 from training.evaluation.pictures import evaluation_paths
 from training.methods import LSPS
 from training.session import STOPPED, run_session
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 STAGES = LSPS.stages
 TINY = PRESETS["tiny"].training
 STEPS = {"pose": TINY.pose_steps, "depth": TINY.depth_steps, "posterior": TINY.posterior_steps}
@@ -327,3 +333,57 @@ def test_missing_frames_are_made(tmp_path, eagerly, monkeypatch):
     with open_store(settings.store) as store:
         expected = {"synthetic/train": 5, "real/train": 3, "real/validation": 2, "real/test": 2}
         assert store.splits() == expected == settings.frames
+
+
+def test_two_runs_never_take_one_folder(finished_run, tmp_path, monkeypatch):
+    """Expected (shared fault report 5): two folders, ...-000 and ...-001."""
+    settings = run_folder.read_settings(finished_run)
+    monkeypatch.chdir(tmp_path)
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        taken = list(threads.map(lambda _: session._new_run_dir(settings), range(8)))
+    assert sorted(path.name[-3:] for path in taken) == [f"{number:03d}" for number in range(8)]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "runs").write_text("a file")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="cannot be written"):
+        session._new_run_dir(settings)
+
+
+def test_a_run_that_another_process_trains_is_left_alone(copy_of_run, arguments):
+    code = "import sys\nfrom lsps_tf.files import locked\nwith locked(sys.argv[1]):\n    print(flush=True)\n    input()"
+    holder = [sys.executable, "-c", code, str(copy_of_run / "training")]
+    with subprocess.Popen(holder, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        other.stdout.readline()
+        for options in (["--resume"], arguments):
+            with pytest.raises(InputError, match=rf"training: process {other.pid} on .*; wait for it"):
+                run_session([*options, "--run-dir", str(copy_of_run)])
+        other.communicate("\n")
+    assert run_session(["--run-dir", str(copy_of_run), "--resume"]) == 0
+
+
+def test_a_run_whose_data_cannot_be_made_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(session, "get_dataset", lambda name: dataclasses.replace(get_dataset(name), make=refuse))
+    with pytest.raises(InputError, match="no data"):
+        run_session(["--dataset", "sim", "--preset", "tiny", *FEW])
+    assert not list((tmp_path / "runs").iterdir())
+
+
+def refuse(*_):
+    raise InputError("no data")
+
+
+@pytest.mark.parametrize("name", ["test[1]", "a\\b*"])
+def test_a_stage_goes_on_in_a_folder_of_any_name(arguments, tmp_path, eagerly, name):
+    """Expected (shared fault report 2): it goes on from the last checkpoint; only one is kept."""
+    run_dir = tmp_path / name
+    short = ["--method", "synthetic-only", "--stages", "pose", "--pose-steps", "3", "--checkpoint-every", "1"]
+    assert run_session([*arguments, *short, "--run-dir", str(run_dir)]) == 0
+    checkpoints = sorted(path.name for path in (run_dir / "checkpoints" / "pose").iterdir())
+    assert checkpoints == ["checkpoint", "ckpt-3.data-00000-of-00001", "ckpt-3.index"]
+    before = weights(run_dir, "pose")
+    shutil.rmtree(run_dir / "weights")
+    assert run_session(["--run-dir", str(run_dir), "--resume"]) == 0
+    for variable, value in weights(run_dir, "pose").items():
+        np.testing.assert_array_equal(value, before[variable])
+    assert any((run_dir / "tensorboard" / "pose").iterdir())

@@ -18,7 +18,7 @@ from lsps_tf.datasets.store_parts import delete_parts
 from lsps_tf.datasets.own.files import CAMERA_FILE
 from lsps_tf.datasets.store import Store, open_store
 from lsps_tf.errors import InputError
-from lsps_tf.files import atomic_path, write_json
+from lsps_tf.files import atomic_path, check_writable, write_json
 from lsps_tf.run_folder import RunSettings
 from training.data.source import Given, Source, show_progress
 from training.methods import DEFAULT, METHODS
@@ -46,7 +46,10 @@ def resolve_frames(given: Given, config: Config) -> Source:
     parts = [frames.VERSION, f"{data.image_size}px", f"{data.cube_mm:g}mm", f"sim{_simulated_frames(given)}"]
     name = "-".join([*parts, own.identity[:8]]) + ".h5"
     labels = 1.0 if own.labels.trainable else 0.0
-    return Source(config, (directory / name).resolve(), skeleton.name, labels=labels)
+    store = (directory / name).resolve()
+    if not store.exists():
+        check_writable(directory, "name a folder for the store with --store-dir")
+    return Source(config, store, skeleton.name, labels=labels)
 
 
 def make_frames(given: Given, settings: RunSettings, run_dir: pathlib.Path) -> None:
@@ -122,6 +125,7 @@ def _import(given: Given, settings: RunSettings, path: pathlib.Path) -> None:
     report = frames.make_report(own, hands)
     mirrored = [number for number, side in enumerate(report["hand"].values()) if side == "left"]
     source = {"made_by": "frames", "version": frames.VERSION, "mirrored": mirrored, "report": report}
+    source["rotation_degrees"] = own.camera_file.rotation_degrees
     data = settings.config.data
     target = Target(path, settings.skeleton, own.camera, data.image_size, data.cube_mm, source)
     with tqdm(desc="import    ", unit="frame", mininterval=1.0) as bar:

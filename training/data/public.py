@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from tabulate import tabulate
@@ -22,7 +23,7 @@ from lsps_tf.datasets.simulated import SimulatedSource, Simulation
 from lsps_tf.datasets.store import open_store
 from lsps_tf.datasets.store_parts import delete_parts
 from lsps_tf.errors import InputError
-from lsps_tf.files import write_json
+from lsps_tf.files import check_writable, write_json
 from lsps_tf.run_folder import RunSettings
 from training.data.source import Dataset, Given, Source, show_progress
 
@@ -48,7 +49,10 @@ def _resolve(dataset: PublicDataset, given: Given, config: Config) -> Source:
             raise InputError(f"--{option.replace('_', '-')} {given[option]}: it must be at least {least}")
     config = config.replace(num_joints=layout.num_joints, cube_mm=given.get("cube_mm", dataset.cube_mm))
     directory = pathlib.Path(given["store_dir"]) if "store_dir" in given else _folder(dataset, given)
-    return Source(config, (directory / _store_name(dataset, given, config)).resolve(), layout.name)
+    store = (directory / _store_name(dataset, given, config)).resolve()
+    if not store.exists():
+        check_writable(directory, "name a folder for the store with --store-dir")
+    return Source(config, store, layout.name)
 
 
 def _store_name(dataset: PublicDataset, given: Given, config: Config) -> str:
@@ -97,7 +101,7 @@ def _import(target: Target, sources: dict[str, FrameSource], skip_bad: bool, wor
     bad: list[str] = []
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(_bar("import"))
-        join_bars: list[tqdm] = []
+        joining: list[Callable[[int, int], None]] = []
 
         def report_bad(text: str) -> None:
             bad.append(text)
@@ -106,10 +110,10 @@ def _import(target: Target, sources: dict[str, FrameSource], skip_bad: bool, wor
             bar.set_postfix(unusable=len(bad), refresh=False)
 
         def joined(done: int, total: int) -> None:
-            if not join_bars:
+            if not joining:
                 bar.refresh()
-                join_bars.append(stack.enter_context(_bar("join")))
-            show_progress(join_bars[0])(done, total)
+                joining.append(show_progress(stack.enter_context(_bar("join")), note=""))
+            joining[0](done, total)
 
         import_store(target, sources, skip_bad, workers, show_progress(bar), report_bad, joined)
 

@@ -13,6 +13,8 @@ from lsps_tf.config import Config
 from lsps_tf.run_folder import RunSettings
 
 Given = dict[str, Any]
+# What a bar says while it stands where it started: the first batch waits for TensorFlow.
+BUILDING = "building TensorFlow's graph first"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,16 +52,21 @@ class Dataset:
     make: Callable[[Given, RunSettings, pathlib.Path], None]
 
 
-def show_progress(bar: tqdm) -> Callable[[int, int], None]:
+def show_progress(bar: tqdm, note: str = BUILDING) -> Callable[[int, int], None]:
     """A callback for `bar` that takes the frames done and the frames to do.
 
-    What the first call says is done was done before, and does not count in the estimate of the time left.
+    What the first call says is done was done before, and does not count in the estimate of the time left. From then on
+    the note stands at the bar until it moves.
     """
 
     def show(done: int, total: int) -> None:
         if bar.total is None:
             bar.reset(total)
             bar.initial = bar.n = bar.last_print_n = done
+            if done < total:
+                bar.set_postfix_str(note)
+        elif done > bar.n and bar.postfix == note:
+            bar.set_postfix_str("", refresh=False)
         bar.update(done - bar.n)
 
     return show

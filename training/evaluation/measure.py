@@ -12,7 +12,7 @@ import tensorflow as tf
 from tabulate import tabulate
 from tqdm import tqdm
 
-from lsps_tf import camera, metrics
+from lsps_tf import camera, metrics, rotation
 from lsps_tf.augment import IMAGE_COLUMNS, view_stored_crops
 from lsps_tf.datasets.store import Store, open_store
 from lsps_tf.errors import InputError
@@ -128,13 +128,20 @@ def evaluated_errors_mm(predictions: Predictions, skeleton: Skeleton) -> np.ndar
 
 
 def as_recorded(store: Store, joints_mm: np.ndarray, subjects: np.ndarray) -> np.ndarray:
-    """Joints [N, J, 3] of a store's space in the space of its camera: mirrored back where the store is mirrored.
+    """Joints [N, J, 3] of a store's space in the space of the camera that took them: mirrored and turned back.
 
-    Its source says so for the whole store, or names the subjects [N] that are.
+    The store's source says whether it is mirrored, or which subjects [N] are, and how far its frames are turned.
     """
     mirrored = store.info.source.get("mirrored", False)
     chosen = np.full(len(joints_mm), mirrored) if isinstance(mirrored, bool) else np.isin(subjects, mirrored)
-    return np.where(chosen[:, None, None], joints_mm * [-1.0, 1.0, 1.0], joints_mm)
+    upright_mm = np.where(chosen[:, None, None], joints_mm * [-1.0, 1.0, 1.0], joints_mm)
+    return rotation.rotate_points(upright_mm, rotation.opposite(store.info.source.get("rotation_degrees", 0)))
+
+
+def recording_camera(store: Store) -> camera.Camera:
+    """The camera that took a store's frames, which are kept upright."""
+    degrees = store.info.source.get("rotation_degrees", 0)
+    return rotation.rotate_camera(store.info.camera, rotation.opposite(degrees))
 
 
 def _labelled_rows(store: Store, settings: RunSettings, split: str, needed: Sequence[int]) -> np.ndarray:
@@ -199,7 +206,7 @@ def write_predictions(run: Run, split: str, predictions: Predictions, path: path
                 "rows of a comparison; import all of them"
             )
         evaluated_mm = predictions.predicted_mm[:, list(run.skeleton.evaluated)].astype(np.float64)
-        intrinsics = store.info.camera.intrinsics.astype(np.float64)
+        intrinsics = recording_camera(store).intrinsics.astype(np.float64)
         subjects = store.column(f"real/{split}", "subject")[predictions.rows]
         joints_uvd = camera.mm_to_uvd(as_recorded(store, evaluated_mm, subjects), intrinsics)
     write_joints_uvd(path, joints_uvd[np.argsort(numbers)])

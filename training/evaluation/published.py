@@ -13,12 +13,15 @@ from lsps_tf import camera, draw, metrics, run_folder
 from lsps_tf.datasets.public.folders import find_folder
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
-from lsps_tf.files import write_json
+from lsps_tf.files import printable, write_json
 from lsps_tf.prediction_files import read_joints_uvd
 from lsps_tf.run_folder import Run, load_run
 from lsps_tf.skeleton import Skeleton
 from training.data.table import PUBLIC
 from training.evaluation import measure
+
+# So many results stand beside each other; of more, so many columns beside a result's name.
+_MOST_BESIDE, _MOST_COLUMNS = 4, 7
 
 
 def compare_results(given: argparse.Namespace) -> int:
@@ -79,7 +82,7 @@ def _labels_of_store(path: str, layout: Skeleton) -> np.ndarray:
 def _names(paths: list[pathlib.Path]) -> dict[str, pathlib.Path]:
     """Files by a short name that tells them apart."""
     stems = [path.stem for path in paths]
-    return {path.stem if stems.count(path.stem) == 1 else str(path): path for path in paths}
+    return {printable(path.stem if stems.count(path.stem) == 1 else str(path)): path for path in paths}
 
 
 def _read_matching(path: pathlib.Path, layout: Skeleton, frames: int) -> np.ndarray:
@@ -113,7 +116,7 @@ def _own(run: Run, dataset: str, batch: int, frames: int) -> tuple[np.ndarray, n
 
 
 def _format(figures: dict[str, dict[str, Any]]) -> str:
-    """One result as `evaluation` shows it, several as the columns of tables."""
+    """One result as `evaluation` shows it, several in tables that fit a screen."""
     if len(figures) == 1:
         return measure.format_figures(*figures.values())
     overall = [
@@ -121,18 +124,37 @@ def _format(figures: dict[str, dict[str, Any]]) -> str:
         for name, f in figures.items()
     ]
     headers = ("result", "frames", "mean error mm", "within 40 mm %", "area 0 to 80 mm")
-    tables = [tabulate(overall, headers, colalign=("left", *["right"] * 4), disable_numparse=True)]
+    tables = [_table(headers, overall)]
     results = list(figures.values())
-    shares = [np.interp(measure.TABLE_MM, *f["curve"].values()) for f in results]
-    curve = [(f"{d} mm", *(f"{share[k]:.2f}" for share in shares)) for k, d in enumerate(measure.TABLE_MM)]
-    joints = [
-        (joint.replace("_", " "), *(f"{f['per_joint_mm'][joint]:.2f}" for f in results))
+    curve = {f"{d} mm": [f"{_shares(f)[k]:.2f}" for f in results] for k, d in enumerate(measure.TABLE_MM)}
+    joints = {
+        joint.replace("_", " "): [f"{f['per_joint_mm'][joint]:.2f}" for f in results]
         for joint in results[0]["per_joint_mm"]
-    ]
-    for first, rows in (("all joints within %", curve), ("mean error mm", joints)):
-        align = ("left", *["right"] * len(results))
-        tables.append(tabulate(rows, (first, *figures), colalign=align, disable_numparse=True))
+    }
+    for first, values in (("all joints within %", curve), ("mean error mm", joints)):
+        tables += _tables(first, values, list(figures))
     return "\n\n".join(tables) + "\n"
+
+
+def _tables(first: str, values: dict[str, list[str]], results: list[str]) -> list[str]:
+    """A row per distance or joint, by whose names the values of all results are; of many results a row per result."""
+    if len(results) <= _MOST_BESIDE:
+        return [_table((first, *results), [(name, *row) for name, row in values.items()])]
+    names = list(values)
+    chunks = [names[start : start + _MOST_COLUMNS] for start in range(0, len(names), _MOST_COLUMNS)]
+    return [
+        _table((first, *chunk), [(result, *(values[name][k] for name in chunk)) for k, result in enumerate(results)])
+        for chunk in chunks
+    ]
+
+
+def _shares(figures: dict[str, Any]) -> np.ndarray:
+    return np.interp(measure.TABLE_MM, *figures["curve"].values())
+
+
+def _table(headers: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    align = ("left", *["right"] * (len(headers) - 1))
+    return tabulate(rows, headers, colalign=align, disable_numparse=True)
 
 
 def _write(given: argparse.Namespace, figures: dict[str, dict[str, Any]]) -> list[pathlib.Path]:

@@ -14,7 +14,7 @@ from tensorflow import keras
 from lsps_tf.config import FIT, current_setting
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
-from lsps_tf.files import atomic_path, write_json
+from lsps_tf.files import atomic_path, locked, read_text, write_json
 from lsps_tf.run_folder import Run, RunSettings, load_run, settings_path, weights_path
 from training.arguments import resolve_config
 from training.evaluation.measure import error_figures, evaluated_errors_mm, predict_store
@@ -22,7 +22,7 @@ from training.experiments import figures
 from training.experiments.baselines import PREDICTORS
 from training.experiments.cells import Cell, Training
 from training.pseudo_labels import fits_path
-from training.session import open_run, train
+from training.session import held_run, open_run, say_waiting, train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +55,11 @@ def check_workspace(workspace: Workspace) -> None:
     path = workspace.output / "experiment.json"
     options = {name: value for name, value in sorted(workspace.given.items()) if name not in _NO_MATTER}
     asked = json.loads(json.dumps({"options": options}))
-    if not path.exists():
-        write_json(path, asked)
-        return
-    stored = json.loads(path.read_text(encoding="utf-8"))["options"]
+    with locked(path, say_waiting):
+        if not path.exists():
+            write_json(path, asked)
+            return
+    stored = json.loads(read_text(path))["options"]
     # A folder of an older version has settings by older names.
     before, now = json.loads(json.dumps(dict(current_setting(*item) for item in stored.items()))), asked["options"]
     if before != now:
@@ -74,9 +75,20 @@ def run_cells(cells: list[Cell], workspace: Workspace) -> bool:
     print(f"{len(cells)} cells, {len(cells) - len(missing)} of them there already")
     for number, cell in enumerate(missing):
         print(f"\n== {cell.name}: cell {number + 1} of {len(missing)}{_time_left(missing[number:], workspace)}")
+        if not _run_cell(cell, workspace):
+            return False
+    return True
+
+
+def _run_cell(cell: Cell, workspace: Workspace) -> bool:
+    """Trains and measures a cell, or waits for the process that does. Returns whether its figures are there."""
+    with locked(workspace.output / cell.name, say_waiting):
+        if cell.name in figures.read(workspace.output):
+            return True
         for training in cell.trainings():
-            if not workspace.is_trained(training) and not run_training(training, workspace):
-                return False
+            with held_run(workspace.run_dir(training), say_waiting):
+                if not workspace.is_trained(training) and not run_training(training, workspace):
+                    return False
         figures.append(workspace.output, measure_cell(cell, workspace))
     return True
 
@@ -156,7 +168,7 @@ def _settings(run: Run) -> dict[str, Any]:
 def seconds_of(run_dir: pathlib.Path) -> float:
     """How long a run has trained, over all the times that it was stopped and went on."""
     path = run_dir / "seconds.json"
-    return json.loads(path.read_text(encoding="utf-8"))["seconds"] if path.exists() else 0.0
+    return json.loads(read_text(path))["seconds"] if path.exists() else 0.0
 
 
 def _time_left(cells: list[Cell], workspace: Workspace) -> str:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from lsps_tf import crop
 from lsps_tf.datasets.simulated import SUBJECTS
-from lsps_tf.files import atomic_path
+from lsps_tf.files import atomic_path, locked
 from lsps_tf.hand_finding import networks
 from lsps_tf.hand_finding.networks import OFFSET_MM, PALM, PRESENCE, NetworkSpec
 from lsps_tf.simulation import sensor, shape
@@ -50,7 +50,7 @@ def train_judges(
         seed: of the windows, the weights and the order.
         cache: where the windows are kept, None for nowhere.
     """
-    windows = _load_or_make(count, seed, cache)
+    windows = _windows(count, seed, cache)
     with_hand = np.isfinite(windows[2]).all(axis=(1, 2))
     for spec, losses_of, chosen in (
         (PRESENCE, presence_losses, np.arange(len(with_hand))),
@@ -58,7 +58,8 @@ def train_judges(
     ):
         if steps[spec.name]:
             trained = _train(spec, losses_of, windows, chosen, steps[spec.name], seed)
-            _write(output, spec, trained)
+            with locked(output, tqdm.write):
+                _write(output, spec, trained)
 
 
 def presence_losses(windows: Windows, seed: tf.Tensor, weights: dict) -> Losses:
@@ -187,11 +188,20 @@ def _look(spec: NetworkSpec, weights: dict, windows: Windows, centers_mm: tf.Ten
     return tf.reshape(output, [-1, count, output.shape[-1]])
 
 
-def _load_or_make(count: int, seed: int, cache: pathlib.Path | None) -> list[np.ndarray]:
-    """The columns of `Windows`, depth in units of 0.1 mm."""
-    if cache is not None and cache.exists():
-        with np.load(cache) as file:
-            return [file[name] for name in Windows._fields]
+def _windows(count: int, seed: int, cache: pathlib.Path | None) -> list[np.ndarray]:
+    """The columns of `Windows`, depth in units of 0.1 mm; from the cache, or made and kept there."""
+    if cache is None:
+        return _make_windows(count, seed)
+    with locked(cache, tqdm.write):
+        if not cache.exists():
+            columns = _make_windows(count, seed)
+            with atomic_path(cache) as partial, partial.open("wb") as file:
+                np.savez(file, **dict(zip(Windows._fields, columns)))
+    with np.load(cache) as file:
+        return [file[name] for name in Windows._fields]
+
+
+def _make_windows(count: int, seed: int) -> list[np.ndarray]:
     subjects = np.array(SUBJECTS["real/train"])
     shapes = (shape.subject_shape(subjects), shape.sample_shape(tf.constant([seed, 77]), _RANDOM_SHAPES))
     shapes = tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *shapes)
@@ -205,8 +215,6 @@ def _load_or_make(count: int, seed: int, cache: pathlib.Path | None) -> list[np.
         columns = columns or [np.empty((total * _RENDERED, *value.shape[1:]), value.dtype) for value in values]
         for column, value in zip(columns, values):
             column[number * _RENDERED : (number + 1) * _RENDERED] = value
-    if cache is not None:
-        np.savez(cache, **dict(zip(Windows._fields, columns)))
     return columns
 
 

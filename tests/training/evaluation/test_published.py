@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import types
 
 import numpy as np
 import pytest
@@ -83,6 +84,21 @@ def test_several_files_share_a_table(files, tmp_path, capsys):
     assert next(line for line in lines if line.startswith("near")).split()[1:4] == ["20", "6.00", "100.00"]
     assert next(line for line in lines if line.startswith("far")).split()[1:4] == ["20", "50.00", "0.00"]
     assert next(line for line in lines if line.startswith("pinky tip")).split()[2:] == ["6.00", "50.00"]
+
+
+def test_many_files_make_rows_and_not_columns(files, tmp_path, capsys):
+    paths = [tmp_path / f"result_of_checkpoint_{number:03d}.txt" for number in range(60)]
+    for path in paths:
+        path.write_bytes(b"\xef\xbb\xbf" + files["near"].read_bytes().replace(b"\n", b" \r\n"))
+    given = ["--predictions", *paths, "--groundtruth", files["labels"], "--output", tmp_path / "out"]
+    evaluate("--dataset", "nyu", *given)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 140
+    last = [line.split() for line in lines if line.startswith("result_of_checkpoint_059")]
+    # The summary, the shares, and 14 joints; all joints are 6 mm off.
+    assert last[0][1:3] == ["20", "6.00"]
+    values = [value for row in last[1:] for value in row[1:]]
+    assert len(values) == len(measure.TABLE_MM) + 14 and values[-14:] == ["6.00"] * 14
 
 
 def test_the_datasets_own_labels_are_the_default(tmp_path, monkeypatch):
@@ -174,3 +190,14 @@ def test_predictions_of_a_store_with_gaps_are_not_written(icvl_run, tmp_path):
         measure.write_predictions(run, "test", holed, tmp_path / "a.txt")
     with open_store(run.store_path) as store:
         assert store.info.source["mirrored"] is True
+
+
+def test_joints_of_a_turned_recording_are_given_as_its_camera_saw_them():
+    """A quarter turn clockwise makes (x, y, z) of the camera (-y, x, z) upright."""
+    turned = types.SimpleNamespace(source={"rotation_degrees": 90, "mirrored": [1]}, camera=camera.NYU)
+    store = types.SimpleNamespace(info=turned)
+    joints_mm = np.array([[[-2.0, 1.0, 500.0]], [[2.0, 1.0, 500.0]]])
+    recorded_mm = measure.as_recorded(store, joints_mm, np.array([0, 1]))
+    np.testing.assert_array_equal(recorded_mm, [[[1.0, 2.0, 500.0]], [[1.0, 2.0, 500.0]]])
+    seen_by = measure.recording_camera(store)
+    assert (seen_by.width, seen_by.height, seen_by.fx) == (480, 640, camera.NYU.fy)
