@@ -34,13 +34,12 @@ def train_stage(plan: StagePlan, settings: RunSettings, networks: Networks, run_
         step = tf.Variable(0, dtype=tf.int64, trainable=False)
     checkpoint = tf.train.Checkpoint(networks=networks, step=step, **plan.optimizers)
     folder = run_dir / "checkpoints" / plan.name
-    divergence = Divergence(plan, settings, networks, run_dir)
-
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with plain_folder(folder) as plain:
         manager = tf.train.CheckpointManager(checkpoint, plain, max_to_keep=1)
         _restore(checkpoint, manager, folder)
+        divergence = Divergence(plan, settings, networks, run_dir)
 
         def save() -> None:
             divergence.check_variables(int(step))
