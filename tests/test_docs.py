@@ -50,7 +50,7 @@ def _headings(page):
 
 
 def test_the_page_of_deployment_names_files_and_options_that_exist():
-    from export import edge
+    from export.device import command as edge
     from export.serving import command as serving
 
     text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")

@@ -249,6 +249,7 @@ TESTS_OF_THE_WHOLE = {
     "training/test_bad_data.py": "training/run.py on datasets with mistakes in them",
     "training/test_bad_input.py": "training/run.py with options, runs and disks that do not serve",
     "training/test_commands.py": "the commands as processes, from other folders",
+    "training/test_extending.py": "docs/extending.md, tried",
 }
 MIRRORED = ("training", "export", "benchmarks", "scripts")
 

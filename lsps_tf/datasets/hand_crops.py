@@ -1,8 +1,8 @@
 """Crops of recorded hands as a store keeps them.
 
-The centre of a recorded hand is the method's ("a fixed-size 3d cube centered at the center of the hand", section 5):
-from a start near the hand, the centre of mass without the forearm, found by the same function that centres what a
-trained model sees.
+A crop shows "a fixed-size 3d cube centered at the center of the hand" (section 5). The centre is the hand's centre of
+mass without the forearm. It is searched from a start near the hand, by the function that centres what a trained model
+sees.
 """
 
 from __future__ import annotations

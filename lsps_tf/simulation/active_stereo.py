@@ -1,10 +1,14 @@
 """An active stereo depth sensor (such as Intel's RealSense D4xx), with the errors of block matching.
 
-Not offered for training: it stands for a camera that the simulator does not know, to measure what adapting to it
-brings (`benchmarks/adaptation.py`). Two infrared cameras see a projected texture and match blocks of it: the silhouette
-grows by part of a block, what only one of them sees is lost on one side, the disparity's noise is smooth like the
-blocks, some blocks match wrongly, and a filter in the camera fills small holes. Depth images are float32 [B, H, W] in
-mm along z, 0 = no reading; an image pixel spans `pixel_size` [B] pixels of the sensor. Each effect is off at 0.
+Not offered for training. It stands for a camera that the simulator does not know, to measure what adapting to it
+brings (`benchmarks/adaptation.py`).
+
+Two infrared cameras see a projected texture and match blocks of it. The silhouette grows by part of a block. What only
+one of them sees is lost on one side. The disparity's noise is smooth like the blocks, and some blocks match wrongly. A
+filter in the camera fills small holes.
+
+Depth images are float32 [B, H, W] in mm along z, 0 = no reading. An image pixel spans `pixel_size` [B] pixels of the
+sensor. Each effect is off at 0.
 
 Sources: Keselman, Woodfill, Grunnet-Jepsen & Bhowmik (2017), Intel RealSense stereoscopic depth cameras. Scharstein &
 Szeliski (2002), A taxonomy and evaluation of dense two-frame stereo correspondence algorithms (fattening, section 5).

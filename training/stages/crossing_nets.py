@@ -1,9 +1,10 @@
 """The baseline without simulation: a small crossing-nets-like model of the real domain alone.
 
-After Wan, Probst, Van Gool, Yao, "Crossing Nets", 2017: a pose VAE, a depth VAE-GAN, a mapping from the pose latent to
-the depth latent, and a posterior on the discriminator's layers, which regresses the pose latent of labelled images and
-of generated ones. What is generated lies between the poses of labelled frames. The networks, the steps and the
-regressor are those of LSPS; the simulator takes no part, the pose VAE included.
+After Wan, Probst, Van Gool, Yao, "Crossing Nets", 2017. It has a pose VAE, a depth VAE-GAN, a mapping from the pose
+latent to the depth latent, and a posterior on the discriminator's layers. The posterior regresses the pose latent of
+labelled images and of generated ones. What is generated lies between the poses of labelled frames.
+
+The networks, the steps and the regressor are those of LSPS. The simulator takes no part, the pose VAE included.
 """
 
 from __future__ import annotations

@@ -37,10 +37,13 @@ _DOMAINS = {**DOMAIN_OF, **{(source, domain): domain for source in (*DOMAINS, PO
 class DepthStage(TwoPlayerStage):
     """Trains all but the pose VAE with equation 2.
 
-    The generators' player moves E_s, E_r, G_s, G_r and M and minimises equations 3, 4, 5 and 6. The discriminators'
-    player moves D_s, D_r and P and minimises its side of equations 4 and 6 (M's renderings are fakes too), and
-    L_POS(D_s, D_r, P), equations 7 and 8: so the regression shapes the discriminators' layers, and E and G get no
-    gradient from the feature matching. E_y is frozen. A lambda_8_depth of 0 skips the matching's share of the work.
+    The generators' player moves E_s, E_r, G_s, G_r and M. It minimises equations 3, 4, 5 and 6.
+
+    The discriminators' player moves D_s, D_r and P. It minimises its side of equations 4 and 6, where M's renderings
+    are fakes too, and L_POS(D_s, D_r, P), equations 7 and 8. So the regression shapes the discriminators' layers, and E
+    and G get no gradient from the feature matching. A lambda_8_depth of 0 skips the matching's share of the work.
+
+    E_y is frozen.
 
     Without `cycle`, equation 5 is left out. With "labelled" in the batch, L_MAP_r and L_POS_r of section 3.3 join in.
 

@@ -39,13 +39,15 @@ _REGRESSIONS = {
 class PosteriorStage(OnePlayerStage):
     """Trains P and the discriminators' layers, all but the realism head, with equation 8.
 
-    Two terms beside the paper's regress z_y of images whose pose is known: of what G_s and G_r make of synthetic images
-    (lambda_7_made), and of "randomized" synthetic images where the batch has them (lambda_7_randomized), read as real.
+    Two terms beside the paper's regress z_y of images whose pose is known. One is of what G_s and G_r make of synthetic
+    images (lambda_7_made). The other is of "randomized" synthetic images where the batch has them, which are read as
+    real ones (lambda_7_randomized).
 
     L_POS_s regresses z_y ~ q(z_y|y) from the synthetic images, and L_POS_r (section 3.3) from "labelled" real ones
     where the batch has them. L_FM matches D_s and D_r on reconstructions and translations of the real images and of as
-    many synthetic ones, made from the means of q(z|x): E and G are not trained here, and a sample's noise would show in
-    the images. E, G and E_y are frozen; E and G are left out where lambda_8_posterior and lambda_7_made are 0.
+    many synthetic ones. These are made from the means of q(z|x), since a sample's noise would show in the images.
+
+    E, G and E_y are frozen. E and G are left out where lambda_8_posterior and lambda_7_made are 0.
     """
 
     def __init__(self, networks: Networks, lambdas: LossWeights, prepare: Callable[[Any], Batch] | None = None):
