@@ -123,7 +123,7 @@ def test_a_run_ends_with_the_figures_that_evaluation_gives(copy_of_run, capsys, 
 def test_ctrl_c_while_it_measures_says_how_to_go_on(copy_of_run, capsys, monkeypatch):
     shutil.rmtree(copy_of_run / "evaluation")
 
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -1,6 +1,7 @@
 """What comes with the program is a run folder that predicts what the run did, and nothing of the machine."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from training.ship import ship_run
 
 def test_the_shipped_run_predicts_the_same_and_names_no_folder_of_the_machine(copy_of_run, tmp_path):
     output = tmp_path / "trained" / "sensor"
+    shutil.rmtree(copy_of_run / "evaluation")
     with pytest.raises(InputError, match="the run is not evaluated"):
         ship_run(copy_of_run, output)
     (copy_of_run / "evaluation").mkdir()

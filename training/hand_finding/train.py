@@ -63,10 +63,14 @@ def train_judges(
 
 
 def presence_losses(windows: Windows, seed: tf.Tensor, weights: dict) -> Losses:
-    """Loss of PRESENCE on some of the windows' centres, half of the windows mirrored, and the figures beside it."""
+    """Loss of PRESENCE on some of the windows' centres, and the figures beside it.
+
+    Half of the windows are mirrored, and all are turned by any number of quarter turns: cameras hang upside down, too.
+    """
     count = windows.depth_mm.shape[0]
-    look_seed, side_seed, jitter_seed = tf.unstack(tf.random.split(seed, 3))
+    look_seed, side_seed, jitter_seed, turn_seed = tf.unstack(tf.random.split(seed, 4))
     windows = mirror(windows, tf.random.stateless_uniform([count], side_seed) < 0.5)
+    windows = turn(windows, tf.random.stateless_uniform([count], turn_seed, 0, 4, tf.int32))
     chance = tf.random.stateless_uniform([count, CENTERS], look_seed)
     centers_mm = tf.gather(windows.looks_mm, tf.math.top_k(chance, LOOKS).indices, batch_dims=1)
     centers_mm += tf.random.stateless_normal(tf.shape(centers_mm), jitter_seed) * JITTER_MM
@@ -122,6 +126,23 @@ def mirror(windows: Windows, chosen: tf.Tensor) -> Windows:
     sign = tf.where(chosen[:, None], tf.constant([-1.0, 1.0, 1.0]), tf.ones([3]))
     points = (windows.joints_mm, windows.looks_mm)
     return Windows(depth_mm, windows.center_mm * sign, *(point * sign[:, None] for point in points))
+
+
+def turn(windows: Windows, quarters: tf.Tensor) -> Windows:
+    """Windows as a camera sees them that is turned about its axis: by so many quarters [B] each, from x towards y."""
+    for step in range(1, 4):
+        chosen = quarters >= step
+        depth_mm = tf.reverse(tf.transpose(windows.depth_mm, [0, 2, 1]), [2])
+        points = windows[1:]
+        turned = [tf.stack([-point[..., 1], point[..., 0], point[..., 2]], axis=-1) for point in points]
+        windows = Windows(
+            tf.where(chosen[:, None, None], depth_mm, windows.depth_mm),
+            *(
+                tf.where(tf.reshape(chosen, [-1] + [1] * (len(point.shape) - 1)), new, point)
+                for point, new in zip(points, turned)
+            ),
+        )
+    return windows
 
 
 def _train(
