@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lsps_tf import crop
+from lsps_tf import crop, rotation
 from lsps_tf.hand_finding import networks
 from lsps_tf.hand_finding.networks import OFFSET_MM, PALM, PRESENCE
 from lsps_tf.skeleton import NYU
@@ -41,6 +41,16 @@ def test_a_mirror_turns_the_chosen_windows_alone(windows):
             np.testing.assert_array_equal(turned[i], expected, err_msg=f"{name} {i}")
 
 
+def test_turns_are_those_of_frames(windows):
+    quarters = np.arange(COUNT) % 4
+    turned = train.turn(windows, tf.constant(quarters, tf.int32))
+    for i, degrees in enumerate(90 * quarters):
+        np.testing.assert_array_equal(turned.depth_mm[i], rotation.rotate_depth(windows.depth_mm[i].numpy(), degrees))
+        for name in Windows._fields[1:]:
+            expected = rotation.rotate_points(getattr(windows, name)[i].numpy(), degrees)
+            np.testing.assert_array_equal(getattr(turned, name)[i], expected, err_msg=f"{name} {i}")
+
+
 def output_of(spec, weights, windows, i, center_mm):
     intrinsics = crop.crop_intrinsics(windows.center_mm[i : i + 1], WINDOW_MM, WINDOW_SIZE)
     given = windows.depth_mm[i : i + 1], intrinsics, tf.constant(center_mm[None])
@@ -57,8 +67,9 @@ def test_the_loss_of_presence_is_a_slow_loop_s(windows, monkeypatch):
     monkeypatch.setattr(train, "JITTER_MM", 0.0)
     weights, seed = networks.new_weights(PRESENCE, 1), tf.constant([3, 4])
     losses = train.presence_losses(windows, seed, weights)
-    left = tf.random.stateless_uniform([COUNT], tf.random.split(seed, 3)[1]) < 0.5
-    seen = train.mirror(windows, left)
+    seeds = tf.random.split(seed, 4)
+    left = tf.random.stateless_uniform([COUNT], seeds[1]) < 0.5
+    seen = train.turn(train.mirror(windows, left), tf.random.stateless_uniform([COUNT], seeds[3], 0, 4, tf.int32))
     presence, right, errors_mm, middles_mm = [], [], [], []
     for i in range(COUNT):
         middle_mm = seen.joints_mm[i].numpy().mean(axis=0)
@@ -182,14 +193,14 @@ def test_windows_are_made_once_where_they_are_kept(tmp_path, monkeypatch, window
     monkeypatch.setattr(train, "_RENDERED", 2)
     tf.config.run_functions_eagerly(True)
     try:
-        made = train._load_or_make(5, 7, tmp_path / "kept.npz")
+        made = train._windows(5, 7, tmp_path / "kept.npz")
     finally:
         tf.config.run_functions_eagerly(False)
     assert [sensor for sensor, *_ in asked] == ["structured-light", "time-of-flight", "structured-light"]
     assert len({tuple(seed) for *_, seed in asked}) == 3 and {count for _, count, _ in asked} == {2}
     assert [len(column) for column in made] == [6] * 4
     np.testing.assert_allclose(0.1 * made[0][2:4], windows.depth_mm[:2], atol=0.051)
-    again = train._load_or_make(5, 7, tmp_path / "kept.npz")
+    again = train._windows(5, 7, tmp_path / "kept.npz")
     assert len(asked) == 3
     for column, other in zip(made, again):
         np.testing.assert_array_equal(column, other)
