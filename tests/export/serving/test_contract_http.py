@@ -28,7 +28,7 @@ def test_large_gzip_body(server):
     assert answer.body["outputs"] == values
 
 
-@pytest.mark.parametrize("body", [b"abcde", b"\x1f\x8b", gzip.compress(BODY)[:-9], BODY])
+@pytest.mark.parametrize("body", [b"abcde", b"\x1f\x8b", gzip.compress(BODY, mtime=0)[:-9], BODY])
 def test_gzip_body_that_is_none_counts_as_empty(server, body):
     answer = server.ask("POST", PATH, body, {"Content-Encoding": "gzip"})
     assert answer.status == 400
