@@ -5,7 +5,9 @@
 Frames of test subjects: alone with the forearm, before a wall, of a person, over a table; and scenes without a hand.
 Reported are the frames in which a hand is found, in which the palm's centre (NYU's joint "palm") is within 15 mm of the
 estimates of it, and in which the crop's centre is within 15 mm of where it is when the search starts at the true hand.
-With --run-dir also what finding costs in joint error. --sequences measures tracking, and telling left from right.
+With --run-dir also what finding costs in joint error. --sequences measures tracking, and telling left from right. The
+sensor that the simulator keeps out of training comes last, with its frames turned by quarter turns as a camera's that
+hangs upside down or in portrait.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation, Slerp
 from tabulate import tabulate
 
-from lsps_tf import crop, mirror
+from lsps_tf import crop, mirror, rotation
 from lsps_tf.datasets.simulated import SUBJECTS
 from lsps_tf.files import write_json
 from lsps_tf.hand_finding import search
@@ -37,7 +39,7 @@ from lsps_tf.simulation import scenes, sensor, shape
 
 BATCH = 16
 PALM = 34
-NEAR_MM = 15.0
+NEAR_MM, FAR_MM = 15.0, 60.0
 # From the surface that the camera sees to the palm's centre.
 PALM_DEPTH_MM = 15.0
 KEY_SECONDS, FRAMES_PER_SECOND = 0.6, 30
@@ -63,8 +65,32 @@ def main() -> None:
         if arguments.sequences:
             report["sensors"][name]["sequences"] = measure_sequences(name, subjects, arguments.sequences)
             print("sequences: " + ", ".join(f"{k} {v:.1f}" for k, v in report["sensors"][name]["sequences"].items()))
+    report["turned"] = measure_turned(subjects, arguments.frames)
+    rows = [[f"{degrees} degrees", *row.values()] for degrees, row in report["turned"].items()]
+    print(f"\nframes that are turned\n{tabulate(rows, ('', 'found, %', 'more than 60 mm off, %'), floatfmt='.1f')}")
     if arguments.json:
         write_json(arguments.json, report)
+
+
+def measure_turned(subjects: shape.HandShape, count: int) -> dict[int, dict[str, float]]:
+    """Percent of the held-out sensor's frames with a hand found, and found far from it, by how they are turned."""
+    settings, figures = sensor.HELD_OUT_SENSOR, {}
+    for degrees in rotation.ROTATIONS:
+        view = rotation.rotate_camera(settings.camera, degrees)
+        found, far = [], []
+        for kind in scenes.HAND_SCENES:
+            for depth_mm, joints_mm in _frames(settings, kind, subjects, count // len(scenes.HAND_SCENES)):
+                turned_mm = np.ascontiguousarray(rotation.rotate_depth(depth_mm, degrees))
+                intrinsics = np.repeat(view.intrinsics[None], len(depth_mm), axis=0)
+                center_mm, present = (value.numpy() for value in _find_alone(turned_mm, intrinsics))
+                middle_mm = rotation.rotate_points(joints_mm.mean(axis=1), degrees)
+                found.extend(present)
+                far.extend(present & (np.linalg.norm(center_mm - middle_mm, axis=1) > FAR_MM))
+        figures[degrees] = {
+            "found_percent": 100.0 * float(np.mean(found)),
+            "more_than_60_mm_off_percent": 100.0 * float(np.mean(far)),
+        }
+    return figures
 
 
 def measure_scene(name: str, kind: str, subjects: shape.HandShape, count: int, predict) -> dict[str, float]:
