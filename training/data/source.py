@@ -14,7 +14,7 @@ from lsps_tf.run_folder import RunSettings
 
 Given = dict[str, Any]
 # What a bar says while it stands where it started: the first batch waits for TensorFlow.
-BUILDING = "building TensorFlow's graph first"
+BUILDING = "building the graph first"
 
 
 @dataclasses.dataclass(frozen=True)
