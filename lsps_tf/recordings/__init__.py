@@ -1,0 +1,1 @@
+"""Files that cameras' own tools record, read frame by frame: ROS bags, MCAP and the Azure Kinect's Matroska."""
