@@ -38,7 +38,7 @@ def predict_command(arguments: list[str]) -> int:
     from lsps_tf.hand_predictor import HandPredictor
 
     asked = FrameOptions.of(options)
-    depth_mm = asked.within_limits(read_depth(options.frame, asked.depth_unit_mm))
+    depth_mm = asked.prepared(read_depth(options.frame, asked.depth_unit_mm))
     camera = asked.camera_of(options.frame, *depth_mm.shape)
     model = _open_model(options, asked.depth_unit_mm)
     predictor = HandPredictor(model, asked.hand, options.joints, asked.rotation_degrees)

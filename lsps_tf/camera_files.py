@@ -3,6 +3,7 @@
 camera.toml              see `lsps_tf.datasets.own.files`; it says unit, hand, limits and turn, too
 camera_intrinsic.json    Open3D: width, height, intrinsic_matrix (by columns), depth_scale (counts per metre)
 camera_info.yaml         ROS: a calibration file (camera_matrix), or an echoed message (K or k)
+*_metadata.csv           RealSense Viewer, of each frame that it exports
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from lsps_tf.camera import Camera
+from lsps_tf.distortion import NO_DISTORTION, Distortion, named_distortion
 from lsps_tf.errors import InputError
 
-ENDINGS = (".toml", ".json", ".yaml", ".yml")
+ENDINGS = (".toml", ".json", ".yaml", ".yml", ".csv")
+_KINDS = {".json": "Open3D's camera_intrinsic.json", ".csv": "RealSense Viewer's metadata"}
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?\.?(?:nan|inf)"
 
 
@@ -32,7 +35,7 @@ class CameraSettings:
         hand: which hand the frames show, "right" or "left"; None where not said.
         near_mm, far_mm: readings outside are none.
         rotation_degrees: how far clockwise the frames are turned to stand upright.
-        distorted: whether the lens has a distortion, which this program does not undo.
+        distortion: of the lens.
     """
 
     fx: float
@@ -46,7 +49,7 @@ class CameraSettings:
     near_mm: float = 0.0
     far_mm: float = float("inf")
     rotation_degrees: int = 0
-    distorted: bool = False
+    distortion: Distortion = NO_DISTORTION
 
     def camera(self, height: int, width: int) -> Camera:
         """The camera of frames of this size; InputError where the file says another, or its numbers have no meaning."""
@@ -74,22 +77,26 @@ def read_camera_settings(path: str | pathlib.Path) -> CameraSettings:
         return _read_toml(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
-        return _read_open3d(json.loads(text)) if path.suffix.lower() == ".json" else _read_ros(text)
+        if path.suffix.lower() == ".json":
+            return _read_open3d(json.loads(text))
+        return _read_realsense(text, path) if path.suffix.lower() == ".csv" else _read_ros(text, path)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        kind = "Open3D's camera_intrinsic.json" if path.suffix.lower() == ".json" else "a ROS camera_info"
+        if isinstance(error, InputError):
+            raise
+        kind = _KINDS.get(path.suffix.lower(), "a ROS camera_info")
         raise InputError(f"{path}: this is not {kind} ({type(error).__name__}: {error}); check the file") from error
 
 
 def _read_toml(path: pathlib.Path) -> CameraSettings:
-    from lsps_tf.datasets.own.files import CAMERA_FILE, read_camera_file
+    from lsps_tf.datasets.own.camera_file import CAMERA_FILE, read_camera_file
 
     if path.name != CAMERA_FILE:
         raise InputError(f"{path}: a recording's camera is called {CAMERA_FILE}; rename the file")
-    values = dataclasses.asdict(read_camera_file(path.parent))
-    if values["hand"] not in ("right", "left"):
+    said = read_camera_file(path.parent)
+    values = {field.name: getattr(said, field.name) for field in dataclasses.fields(CameraSettings)}
+    if said.hand not in ("right", "left"):
         values["hand"] = None
-    known = {field.name for field in dataclasses.fields(CameraSettings)}
-    return CameraSettings(**{name: value for name, value in values.items() if name in known})
+    return CameraSettings(**values)
 
 
 def _read_open3d(values: dict[str, Any]) -> CameraSettings:
@@ -100,14 +107,25 @@ def _read_open3d(values: dict[str, Any]) -> CameraSettings:
     return CameraSettings(fx, fy, cx, cy, int(inner.get("width", 0)), int(inner.get("height", 0)), unit_mm)
 
 
-def _read_ros(text: str) -> CameraSettings:
+def _read_ros(text: str, path: pathlib.Path) -> CameraSettings:
     matrix = _numbers(text, "camera_matrix", "data") or _numbers(text, "[Kk]")
     if len(matrix) != 9:
         raise ValueError(f"it has no matrix K of nine numbers, but {len(matrix)}")
     fx, _, cx, _, fy, cy, _, _, _ = matrix
-    distortion = _numbers(text, "distortion_coefficients", "data") or _numbers(text, "[Dd]")
+    coefficients = _numbers(text, "distortion_coefficients", "data") or _numbers(text, "[Dd]")
+    model = re.search(r"^distortion_model:[ \t]*[\"']?([^\"'\n]*)", text, re.MULTILINE)
+    distortion = named_distortion(model.group(1) if model else "plumb_bob", tuple(coefficients), path)
     width, height = (int((_numbers(text, f"(?:image_)?{name}") or [0])[0]) for name in ("width", "height"))
-    return CameraSettings(fx, fy, cx, cy, width, height, distorted=any(number != 0.0 for number in distortion))
+    return CameraSettings(fx, fy, cx, cy, width, height, distortion=distortion)
+
+
+def _read_realsense(text: str, path: pathlib.Path) -> CameraSettings:
+    values = dict(line.split(",")[:2] for line in text.splitlines() if "," in line)
+    fx, fy, cx, cy = (float(values[name]) for name in ("Fx", "Fy", "PPx", "PPy"))
+    width, height = (int(values[f"Resolution {axis}"]) for axis in "xy")
+    # The Viewer's own spelling. It writes no coefficients: RealSense's depth is rectified, whatever the model's name.
+    named_distortion(values.get("Distorsion", "none"), (), path)
+    return CameraSettings(fx, fy, cx, cy, width, height)
 
 
 def _numbers(text: str, key: str, inner: str | None = None) -> Sequence[float]:

@@ -10,6 +10,7 @@ from lsps_tf import png
 from lsps_tf.array_files import NPY_SIGNATURE, NPZ_SIGNATURE, open_array
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path
+from lsps_tf.recordings.pictures import is_picture, read_picture
 
 try:
     from PIL import Image
@@ -66,6 +67,8 @@ def read_counts(path: str | pathlib.Path) -> np.ndarray:
     signature = _read_signature(path)
     if signature.startswith((NPY_SIGNATURE, NPZ_SIGNATURE)):
         return open_array(path).read()
+    if is_picture(path, signature):
+        return read_picture(path)
     if signature == _PNG_SIGNATURE or signature.startswith(_TIFF_SIGNATURES):
         return _read_image(path, "PNG" if signature == _PNG_SIGNATURE else "TIFF")
     raise InputError(f"{path}: this is no depth frame that can be read{_looks_like(signature)}; give {_FORMATS}")

@@ -127,9 +127,11 @@ def distort_rays(rays: np.ndarray, distortion: Distortion) -> np.ndarray:
     return np.where(apart < _FOLDED * (1.0 + np.abs(rays).max(axis=-1, keepdims=True)), distorted, np.nan)
 
 
-def undistort_pixels(pixels: np.ndarray, camera: Camera, distortion: Distortion) -> np.ndarray:
-    """Pixels of the lens' frame [..., 2] (u, v) to those of the pinhole camera with the same intrinsics."""
-    focal, middle = np.array([camera.fx, camera.fy]), np.array([camera.cx, camera.cy])
+def undistort_pixels(pixels: np.ndarray, intrinsics: np.ndarray, distortion: Distortion) -> np.ndarray:
+    """Pixels of the lens' frame [..., 2] (u, v) to those of the pinhole camera with the same intrinsics (4,)."""
+    if not distortion:
+        return np.asarray(pixels, np.float64)
+    focal, middle = np.split(np.asarray(intrinsics, np.float64), 2)
     return undistort_rays((np.asarray(pixels, np.float64) - middle) / focal, distortion) * focal + middle
 
 

@@ -118,3 +118,21 @@ def command(capsys):
 def make_run():
     """`write_run`, for tests that need a run of their own."""
     return write_run
+
+
+@pytest.fixture
+def rosbags():
+    """The package, which is not installed everywhere."""
+    return pytest.importorskip("rosbags", reason="rosbags is not installed (pip install lsps-tf[recordings])")
+
+
+@pytest.fixture
+def mcap(rosbags):
+    """MCAP's own writer."""
+    return pytest.importorskip("mcap", reason="mcap, an independent writer, is not installed")
+
+
+@pytest.fixture
+def av():
+    """PyAV."""
+    return pytest.importorskip("av", reason="PyAV is not installed (pip install lsps-tf[recordings])")

@@ -41,7 +41,7 @@ def test_pixels_agree_with_opencv(model, coefficients):
         # OpenCV's own iterations stop early unless they are told not to.
         until = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_MAX_ITER, 500, 1e-12)
         expected = cv2.undistortPointsIter(pixels[:, None], MATRIX, np.array(coefficients), np.eye(3), MATRIX, until)
-    found = undistort_pixels(pixels, CAMERA, Distortion(model, coefficients))
+    found = undistort_pixels(pixels, CAMERA.intrinsics, Distortion(model, coefficients))
     assert np.abs(found - expected[:, 0]).max() < 0.01
     # The lens is no pinhole, so that the comparison says something.
     assert np.abs(found - pixels).max() > 5.0
@@ -53,7 +53,7 @@ def test_inverse_brown_conrady_undistorts_by_browns_polynomial():
     rays = (pixels - [320.5, 238.0]) / [400.0, 410.0]
     points = np.concatenate([rays, np.ones((len(rays), 1))], axis=1)
     expected, _ = cv2.projectPoints(points, np.zeros(3), np.zeros(3), MATRIX, np.array(BROWN))
-    found = undistort_pixels(pixels, CAMERA, Distortion("inverse-brown-conrady", BROWN))
+    found = undistort_pixels(pixels, CAMERA.intrinsics, Distortion("inverse-brown-conrady", BROWN))
     assert np.abs(found - expected[:, 0]).max() < 0.01
 
 

@@ -84,6 +84,7 @@ def _add_recorded(group: argparse._ArgumentGroup) -> None:
         help="frames with labels: the renderings of a public dataset (nyu; the default where they are), or simulated",
     )
     group.add_argument("--hand", choices=("right", "left", "auto"), help="of frames: in place of what camera.toml says")
+    group.add_argument("--topic", metavar="NAME", help="of frames: which depth of a recording, where it has several")
     group.add_argument("--rotated", action="store_true", help="icvl: the rotated training sequences, too")
     group.add_argument("--centers", metavar="FILE", help="published centres of the test frames to start from")
     group.add_argument("--store-dir", metavar="DIR", help="where the store is made (default: the dataset's folder)")

@@ -78,7 +78,7 @@ def _predict_files(
     predictor: EdgePredictor, options: argparse.Namespace, asked: FrameOptions, write: Callable[[dict], None]
 ) -> int:
     for path in options.frame[: options.limit]:
-        depth_mm = asked.within_limits(read_depth(path, asked.depth_unit_mm))
+        depth_mm = asked.prepared(read_depth(path, asked.depth_unit_mm))
         started = time.perf_counter()
         hand = predictor(depth_mm, asked.camera_of(path, *depth_mm.shape))
         if hand is None:
@@ -101,7 +101,7 @@ def _follow(
         if camera != used:
             tracker, used = HandTracker(predictor, camera, smoothing), camera
         started = time.perf_counter()
-        hand = tracker.update(asked.within_limits(frame.depth_mm), frame.time_s)
+        hand = tracker.update(asked.prepared(frame.depth_mm), frame.time_s)
         write(_line(frame, hand, started, predictor))
         if number == options.limit:
             return

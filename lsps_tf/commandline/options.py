@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import pathlib
-import sys
 
 import numpy as np
 
 from lsps_tf.camera import CAMERAS, Camera
 from lsps_tf.camera_files import ENDINGS, CameraSettings, read_camera_settings
 from lsps_tf.commandline.values import parse_camera
+from lsps_tf.distortion import undistort_depth
 from lsps_tf.errors import InputError
 from lsps_tf.mirror import HANDS
 from lsps_tf.rotation import ROTATIONS
@@ -71,8 +71,6 @@ class FrameOptions:
         """Resolves what `add_frame_options` added; InputError where the camera's file or a number has no meaning."""
         is_file = options.camera.lower().endswith(ENDINGS)
         file = read_camera_settings(options.camera) if is_file else None
-        if file is not None and file.distorted:
-            print(f"warning: {options.camera}: the lens' distortion is not undone; undistort frames", file=sys.stderr)
         if options.far is not None and not options.far > 0:
             raise InputError(f"--far {options.far:g}: give the mm beyond which readings are none, more than 0")
 
@@ -100,8 +98,10 @@ class FrameOptions:
         except InputError as error:
             raise InputError(f"{frame}: {error}") from None
 
-    def within_limits(self, depth_mm: np.ndarray) -> np.ndarray:
-        """A frame whose readings beyond the limits are none."""
+    def prepared(self, depth_mm: np.ndarray) -> np.ndarray:
+        """A frame as a pinhole camera has it, whose readings beyond the limits are none."""
+        if self.file is not None and self.file.distortion:
+            depth_mm = undistort_depth(depth_mm, self.file.camera(*depth_mm.shape), self.file.distortion)
         if self.near_mm <= 0.0 and self.far_mm == float("inf"):
             return depth_mm
         return np.where((depth_mm >= self.near_mm) & (depth_mm <= self.far_mm), depth_mm, depth_mm.dtype.type(0))

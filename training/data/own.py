@@ -15,7 +15,7 @@ from lsps_tf.datasets.own import recording as frames
 from lsps_tf.datasets.importing import Target
 from lsps_tf.datasets.own.labels import JOINTS_FILE
 from lsps_tf.datasets.store_parts import delete_parts
-from lsps_tf.datasets.own.files import CAMERA_FILE
+from lsps_tf.datasets.own.camera_file import CAMERA_FILE
 from lsps_tf.datasets.store import Store, open_store
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, check_writable, write_json
@@ -41,7 +41,7 @@ def resolve_frames(given: Given, config: Config) -> Source:
         option = f"--method {method.name}" if method.needs_labels else "--labels"
         raise InputError(f"{own.folder}: there is no {JOINTS_FILE}, so leave out {option}")
     config = config.replace(num_joints=skeleton.num_joints)
-    directory = pathlib.Path(given.get("store_dir", own.folder))
+    directory = pathlib.Path(given.get("store_dir", own.folder.parent if own.folder.is_file() else own.folder))
     data = config.data
     parts = [frames.VERSION, f"{data.image_size}px", f"{data.cube_mm:g}mm", f"sim{_simulated_frames(given)}"]
     name = "-".join([*parts, own.identity[:8]]) + ".h5"
@@ -151,8 +151,10 @@ def _check_outside(run_dir: pathlib.Path, recording: pathlib.Path) -> None:
 
 def _open(given: Given) -> frames.FrameFolder:
     if "data_root" not in given:
-        raise InputError(f"--dataset frames: name the folder with the frames and {CAMERA_FILE} with --data-root")
-    return frames.open_recording(given["data_root"], given.get("hand"))
+        raise InputError(
+            f"--dataset frames: name the folder with the frames and {CAMERA_FILE}, or a recording, with --data-root"
+        )
+    return frames.open_recording(given["data_root"], given.get("hand"), given.get("topic"))
 
 
 def _simulated_frames(given: Given) -> int:

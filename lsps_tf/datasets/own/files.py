@@ -4,8 +4,14 @@
                   near_mm and far_mm (what lies outside is not looked at), width and height (pixels, checked),
                   rotation_degrees (0, 90, 180 or 270: how far clockwise the frames are turned to stand upright)
     *.png *.tif *.tiff   one frame per file: 16-bit grayscale, or the NYU dataset's RGB encoding (PNG)
+    *.pgm *.exr *.csv *.raw   see `lsps_tf.recordings.pictures`
     *.npy *.npz          a frame [H, W] or a video [N, H, W] per file (see `lsps_tf.array_files`)
+    *.bag *.db3 *.mcap *.mkv   a camera's recording, which is a video (see `lsps_tf.recordings.opening`)
     joints.csv    see `lsps_tf.datasets.own.labels`
+
+A recording may stand alone in place of the folder, and has its texts beside it then: NAME.camera.toml, NAME.joints.csv.
+What recordings, or files beside the frames, say of the camera (see `lsps_tf.datasets.own.described`) need not stand in
+`camera.toml`. Where there is a folder "depth" beside one of colors, frames are taken from it alone.
 
 Frames lie in the folder itself or in folders under it, links included; each folder, and each video, is a sequence, in
 the order of the names (numbers in them count as numbers). A frame is called by its path in the folder; in a video "#"
@@ -15,172 +21,141 @@ and its number follow. Hidden files and folders, and those that systems keep for
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import os
 import pathlib
 import re
-import sys
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from lsps_tf import depth_files
 from lsps_tf.array_files import VideoReader, open_array
-from lsps_tf.camera import Camera
-from lsps_tf.datasets.own.folders import list_files
+from lsps_tf.datasets.own.camera_file import CAMERA_FILE, CameraFile, Description
+from lsps_tf.datasets.own.described import (
+    DEPTH_FOLDER,
+    TUM_LIST,
+    describe_folder,
+    describe_recordings,
+    stream_of,
+)
+from lsps_tf.datasets.own.folders import beside, list_files
+from lsps_tf.distortion import undistort_depth
 from lsps_tf.errors import InputError
-from lsps_tf.files import read_text
-from lsps_tf.mirror import HANDS
-from lsps_tf.rotation import ROTATIONS, rotate_depth
+from lsps_tf.recordings.opening import bag_folder, check_not_lost, is_recording, open_recording
+from lsps_tf.recordings.pictures import is_picture
+from lsps_tf.recordings.recording import Recording
+from lsps_tf.rotation import rotate_depth
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-CAMERA_FILE = "camera.toml"
-HAND_SETTINGS = (*HANDS, "auto")
-ENDINGS = (".png", ".tif", ".tiff", ".npy", ".npz")
-_EXAMPLE = "fx, fy, cx, cy in pixels, depth_unit_mm and hand (docs/data.md has an example)"
-
-
-@dataclasses.dataclass(frozen=True)
-class CameraFile:
-    """What `camera.toml` says.
-
-    Attributes:
-        fx, fy, cx, cy: intrinsics in pixels, pixel centres at integers.
-        depth_unit_mm: mm that one count stands for.
-        hand: "right", "left" or "auto".
-        near_mm, far_mm: readings outside are not looked at.
-        width, height: of the frames in pixels as they are recorded, 0 where not said.
-        rotation_degrees: how far clockwise the frames are turned to stand upright, one of `rotation.ROTATIONS`.
-    """
-
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-    depth_unit_mm: float
-    hand: str
-    near_mm: float = 0.0
-    far_mm: float = 10_000.0
-    width: int = 0
-    height: int = 0
-    rotation_degrees: int = 0
-
-    def camera(self, width: int, height: int) -> Camera:
-        """The camera of frames of this size, as they are recorded."""
-        return Camera(self.fx, self.fy, self.cx, self.cy, width, height)
+ENDINGS = (".png", ".tif", ".tiff", ".pgm", ".exr", ".npy", ".npz")
+_COLOR_FOLDERS = ("color", "rgb")
 
 
 @dataclasses.dataclass(frozen=True)
 class FrameFile:
-    """A frame in a file: its name, the file, and its place in a video (None: the file holds it alone)."""
+    """A frame in a file.
+
+    Attributes:
+        name: of the frame.
+        path: of the file, or of the folder of a ROS 2 bag.
+        index: its place in a video; None where the file holds it alone.
+        topic: which depth of a recording, "" for others.
+    """
 
     name: str
     path: pathlib.Path
     index: int | None = None
+    topic: str = ""
 
 
-def read_camera_file(folder: str | pathlib.Path) -> CameraFile:
-    """Reads and checks `camera.toml` of a folder.
+def describe(folder: str | pathlib.Path, sequences: dict[str, list[FrameFile]]) -> Description:
+    """What is known of the camera of `list_sequences` without `camera.toml`.
 
     Raises:
-        InputError: where it is missing, no TOML, lacks a key, has an unknown one (the nearest known one is named), or
-            holds a value of the wrong type or without meaning.
+        InputError: where it is damaged, or there are several cameras.
     """
-    path = pathlib.Path(folder) / CAMERA_FILE
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such file; write one with {_EXAMPLE}")
-    try:
-        values = tomllib.loads(read_text(path))
-    except (tomllib.TOMLDecodeError, UnicodeError) as error:
-        raise InputError(f"{path}: this is no TOML ({error}); write {_EXAMPLE}") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check who may read it") from error
-    fields = {field.name: field for field in dataclasses.fields(CameraFile)}
-    for name in values:
-        if name not in fields:
-            nearest = difflib.get_close_matches(name, fields, n=1, cutoff=0.0)[0]
-            raise InputError(f"{path}: unknown key '{name}'; the nearest one is '{nearest}'")
-    missing = [name for name, field in fields.items() if field.default is dataclasses.MISSING and name not in values]
-    if missing:
-        raise InputError(
-            f"{path}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing; it needs {_EXAMPLE}"
-        )
-    return _checked(CameraFile(**{name: _typed(path, name, value) for name, value in values.items()}), path)
+    recordings = {frames[0].path: frames[0].topic for frames in sequences.values() if frames[0].topic}
+    if not recordings:
+        return describe_folder(pathlib.Path(folder))
+    return describe_recordings({path: stream_of(path, topic) for path, topic in recordings.items()})
 
 
-def _typed(path: pathlib.Path, name: str, value: Any) -> Any:
-    if name == "hand":
-        value = value.strip() if isinstance(value, str) else value
-        if value not in HAND_SETTINGS:
-            raise InputError(f"{path}: hand = {value!r}; choose one of {', '.join(HAND_SETTINGS)}, in quotes")
-        return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
-        raise InputError(f"{path}: {name} = {value!r} is no number; write it without quotes")
-    if name == "rotation_degrees" and value not in ROTATIONS:
-        raise InputError(f"{path}: rotation_degrees = {value:g}; choose one of {', '.join(map(str, ROTATIONS))}")
-    return float(value) if name not in ("width", "height", "rotation_degrees") else int(value)
+def list_sequences(folder: str | pathlib.Path, topic: str | None = None) -> dict[str, list[FrameFile]]:
+    """Every frame of a recording by sequence ("." for the folder itself), in order.
 
-
-def _checked(camera: CameraFile, path: pathlib.Path) -> CameraFile:
-    for name in ("fx", "fy", "depth_unit_mm"):
-        if getattr(camera, name) <= 0:
-            what = "mm that one count stands for" if name == "depth_unit_mm" else "focal length in pixels"
-            raise InputError(f"{path}: {name} = {getattr(camera, name):g} must be more than 0; it is the {what}")
-    if not 0 <= camera.near_mm < camera.far_mm:
-        raise InputError(
-            f"{path}: near_mm = {camera.near_mm:g} and far_mm = {camera.far_mm:g} hold nothing between them; "
-            "near_mm must be the smaller one"
-        )
-    if camera.width < 0 or camera.height < 0:
-        raise InputError(f"{path}: width = {camera.width} and height = {camera.height} must be the frames' pixels")
-    return camera
-
-
-def list_sequences(folder: str | pathlib.Path) -> dict[str, list[FrameFile]]:
-    """Every frame of a folder by sequence ("." for the folder itself), in order.
+    Args:
+        folder: with the frames, or a camera's recording.
+        topic: which depth of a camera's recording, where it has several.
 
     Raises:
         InputError: where there is no such folder, it holds no frames, a link in it leads nowhere, a folder in it cannot
             be read, or a video cannot be opened.
     """
     folder = pathlib.Path(folder)
+    if is_recording(folder) and folder.exists():
+        return {folder.name: _recorded_frames(folder.name, folder, topic)}
     if not folder.is_dir():
+        check_not_lost(folder)
         raise InputError(f"{folder}: there is no such folder; give the folder that holds {CAMERA_FILE} and the frames")
     sequences: dict[str, list[FrameFile]] = {}
-    for path in sorted(list_files(folder), key=lambda path: _natural(path.relative_to(folder))):
-        if path.suffix.lower() not in ENDINGS:
-            continue
+    paths = dict.fromkeys(bag_folder(path) or path for path in list_files(folder))
+    for path in sorted(_depth_alone(folder, paths), key=lambda path: _natural(path.relative_to(folder))):
         name = path.relative_to(folder).as_posix()
+        if is_recording(path):
+            sequences[name] = _recorded_frames(name, path, topic)
+        if path.suffix.lower() not in ENDINGS and not is_picture(path):
+            continue
         count = _video_length(path)
         if count is None:
             sequences.setdefault(path.parent.relative_to(folder).as_posix(), []).append(FrameFile(name, path))
         else:
             sequences[name] = [FrameFile(f"{name}#{index}", path, index) for index in range(count)]
     if not sequences:
+        for path in paths:
+            check_not_lost(path)
         raise InputError(f"{folder}: there are no frames; record some as {', '.join(ENDINGS)} files")
+    if topic is not None and not any(frames[0].topic for frames in sequences.values()):
+        raise InputError(f"--topic {topic}: {folder} has no recording with topics; leave it out")
     return sequences
+
+
+def _recorded_frames(name: str, path: pathlib.Path, topic: str | None) -> list[FrameFile]:
+    stream = stream_of(path, topic)
+    return [FrameFile(f"{name}#{index}", path, index, stream.topic) for index in range(stream.frames)]
+
+
+def _depth_alone(folder: pathlib.Path, paths: Mapping[pathlib.Path, Any]) -> list[pathlib.Path]:
+    """Without the pictures of color that programs store beside the folder of the depth."""
+    depth = folder / DEPTH_FOLDER
+    beside_color = any((folder / name).is_dir() for name in _COLOR_FOLDERS) or (folder / TUM_LIST).is_file()
+    return [path for path in paths if depth in path.parents] if depth.is_dir() and beside_color else list(paths)
 
 
 def to_mm(counts: np.ndarray, camera: CameraFile) -> np.ndarray:
     """Counts as they are recorded to an upright frame, float32 mm, 0 = no reading or outside near_mm to far_mm."""
     depth_mm = depth_files.counts_to_mm(counts, camera.depth_unit_mm)
+    if camera.distortion:
+        height, width = depth_mm.shape
+        depth_mm = undistort_depth(depth_mm, camera.camera(width, height), camera.distortion)
     depth_mm[(depth_mm < camera.near_mm) | (depth_mm > camera.far_mm)] = 0.0
     return np.ascontiguousarray(rotate_depth(depth_mm, camera.rotation_degrees))
 
 
-def fingerprint(folder: str | pathlib.Path, sequences: dict[str, list[FrameFile]], hand: str) -> str:
+def fingerprint(
+    folder: str | pathlib.Path, sequences: dict[str, list[FrameFile]], hand: str, described: Description | None = None
+) -> str:
     """Changes when the recording does: names, sizes and times of its frames, its text files' content, the hand."""
     digest = hashlib.sha256(hand.encode())
+    if described is not None and described.values:
+        topics = sorted({frames[0].topic for frames in sequences.values()})
+        digest.update(repr((topics, sorted(described.values.items()))).encode())
     for path in sorted({frame.path for names in sequences.values() for frame in names}):
-        stat = path.stat()
-        digest.update(os.fsencode(path.relative_to(folder)) + f" {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        for part in sorted(path.iterdir()) if path.is_dir() else [path]:
+            stat = part.stat()
+            digest.update(os.fsencode(part.relative_to(folder)) + f" {stat.st_size} {stat.st_mtime_ns}\n".encode())
     for name in (CAMERA_FILE, "joints.csv"):
-        path = pathlib.Path(folder) / name
+        path = beside(pathlib.Path(folder), name)
         digest.update(path.read_bytes() if path.is_file() else b"-")
     return digest.hexdigest()[:16]
 
@@ -215,6 +190,7 @@ class FrameReader:
 
     def __init__(self):
         self._video: VideoReader | None = None
+        self._recording: Recording | None = None
 
     def read(self, frame: FrameFile) -> np.ndarray:
         """The counts [H, W] as they stand in the file; InputError where they cannot be read."""
@@ -222,6 +198,8 @@ class FrameReader:
             counts = depth_files.read_counts(frame.path)
         elif frame.path.suffix.lower() == ".npy":
             counts = open_array(frame.path).read_frame(frame.index)
+        elif frame.topic:
+            counts = self._recording_of(frame).read(frame.index).counts
         else:
             counts = self._video_of(frame.path).read(frame.index)
         if counts.ndim != 2 or 0 in counts.shape:
@@ -230,9 +208,10 @@ class FrameReader:
 
     def close(self) -> None:
         """Closes the video that is open."""
-        if self._video is not None:
-            self._video.close()
-        self._video = None
+        for opened in (self._video, self._recording):
+            if opened is not None:
+                opened.close()
+        self._video = self._recording = None
 
     def __enter__(self) -> FrameReader:
         return self
@@ -245,3 +224,9 @@ class FrameReader:
             self.close()
             self._video = VideoReader(open_array(path))
         return self._video
+
+    def _recording_of(self, frame: FrameFile) -> Recording:
+        if self._recording is None or self._recording.path != frame.path:
+            self.close()
+            self._recording = open_recording(frame.path, frame.topic)
+        return self._recording

@@ -34,6 +34,11 @@ _OF_SYSTEMS = frozenset(
 _OF_IMPORTS = (".h5.hands", ".h5.parts")
 
 
+def beside(recording: pathlib.Path, name: str) -> pathlib.Path:
+    """Where a text of a recording lies: in its folder; beside a recording that is a file, with its name before it."""
+    return recording.with_name(f"{recording.stem}.{name}") if recording.is_file() else recording / name
+
+
 def list_files(folder: pathlib.Path) -> Iterator[pathlib.Path]:
     """The files of a recording under `folder`, by their paths in it; in no order.
 

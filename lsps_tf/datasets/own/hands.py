@@ -17,7 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from lsps_tf.camera import Camera
-from lsps_tf.datasets.own.files import CAMERA_FILE, CameraFile, FrameFile, FrameReader, to_mm
+from lsps_tf.datasets.own.camera_file import CAMERA_FILE, CameraFile
+from lsps_tf.datasets.own.files import FrameFile, FrameReader, to_mm
 from lsps_tf.datasets.workers import read_ahead
 from lsps_tf.depth_files import counts_to_mm
 from lsps_tf.errors import InputError

@@ -21,7 +21,9 @@ import numpy as np
 
 from lsps_tf import skeleton
 from lsps_tf.camera import uvd_to_mm
+from lsps_tf.datasets.own.folders import beside
 from lsps_tf.datasets.own.frame_names import FrameNames
+from lsps_tf.distortion import NO_DISTORTION, Distortion, undistort_pixels
 from lsps_tf.errors import InputError
 from lsps_tf.files import read_text
 
@@ -51,7 +53,12 @@ class FrameLabels:
         return any(np.isfinite(self.joints_mm[name]).all() for name in train)
 
 
-def read_labels(folder: str | pathlib.Path, frame_names: list[str], intrinsics: np.ndarray) -> FrameLabels:
+def read_labels(
+    folder: str | pathlib.Path,
+    frame_names: list[str],
+    intrinsics: np.ndarray,
+    distortion: Distortion = NO_DISTORTION,
+) -> FrameLabels:
     """Reads `joints.csv` of a recording; no labels of NYU's joints where there is no such file.
 
     Without a column `split`, the last fifth of the labelled frames is for the test and the tenth before it for
@@ -62,12 +69,13 @@ def read_labels(folder: str | pathlib.Path, frame_names: list[str], intrinsics: 
         folder: the recording.
         frame_names: of all frames, in order.
         intrinsics: (4,) fx, fy, cx, cy, for labels in pixels.
+        distortion: of the lens, whose frames the pixels are of.
 
     Raises:
         InputError: where a column or a frame is unknown, a field is no number, a depth is not in front of the camera,
             or a frame stands there twice.
     """
-    path = pathlib.Path(folder) / JOINTS_FILE
+    path = beside(pathlib.Path(folder), JOINTS_FILE)
     if not path.is_file():
         return FrameLabels(skeleton.NYU, {}, {})
     lines = _read_lines(path)
@@ -81,7 +89,10 @@ def read_labels(folder: str | pathlib.Path, frame_names: list[str], intrinsics: 
             continue
         name = _frame(path, number, line, len(header), known, joints_mm)
         joints = _joints(path, number, line, columns, kind.num_joints)
-        joints_mm[name] = (uvd_to_mm(joints, intrinsics.astype(np.float64)) if in_pixels else joints).astype(np.float32)
+        if in_pixels:
+            pixels = undistort_pixels(joints[:, :2], intrinsics, distortion)
+            joints = uvd_to_mm(np.concatenate([pixels, joints[:, 2:]], axis=1), intrinsics.astype(np.float64))
+        joints_mm[name] = joints.astype(np.float32)
         if "split" in header:
             parts[name] = _part(path, number, line[header.index("split")].strip())
     order = [name for name in frame_names if name in joints_mm]

@@ -22,16 +22,16 @@ from lsps_tf.camera import Camera
 from lsps_tf.datasets.frame_sources import Batch, FrameSource
 from lsps_tf.datasets.importing import Target, import_store
 from lsps_tf.datasets.own import hands as finding
+from lsps_tf.datasets.own.camera_file import CAMERA_FILE, CameraFile, read_camera_file
 from lsps_tf.datasets.own.files import (
-    CAMERA_FILE,
-    CameraFile,
     FrameFile,
     FrameReader,
+    describe,
     fingerprint,
     list_sequences,
-    read_camera_file,
     to_mm,
 )
+from lsps_tf.datasets.own.folders import beside
 from lsps_tf.datasets.own.hands import FoundHands, decide_sides, doubtful_sides
 from lsps_tf.datasets.own.labels import JOINTS_FILE, PARTS, FrameLabels, misplaced_labels, read_labels
 from lsps_tf.datasets.simulated import SimulatedSource, Simulation
@@ -81,29 +81,29 @@ class FrameFolder:
         return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
 
 
-def open_recording(folder: str | pathlib.Path, hand: str | None = None) -> FrameFolder:
+def open_recording(folder: str | pathlib.Path, hand: str | None = None, topic: str | None = None) -> FrameFolder:
     """Lists and checks a recording.
 
     Args:
-        folder: with the frames and `camera.toml`.
+        folder: with the frames and `camera.toml`, or a camera's recording.
         hand: "right", "left" or "auto" in place of what `camera.toml` says.
+        topic: which depth of a camera's recording, where it has several.
 
     Raises:
         InputError: where the folder, the camera's file or the labels have a mistake.
     """
     folder = pathlib.Path(folder)
-    sequences = list_sequences(folder)
-    camera_file = read_camera_file(folder)
-    if hand is not None:
-        camera_file = dataclasses.replace(camera_file, hand=hand)
+    sequences = list_sequences(folder, topic)
+    described = describe(folder, sequences)
+    camera_file = read_camera_file(folder, described, hand)
     camera = camera_file.camera(*finding.frame_size(sequences, camera_file))
     if not (0 <= camera.cx < camera.width and 0 <= camera.cy < camera.height):
         raise InputError(
-            f"{folder / CAMERA_FILE}: the principal point cx = {camera.cx:g}, cy = {camera.cy:g} is outside the frames "
-            f"of {camera.width} x {camera.height} pixels; it is near the middle"
+            f"{beside(folder, CAMERA_FILE)}: the principal point cx = {camera.cx:g}, cy = {camera.cy:g} is outside the "
+            f"frames of {camera.width} x {camera.height} pixels; it is near the middle"
         )
     names = [frame.name for names in sequences.values() for frame in names]
-    labels = read_labels(folder, names, camera.intrinsics)
+    labels = read_labels(folder, names, camera.intrinsics, camera_file.distortion)
     degrees = camera_file.rotation_degrees
     turned_mm = {name: rotate_points(joints_mm, degrees) for name, joints_mm in labels.joints_mm.items()}
     return FrameFolder(
@@ -112,7 +112,7 @@ def open_recording(folder: str | pathlib.Path, hand: str | None = None) -> Frame
         camera_file,
         rotate_camera(camera, degrees),
         dataclasses.replace(labels, joints_mm=turned_mm),
-        fingerprint(folder, sequences, camera_file.hand),
+        fingerprint(folder, sequences, camera_file.hand, described),
     )
 
 
@@ -301,7 +301,7 @@ class OwnSource:
 def _misplaced(own: FrameFolder, hands: FoundHands) -> list[str]:
     used = hands.kind == finding.USED
     center_mm = {frame.name: center for frame, center, ok in zip(own.frames, hands.center_mm, used) if ok}
-    return misplaced_labels(own.folder / JOINTS_FILE, own.labels.joints_mm, center_mm)
+    return misplaced_labels(beside(own.folder, JOINTS_FILE), own.labels.joints_mm, center_mm)
 
 
 def _without_misplaced(own: FrameFolder, hands: FoundHands) -> FrameFolder:
