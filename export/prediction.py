@@ -10,7 +10,7 @@ import math
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from lsps_tf.commandline.options import FrameOptions, add_frame_options
+from lsps_tf.commandline.options import FRAME_HELP, FrameOptions, add_frame_options
 from lsps_tf.commandline.parser import Parser
 from lsps_tf.errors import InputError
 
@@ -33,13 +33,11 @@ def predict_command(arguments: list[str]) -> int:
     if options.overlay is not None and options.overlay.suffix.lower() != ".png":
         raise InputError(f"{options.overlay}: the overlay is a PNG; give a name that ends in .png")
     from lsps_tf.commandline.values import parse_center
-    from lsps_tf.depth_files import read_depth
     from lsps_tf.files import write_json
     from lsps_tf.hand_predictor import HandPredictor
 
     asked = FrameOptions.of(options)
-    depth_mm = asked.prepared(read_depth(options.frame, asked.depth_unit_mm))
-    camera = asked.camera_of(options.frame, *depth_mm.shape)
+    depth_mm, camera = asked.read(options.frame)
     model = _open_model(options, asked.depth_unit_mm)
     predictor = HandPredictor(model, asked.hand, options.joints, asked.rotation_degrees)
     center_mm = None if options.center is None else parse_center(options.center, camera, model.info.cube_mm)
@@ -117,7 +115,10 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     source.add_argument("--url", metavar="URL", help="a server: http://HOST:PORT[/v1/models/NAME]")
     parser.add_argument(
-        "frame", type=pathlib.Path, metavar="FRAME", help="16-bit PNG or TIFF, NYU-encoded PNG, or .npy"
+        "frame",
+        type=pathlib.Path,
+        metavar="FRAME",
+        help=FRAME_HELP,
     )
     add_frame_options(parser)
     parser.add_argument("--center", metavar="x,y,z", help="the hand's center in mm, camera space (default: found)")

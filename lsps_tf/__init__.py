@@ -18,10 +18,13 @@ from lsps_tf.stack import prefer_keras_2
 
 if TYPE_CHECKING:
     import pathlib
+    from collections.abc import Sequence
 
+    from lsps_tf.camera import Camera
     from lsps_tf.hand_predictor import HandPredictor
+    from lsps_tf.recordings.depth import DepthRecording
 
-__all__ = ["Camera", "Hand", "HandPredictor", "InputError", "load_predictor"]
+__all__ = ["Camera", "Hand", "HandPredictor", "InputError", "load_predictor", "open_recording"]
 
 _MODULES = {
     "Camera": "lsps_tf.camera",
@@ -60,6 +63,30 @@ def load_predictor(
     """
     models = importlib.import_module("lsps_tf.models")
     return models.load_predictor(path, hand, joints, rotation_degrees, threads)
+
+
+def open_recording(
+    path: str | pathlib.Path,
+    topic: str | None = None,
+    camera: Camera | str | Sequence[float] | None = None,
+    depth_unit_mm: float | None = None,
+) -> DepthRecording:
+    """Opens what a camera's own tool recorded: a ROS bag, MCAP, or an Azure Kinect's Matroska.
+
+    Args:
+        path: a `.bag`, `.db3`, `.mcap` or `.mkv` file, or the folder of a ROS 2 bag.
+        topic: which depth, where there are several.
+        camera: a pinhole camera, its name, or fx, fy, cx, cy in pixels, in place of what the recording says.
+        depth_unit_mm: mm that one count stands for, in place of what the recording says.
+
+    Returns:
+        A sequence of frames with `depth_mm` and `time_s`, and their `camera`, which go into a predictor.
+
+    Raises:
+        InputError: where it is missing, damaged, without depth, or lacks what is not given; or where the package that
+            reads it is not installed (pip install lsps-tf[recordings]).
+    """
+    return importlib.import_module("lsps_tf.recordings.depth").open_depth(path, topic, camera, depth_unit_mm)
 
 
 def __getattr__(name: str) -> Any:

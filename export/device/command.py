@@ -17,13 +17,13 @@ from export.device import sources
 from export.device.sources import Frame
 from lsps_tf.camera import CAMERAS, Camera
 from lsps_tf.camera_files import CameraSettings
-from lsps_tf.commandline.options import FrameOptions, add_frame_options
+from lsps_tf.commandline.options import DEFAULT_CAMERA, FRAME_HELP, FrameOptions, add_frame_options
 from lsps_tf.commandline.parser import Parser
-from lsps_tf.depth_files import read_depth
 from lsps_tf.device.predictor import EdgePredictor
 from lsps_tf.device.tracking import HandTracker, OneEuroFilter
 from lsps_tf.errors import InputError
 from lsps_tf.hand import Hand
+from lsps_tf.recordings.opening import is_recording
 
 
 def edge_command(arguments: list[str]) -> int:
@@ -47,9 +47,18 @@ def _build_parser() -> argparse.ArgumentParser:
     parser = Parser("edge.py", "Hand pose on an edge device, with NumPy and ai-edge-litert alone.")
     parser.add_argument("--model", type=pathlib.Path, required=True, metavar="FILE.tflite", help="from export/run.py")
     parser.add_argument(
-        "frame", nargs="*", type=pathlib.Path, metavar="FRAME", help="16-bit PNG or TIFF, NYU-encoded PNG, .npy"
+        "frame",
+        nargs="*",
+        type=pathlib.Path,
+        metavar="FRAME",
+        help=FRAME_HELP,
     )
-    parser.add_argument("--folder", type=pathlib.Path, metavar="DIR", help="follow a hand through the frames in DIR")
+    parser.add_argument(
+        "--folder",
+        type=pathlib.Path,
+        metavar="DIR|FILE",
+        help="follow a hand through the frames in DIR, or through a recording, all of its frames",
+    )
     parser.add_argument("--stdin", action="store_true", help="or through raw 16-bit little-endian frames")
     parser.add_argument("--size", metavar="WxH", help="pixels of the stream's frames (default: the camera's)")
     parser.add_argument("--every-frame", action="store_true", help="take all, in order; default: the latest, live")
@@ -78,9 +87,9 @@ def _predict_files(
     predictor: EdgePredictor, options: argparse.Namespace, asked: FrameOptions, write: Callable[[dict], None]
 ) -> int:
     for path in options.frame[: options.limit]:
-        depth_mm = asked.prepared(read_depth(path, asked.depth_unit_mm))
+        depth_mm, camera = asked.read(path)
         started = time.perf_counter()
-        hand = predictor(depth_mm, asked.camera_of(path, *depth_mm.shape))
+        hand = predictor(depth_mm, camera)
         if hand is None:
             raise InputError(
                 f"{path}: no hand was found; it must be what is nearest to the camera, and --camera and --depth-unit "
@@ -96,8 +105,8 @@ def _follow(
     smoothing = None if options.no_smoothing else OneEuroFilter()
     tracker, used = None, None
     # A recording is worked on to its end; a live loop that cannot start says so at once.
-    patient = options.folder is not None and options.every_frame
-    for number, (frame, camera) in enumerate(_usable(_frames(options, asked), asked, patient), start=1):
+    patient = options.folder is not None and (options.every_frame or is_recording(options.folder))
+    for number, (frame, camera) in enumerate(_usable(*_frames(options, asked), patient), start=1):
         if camera != used:
             tracker, used = HandTracker(predictor, camera, smoothing), camera
         started = time.perf_counter()
@@ -107,7 +116,17 @@ def _follow(
             return
 
 
-def _frames(options: argparse.Namespace, asked: FrameOptions) -> Iterable[Frame | InputError]:
+def _frames(
+    options: argparse.Namespace, asked: FrameOptions
+) -> tuple[Iterable[Frame | InputError], Callable[[Frame], Camera]]:
+    """The frames, and what tells the camera of one."""
+    if options.folder is not None and is_recording(options.folder):
+        recording = asked.open(options.folder)
+        return sources.frames_of_recording(recording), lambda frame: recording.camera
+    return _plain_frames(options, asked), lambda frame: asked.camera_of(frame.name, *frame.depth_mm.shape)
+
+
+def _plain_frames(options: argparse.Namespace, asked: FrameOptions) -> Iterable[Frame | InputError]:
     if options.folder is not None:
         if options.every_frame:
             return sources.recorded_frames(options.folder, asked.depth_unit_mm, options.fps)
@@ -121,7 +140,9 @@ def _frames(options: argparse.Namespace, asked: FrameOptions) -> Iterable[Frame 
     return sources.latest_frames(sys.stdin.buffer, width, height, unit_mm)
 
 
-def _usable(frames: Iterable[Frame | InputError], asked: FrameOptions, patient: bool) -> Iterator[tuple[Frame, Camera]]:
+def _usable(
+    frames: Iterable[Frame | InputError], camera_of: Callable[[Frame], Camera], patient: bool
+) -> Iterator[tuple[Frame, Camera]]:
     """The frames and their cameras; what cannot be read, or is another camera's, is said and passed over.
 
     Raises:
@@ -132,7 +153,7 @@ def _usable(frames: Iterable[Frame | InputError], asked: FrameOptions, patient: 
         try:
             if isinstance(frame, InputError):
                 raise frame
-            camera = asked.camera_of(frame.name, *frame.depth_mm.shape)
+            camera = camera_of(frame)
         except InputError as error:
             if not (patient or count or error is frame):
                 raise
@@ -146,7 +167,9 @@ def _usable(frames: Iterable[Frame | InputError], asked: FrameOptions, patient: 
 
 
 def _stream_size(options: argparse.Namespace, asked: FrameOptions) -> tuple[int, int]:
-    named: Camera | CameraSettings | None = asked.file or CAMERAS.get(options.camera.strip().lower())
+    named: Camera | CameraSettings | None = asked.file or CAMERAS.get(
+        (options.camera or DEFAULT_CAMERA).strip().lower()
+    )
     if options.size is None:
         if named is None or not named.width * named.height:
             raise InputError("--stdin: raw frames do not say how large they are; give --size WIDTHxHEIGHT")

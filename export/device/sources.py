@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -17,10 +18,12 @@ import numpy as np
 
 from lsps_tf.depth_files import read_depth
 from lsps_tf.errors import InputError
+from lsps_tf.recordings.depth import DepthRecording
 
-FRAME_SUFFIXES = (".png", ".npy", ".tif", ".tiff")
+FRAME_SUFFIXES = (".png", ".npy", ".tif", ".tiff", ".pgm", ".exr")
 # Cameras give the largest count where they could not measure.
 _NO_READING = 65535
+_TIME = re.compile(r"\d{9,}\.\d+")
 _POLL_S = 0.005
 # A file that cannot be read is still being written, or damaged if that goes on for longer.
 _WRITING_S = 1.0
@@ -92,7 +95,8 @@ def recorded_frames(
 ) -> Iterator[Frame | InputError]:
     """Every frame of a folder, in the order of the names, `fps` of them a second.
 
-    What cannot be read comes as the error that says why; the others keep their times.
+    Names that are times in seconds, as the TUM RGB-D benchmark has them, are the times. What cannot be read comes as
+    the error that says why; the others keep their times.
 
     Raises:
         InputError: where there is no such folder, no frame in it.
@@ -100,13 +104,24 @@ def recorded_frames(
     paths = sorted(_frame_files(folder), key=_natural)
     if not paths:
         raise InputError(f"{folder}: there are no frames ({' or '.join(FRAME_SUFFIXES)}) in this folder")
-    for number, path in enumerate(paths):
+    for path, time_s in zip(paths, _times_s(paths, fps)):
         try:
-            frame = Frame(path.name, read_depth(path, depth_unit_mm), number / fps)
+            frame = Frame(path.name, read_depth(path, depth_unit_mm), time_s)
         except InputError as error:
             yield error
         else:
             yield frame
+
+
+def frames_of_recording(recording: DepthRecording) -> Iterator[Frame | InputError]:
+    """Every frame of a camera's recording, at its time; what is damaged comes as the error that says why."""
+    for number in range(len(recording)):
+        try:
+            frame = recording[number]
+        except InputError as error:
+            yield error
+        else:
+            yield Frame(frame.name, frame.depth_mm, frame.time_s)
 
 
 def live_frames(folder: str | pathlib.Path, depth_unit_mm: float | None) -> Iterator[Frame | InputError]:
@@ -184,6 +199,12 @@ def _read_exactly(stream: BinaryIO, size: int) -> bytes:
         parts.append(part)
         missing -= len(part)
     return b"".join(parts)
+
+
+def _times_s(paths: list[pathlib.Path], fps: float) -> list[float]:
+    if all(_TIME.fullmatch(path.stem) for path in paths):
+        return [float(path.stem) for path in paths]
+    return [number / fps for number in range(len(paths))]
 
 
 def _frame_files(folder: str | pathlib.Path) -> list[pathlib.Path]:

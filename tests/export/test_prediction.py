@@ -13,6 +13,7 @@ from lsps_tf.depth_files import read_depth
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import SHIPPED, load_run
 from lsps_tf.skeleton import HAND21, HAND21_FROM_NYU, SKELETONS
+from tests.recordings.writers import bag_of
 
 REAL = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
 
@@ -80,6 +81,16 @@ def test_every_form_of_camera_gives_the_same_joints(command, model_dir, frame, e
     # A longer focal length: everything is narrower.
     other = predict(command, model_dir / "lsps.tflite", frame, "--camera", "676,675,320,240")
     assert abs(other["center_mm"][0]) < 0.95 * abs(expected["center_mm"][0])
+
+
+@pytest.mark.usefixtures("rosbags")
+def test_a_frame_of_a_recording_has_its_camera(command, model_dir, frame, frame_mm, expected, tmp_path):
+    path = bag_of(tmp_path / "a.bag", [np.zeros_like(frame_mm) + 900, frame_mm], NYU.intrinsics)
+    values = predict(command, model_dir / "lsps.tflite", tmp_path / "a.bag#1")
+    assert_same(values, expected, atol=0.5)
+    status, _, err = command(predict_command, path)
+    assert status == 2
+    assert f"{path}: no hand was found" in err
 
 
 def test_a_frame_of_each_named_camera_is_taken(command, model_dir, frame, frame_mm):

@@ -106,6 +106,16 @@ def _writer(path: pathlib.Path, version: int, storage: str, packing: str):
     return bag
 
 
+def bag_of(path: pathlib.Path, frames_mm: list[np.ndarray], intrinsics, version: int = 1) -> pathlib.Path:
+    """A bag of frames in whole mm, of a camera without distortion."""
+    types = store(version)
+    fx, fy, cx, cy = (float(number) for number in intrinsics)
+    height, width = frames_mm[0].shape
+    info = camera_info(types, "plumb_bob", (0.0,) * 5, width, height, k=np.array([fx, 0, cx, 0, fy, cy, 0, 0, 1]))
+    frames = [image(types, frame.astype(np.uint16), "16UC1", i) for i, frame in enumerate(frames_mm)]
+    return write_bag(path, version, {"/camera/depth/image_raw": frames, "/camera/depth/camera_info": [info]})
+
+
 def depth_topics(version: int, frames: int = 3, encoding: str = "16UC1", topic: str = "/camera/depth/image_raw"):
     """A depth camera's topics as ROS drivers publish them."""
     types = store(version)

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from export.edge import edge_command
-from lsps_tf.camera import NYU
+from lsps_tf.camera import NYU, Camera
 from lsps_tf.device.predictor import EdgePredictor
+from tests.recordings.writers import bag_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 
@@ -144,6 +145,32 @@ def test_a_recorded_folder_is_followed_in_order(command, model_dir, frame_mm, tm
     written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert len(written) == 3 and written[2]["joints_mm"] != lines[2]["joints_mm"]
     assert written[2]["center_mm"] == lines[2]["center_mm"]
+
+
+@pytest.mark.usefixtures("rosbags")
+def test_a_recording_is_followed_at_its_times_and_its_frames_are_predicted(command, model_dir, frame_mm, tmp_path):
+    frames = [np.roll(frame_mm, 8 * number, axis=1) for number in range(3)]
+    # Of a camera that is not the default one, so that the recording's own must be taken.
+    path = bag_of(tmp_path / "a.bag", frames, (600.0, 600.0, 310.0, 235.0))
+    model = ["--model", model_dir / "lsps.tflite"]
+    lines = lines_of(command, *model, "--folder", path, "--no-smoothing")
+    assert [line["frame"] for line in lines] == [f"{path}#{i}" for i in range(3)]
+    np.testing.assert_allclose(np.diff([line["time_s"] for line in lines]), 0.0333, atol=1e-3)
+    alone = EdgePredictor(model_dir / "lsps.tflite")
+    camera = Camera(600.0, 600.0, 310.0, 235.0, 640, 480)
+    rounded = frames[2].astype(np.uint16)
+    assert_same(lines_of(command, *model, f"{path}#2")[0], alone(rounded, camera))
+    assert_same(lines_of(command, *model, f"{path}#2", "--camera", "nyu")[0], alone(rounded, NYU))
+    status, _, err = command(edge_command, *model, f"{path}#3")
+    assert status == 2
+    assert f"the last one is {path}#2" in err
+
+
+def test_names_that_are_times_are_the_times(command, model_dir, frame_mm, tmp_path):
+    for name in ("1305031102.160407", "1305031102.226738"):
+        Image.fromarray(frame_mm.astype(np.uint16)).save(tmp_path / f"{name}.png")
+    arguments = ["--model", model_dir / "lsps.tflite", "--folder", tmp_path, "--every-frame"]
+    assert [line["time_s"] for line in lines_of(command, *arguments)] == [1305031102.1604, 1305031102.2267]
 
 
 def test_a_live_folder_is_followed_until_it_is_stopped(command, model_dir, frame, tmp_path):
