@@ -36,7 +36,10 @@ def version(requirement):
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_pins_lie_in_the_ranges_of_the_wheel(stack):
-    groups = [PROJECT["dependencies"], *(EXTRAS[name] for name in ("tensorflow", "plots", "train", "serve"))]
+    groups = [
+        PROJECT["dependencies"],
+        *(EXTRAS[name] for name in ("tensorflow", "plots", "train", "recordings", "serve")),
+    ]
     ranges = requirements(line for group in groups for line in group)
     pinned = {name: asked for name, asked in pins(stack).items() if str(asked.specifier).startswith("==")}
     assert len(pinned.keys() & ranges.keys()) > 10

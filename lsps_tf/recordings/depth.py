@@ -40,6 +40,7 @@ class DepthRecording(Sequence):
     """An open recording whose frames are depth in mm. Not to be shared between threads.
 
     Attributes:
+        recording: the frames as they were recorded, and what it says of them.
         camera: the pinhole camera of its frames; a lens' distortion is undone.
         depth_unit_mm: mm that one count of the recording stands for.
     """
@@ -51,7 +52,7 @@ class DepthRecording(Sequence):
             InputError: where neither says it.
         """
         stream = recording.stream
-        self._recording = recording
+        self.recording = recording
         self._distortion = stream.distortion if camera is None else NO_DISTORTION
         chosen, unit_mm = camera or stream.camera, depth_unit_mm or stream.depth_unit_mm
         if chosen is None:
@@ -66,23 +67,23 @@ class DepthRecording(Sequence):
         self.camera, self.depth_unit_mm = chosen, unit_mm
 
     def __len__(self) -> int:
-        return len(self._recording)
+        return len(self.recording)
 
     def __getitem__(self, index: int) -> DepthFrame:
         """A frame; quickly where they are asked for in order. InputError where it is damaged."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"frame {index} of {len(self)}")
         index %= len(self)
-        frame = self._recording.read(index)
+        frame = self.recording.read(index)
         depth_mm = counts_to_mm(frame.counts, self.depth_unit_mm)
         if depth_mm.shape != (self.camera.height, self.camera.width):
             height, width = depth_mm.shape
             raise InputError(
-                f"{self._recording.path}#{index}: its size is {width} x {height} pixels, not {self.camera.width} x "
+                f"{self.recording.path}#{index}: its size is {width} x {height} pixels, not {self.camera.width} x "
                 f"{self.camera.height}; record one mode of the camera at a time"
             )
         depth_mm = undistort_depth(depth_mm, self.camera, self._distortion)
-        return DepthFrame(f"{self._recording.path}#{index}", depth_mm, frame.time_ns / 1e9)
+        return DepthFrame(f"{self.recording.path}#{index}", depth_mm, frame.time_ns / 1e9)
 
     def __iter__(self) -> Iterator[DepthFrame]:
         return (self[index] for index in range(len(self)))
@@ -95,7 +96,7 @@ class DepthRecording(Sequence):
 
     def close(self) -> None:
         """Closes the file."""
-        self._recording.close()
+        self.recording.close()
 
 
 def open_depth(
