@@ -15,6 +15,7 @@ from lsps_tf.depth_files import write_depth_png16
 from lsps_tf.prediction_files import read_joints_uvd
 from lsps_tf.run_folder import RunSettings, read_settings, write_settings
 from lsps_tf.skeleton import NYU
+from tests.recordings.writers import bag_of
 from tests.scene_frames import CAMERA, empty_frames, hand_frames
 from training.arguments import parse_arguments, resolve_config
 from training.data.table import get_dataset
@@ -95,7 +96,7 @@ def test_broken_frames_stop_it_before_training(folder, tmp_path):
 
 def test_mistakes_are_said_before_anything_is_read(folder, tmp_path):
     for arguments, message in (
-        ([], "name the folder with the frames and camera.toml with --data-root"),
+        ([], "name the folder with the frames and camera.toml, or a recording, with --data-root"),
         (["--data-root", str(tmp_path / "none")], "there is no such folder"),
         (["--data-root", str(tmp_path / "run")], "there is no such folder"),
         (["--data-root", str(folder), "--labels", "0.5"], "there is no joints.csv"),
@@ -103,6 +104,37 @@ def test_mistakes_are_said_before_anything_is_read(folder, tmp_path):
     ):
         with pytest.raises(InputError, match=message):
             resolve(*arguments)
+
+
+@pytest.mark.usefixtures("rosbags")
+def test_a_bag_has_its_camera_and_its_store_beside_it(tmp_path):
+    path = bag_of(tmp_path / "hand.bag", [np.rint(frame) for frame in hand_frames()[0][:3]], CAMERA.intrinsics)
+    with pytest.raises(InputError, match=r"which hand it shows is missing; give --hand, or write .*hand\.camera\.toml"):
+        resolve("--data-root", str(path))
+    store, report = make(tmp_path, "--data-root", str(path), "--hand", "right")
+    assert store.parent == tmp_path
+    assert report["camera"]["fx"] == CAMERA.fx
+    assert (report["frames"], report["used"], report["depth_unit_mm"]) == (3, 3, 1.0)
+    assert report["hand"] == {"hand.bag": "right"}
+    with pytest.raises(InputError, match="there is no image topic '/other'"):
+        resolve("--data-root", str(path), "--hand", "right", "--topic", "/other")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("rosbags")
+def test_from_a_bag_to_an_exported_model(tmp_path, command):
+    from export.exporting import export_command
+    from export.prediction import predict_command
+
+    frames = [np.rint(frame) for frame in hand_frames("bare", COUNT, 1)[0]]
+    path = bag_of(tmp_path / "hand.bag", frames, CAMERA.intrinsics)
+    start(path, tmp_path / "run", "--hand", "right")
+    model = tmp_path / "model"
+    status, _, err = command(export_command, "--run-dir", tmp_path / "run", "--output", model)
+    assert (status, err) == (0, "")
+    status, out, _ = command(predict_command, "--model", model / "lsps.tflite", f"{path}#0")
+    assert status == 0
+    assert "hand.bag#0: a hand around" in out
 
 
 def write(path, depth_mm):
