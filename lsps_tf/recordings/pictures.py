@@ -18,6 +18,8 @@ from lsps_tf.recordings.recording import MAX_PIXELS, first_line
 
 _PGM, _EXR = (b"P2", b"P5"), b"\x76\x2f\x31\x01"
 _METADATA = "_metadata.csv"
+# What RealSense Viewer exports beside depth.
+_OTHER_STREAMS = re.compile("color|infrared|fisheye", re.IGNORECASE)
 # Lists of joints, of times and of poses are CSV, too, but no frame is this narrow.
 _FEWEST_COLUMNS = 32
 _INSTALL = "EXR is read by the package OpenEXR, which is not installed; pip install lsps-tf[recordings]"
@@ -33,7 +35,9 @@ def is_picture(path: pathlib.Path, signature: bytes | None = None) -> bool:
     ending = path.suffix.lower()
     if ending == ".csv":
         return not path.name.endswith(_METADATA) and _starts_with_numbers(path)
-    return ending == ".raw" or (signature is not None and signature.startswith((*_PGM, _EXR)))
+    if ending == ".raw":
+        return not _OTHER_STREAMS.search(path.stem)
+    return signature is not None and signature.startswith((*_PGM, _EXR))
 
 
 def read_picture(path: pathlib.Path) -> np.ndarray:

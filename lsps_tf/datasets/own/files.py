@@ -126,10 +126,11 @@ def _recorded_frames(name: str, path: pathlib.Path, topic: str | None) -> list[F
 
 
 def _depth_alone(folder: pathlib.Path, paths: Mapping[pathlib.Path, Any]) -> list[pathlib.Path]:
-    """Without the pictures of color that programs store beside the folder of the depth."""
+    """Without the pictures in color that programs store beside depth: in another folder, or NAME.png of NAME.raw."""
+    paths = [path for path in paths if path.suffix.lower() != ".png" or path.with_suffix(".raw") not in paths]
     depth = folder / DEPTH_FOLDER
     beside_color = any((folder / name).is_dir() for name in _COLOR_FOLDERS) or (folder / TUM_LIST).is_file()
-    return [path for path in paths if depth in path.parents] if depth.is_dir() and beside_color else list(paths)
+    return [path for path in paths if depth in path.parents] if depth.is_dir() and beside_color else paths
 
 
 def to_mm(counts: np.ndarray, camera: CameraFile) -> np.ndarray:

@@ -89,6 +89,10 @@ def test_realsense_viewer(tmp_path):
     for i in range(2):
         (tmp_path / f"{i}_Depth.raw").write_bytes(depth_counts(i).astype("<u2").tobytes())
         (tmp_path / f"{i}_Depth_metadata.csv").write_text(METADATA)
+        # What it exports beside depth.
+        Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save(tmp_path / f"{i}_Depth.png")
+        (tmp_path / f"{i}_Color.raw").write_bytes(bytes(3))
+        Image.fromarray(np.zeros((24, 32, 3), np.uint8)).save(tmp_path / f"{i}_Color.png")
     (tmp_path / "camera.toml").write_text("depth_unit_mm = 1.0\n")
     sequences, camera = camera_of(tmp_path)
     assert [frame.name for frame in sequences["."]] == ["0_Depth.raw", "1_Depth.raw"]
