@@ -1,0 +1,106 @@
+"""Cameras through stand-ins of their makers' packages: what the packages' documents say that they give."""
+
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from export.recorder import cameras
+from lsps_tf.camera import Camera
+from lsps_tf.distortion import NO_DISTORTION, Distortion
+from lsps_tf.errors import InputError
+
+COUNTS = np.arange(48, dtype=np.uint16).reshape(6, 8)
+
+
+class Named(types.SimpleNamespace):
+    """Answers a method's name with what was given for it, whatever is asked."""
+
+    def __getattr__(self, name):
+        return lambda *_: self.__dict__["gives"][name]
+
+
+def realsense(arrived=True, model="distortion.inverse_brown_conrady", coeffs=(0.0,) * 5):
+    lens = types.SimpleNamespace(width=8, height=6, fx=9.0, fy=9.5, ppx=3.5, ppy=2.5, model=model, coeffs=list(coeffs))
+    sensor = Named(gives={"get_depth_scale": float(np.float32(0.000125))})
+    device = Named(gives={"first_depth_sensor": sensor, "get_info": "Intel RealSense D415"})
+    stream = Named(gives={"get_intrinsics": lens})
+    profile = Named(gives={"get_device": device, "get_stream": Named(gives={"as_video_stream_profile": stream})})
+    frames = Named(gives={"get_depth_frame": Named(gives={"get_data": memoryview(COUNTS)})})
+    pipeline = Named(gives={"start": profile, "try_wait_for_frames": (arrived, frames), "stop": None})
+    asked = []
+    config = types.SimpleNamespace(enable_stream=lambda *what: asked.append(what))
+    package = types.ModuleType("pyrealsense2")
+    package.pipeline, package.config = lambda: pipeline, lambda: config
+    package.stream, package.format = types.SimpleNamespace(depth="depth"), types.SimpleNamespace(z16="z16")
+    package.camera_info, package.asked = types.SimpleNamespace(name="name"), asked
+    return package
+
+
+def orbbec(scale=0.5):
+    lens = types.SimpleNamespace(width=8, height=6, fx=9.0, fy=9.5, cx=3.5, cy=2.5)
+    bent = types.SimpleNamespace(k1=0.1, k2=0.2, k3=0.3, k4=0.4, k5=0.5, k6=0.6, p1=0.01, p2=0.02)
+    profile = Named(gives={"get_intrinsic": lens, "get_distortion": bent})
+    frame = {"get_data": COUNTS.tobytes(), "get_width": 8, "get_height": 6, "get_depth_scale": scale}
+    frames = Named(gives={"get_depth_frame": Named(gives=frame)})
+    profiles = Named(gives={"get_default_video_stream_profile": profile})
+    pipeline = {"get_stream_profile_list": profiles, "start": None, "wait_for_frames": frames, "stop": None}
+    package = types.ModuleType("pyorbbecsdk")
+    package.Pipeline = lambda: Named(gives=pipeline)
+    package.Config = lambda: Named(gives={"enable_stream": None})
+    package.OBSensorType = types.SimpleNamespace(DEPTH_SENSOR=3)
+    return package
+
+
+def install(monkeypatch, **packages):
+    for module in ("pyrealsense2", "pyorbbecsdk"):
+        monkeypatch.setitem(sys.modules, module, packages.get(module))
+
+
+def test_realsense(monkeypatch):
+    package = realsense()
+    install(monkeypatch, pyrealsense2=package)
+    camera = cameras.open_camera("realsense")
+    assert package.asked == [("depth", 640, 480, "z16", 30)]
+    assert (camera.name, camera.depth_unit_mm) == ("Intel RealSense D415", 0.125)
+    assert camera.camera == Camera(9.0, 9.5, 3.5, 2.5, 8, 6)
+    assert not camera.distortion
+    np.testing.assert_array_equal(camera.read(), COUNTS)
+    camera.close()
+
+
+def test_a_lens_that_bends(monkeypatch):
+    install(monkeypatch, pyrealsense2=realsense(model="distortion.brown_conrady", coeffs=(0.1, 0, 0, 0, 0)))
+    assert cameras.open_camera(None).distortion == Distortion("brown-conrady", (0.1, 0.0, 0.0, 0.0, 0.0))
+    install(monkeypatch, pyrealsense2=realsense(model="distortion.ftheta", coeffs=(0.1, 0, 0, 0, 0)))
+    with pytest.raises(InputError, match="'ftheta' is not known"):
+        cameras.open_camera("realsense")
+    assert Distortion() == NO_DISTORTION
+
+
+def test_orbbec_is_taken_where_it_is_the_one(monkeypatch):
+    install(monkeypatch, pyorbbecsdk=orbbec())
+    camera = cameras.open_camera(None)
+    assert isinstance(camera, cameras.OrbbecCamera)
+    assert camera.camera == Camera(9.0, 9.5, 3.5, 2.5, 8, 6)
+    assert camera.distortion == Distortion("rational", (0.1, 0.2, 0.01, 0.02, 0.3, 0.4, 0.5, 0.6))
+    assert camera.depth_unit_mm == 0.5
+    np.testing.assert_array_equal(camera.read(), COUNTS)
+
+
+def test_what_is_missing_is_named(monkeypatch):
+    install(monkeypatch)
+    with pytest.raises(InputError, match=r"pip install pyrealsense2.*pip install pyorbbecsdk2"):
+        cameras.open_camera(None)
+    package = realsense()
+    package.pipeline = lambda: (_ for _ in ()).throw(RuntimeError("No device connected"))
+    install(monkeypatch, pyrealsense2=package)
+    with pytest.raises(InputError, match="realsense: No device connected"):
+        cameras.open_camera("realsense")
+
+
+def test_a_camera_that_falls_silent(monkeypatch):
+    install(monkeypatch, pyrealsense2=realsense(arrived=False))
+    with pytest.raises(InputError, match="no frame came for 5 s"):
+        cameras.open_camera("realsense").read()
