@@ -30,12 +30,13 @@ _COUNTS = {
     "modified-brown-conrady": 5,
     "inverse-brown-conrady": 5,
 }
-# What ROS, OpenCV, RealSense and the Azure Kinect call the models, in lower case with one blank between words.
+# What ROS, OpenCV, RealSense, Orbbec and the Azure Kinect call the models, in lower case with one blank between words.
 _NAMES = {
     "none": "none",
     "": "none",
     "plumb bob": "brown-conrady",
     "brown conrady": "brown-conrady",
+    "brown conrady k6": "rational",
     "rational polynomial": "rational",
     "equidistant": "kannala-brandt",
     "fisheye": "kannala-brandt",

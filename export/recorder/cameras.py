@@ -97,8 +97,12 @@ class OrbbecCamera(LiveCamera):
         self._pipeline.start(config)
         lens, bent = profile.get_intrinsic(), profile.get_distortion()
         self.camera = Camera(lens.fx, lens.fy, lens.cx, lens.cy, lens.width, lens.height)
+        # "OBCameraDistortionModel.BROWN_CONRADY_K6", as the package prints what it names so.
+        model = str(bent.model).rpartition(".")[2]
         coefficients = (bent.k1, bent.k2, bent.p1, bent.p2, bent.k3, bent.k4, bent.k5, bent.k6)
-        self.distortion = named_distortion("rational_polynomial", coefficients, self.name)
+        if model.startswith("KANNALA"):
+            coefficients = (bent.k1, bent.k2, bent.k3, bent.k4)
+        self.distortion = named_distortion(model, coefficients, self.name)
         self._waiting = None
         # The unit is a frame's to say.
         self._waiting = self.read()

@@ -38,9 +38,10 @@ def realsense(arrived=True, model="distortion.inverse_brown_conrady", coeffs=(0.
     return package
 
 
-def orbbec(scale=0.5):
+def orbbec(scale=0.5, model="BROWN_CONRADY_K6"):
     lens = types.SimpleNamespace(width=8, height=6, fx=9.0, fy=9.5, cx=3.5, cy=2.5)
     bent = types.SimpleNamespace(k1=0.1, k2=0.2, k3=0.3, k4=0.4, k5=0.5, k6=0.6, p1=0.01, p2=0.02)
+    bent.model = f"OBCameraDistortionModel.{model}"
     profile = Named(gives={"get_intrinsic": lens, "get_distortion": bent})
     frame = {"get_data": COUNTS.tobytes(), "get_width": 8, "get_height": 6, "get_depth_scale": scale}
     frames = Named(gives={"get_depth_frame": Named(gives=frame)})
@@ -85,6 +86,8 @@ def test_orbbec_is_taken_where_it_is_the_one(monkeypatch):
     assert isinstance(camera, cameras.OrbbecCamera)
     assert camera.camera == Camera(9.0, 9.5, 3.5, 2.5, 8, 6)
     assert camera.distortion == Distortion("rational", (0.1, 0.2, 0.01, 0.02, 0.3, 0.4, 0.5, 0.6))
+    install(monkeypatch, pyorbbecsdk=orbbec(model="KANNALA_BRANDT4"))
+    assert cameras.open_camera(None).distortion == Distortion("kannala-brandt", (0.1, 0.2, 0.3, 0.4))
     assert camera.depth_unit_mm == 0.5
     np.testing.assert_array_equal(camera.read(), COUNTS)
 
