@@ -10,6 +10,7 @@ from lsps_tf import png
 from lsps_tf.array_files import NPY_SIGNATURE, NPZ_SIGNATURE, open_array
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path
+from lsps_tf.recordings.opening import check_not_lost
 from lsps_tf.recordings.pictures import is_picture, read_picture
 
 try:
@@ -71,6 +72,7 @@ def read_counts(path: str | pathlib.Path) -> np.ndarray:
         return read_picture(path)
     if signature == _PNG_SIGNATURE or signature.startswith(_TIFF_SIGNATURES):
         return _read_image(path, "PNG" if signature == _PNG_SIGNATURE else "TIFF")
+    check_not_lost(path)
     raise InputError(f"{path}: this is no depth frame that can be read{_looks_like(signature)}; give {_FORMATS}")
 
 

@@ -16,8 +16,6 @@ _LOST = {
     ".mp4": _VIDEO,
     ".mov": _VIDEO,
     ".webm": _VIDEO,
-    ".jpg": "JPEG destroys depth; record 16-bit PNG",
-    ".jpeg": "JPEG destroys depth; record 16-bit PNG",
     ".oni": "no maintained package reads OpenNI's recordings; convert it with OpenNI 2's NiViewer to raw frames, or "
     "play it as a ROS topic (openni2_launch) and record a bag",
     ".xef": "Kinect Studio's recordings are read by its own Windows SDK alone; export its depth frames from there as "

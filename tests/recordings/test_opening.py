@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from lsps_tf.depth_files import read_counts
 from lsps_tf.errors import InputError
 from lsps_tf.recordings.opening import bag_folder, is_recording, open_recording
 
@@ -13,7 +14,6 @@ from lsps_tf.recordings.opening import bag_folder, is_recording, open_recording
     [
         ("a.avi", "compression destroys depth"),
         ("a.MP4", "compression destroys depth"),
-        ("a.jpg", "JPEG destroys depth"),
         ("a.oni", "OpenNI"),
         ("a.xef", "Kinect Studio"),
         ("a.svo", "ZED"),
@@ -26,6 +26,12 @@ def test_what_cannot_be_read_is_refused_with_the_reason(tmp_path, name, reason):
     with pytest.raises(InputError, match=reason) as error:
         open_recording(tmp_path / name)
     assert str(error.value).startswith(str(tmp_path / name))
+
+
+def test_a_frame_of_a_video_is_refused_alike(tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
+    with pytest.raises(InputError, match="compression destroys depth"):
+        read_counts(tmp_path / "a.mp4")
 
 
 def test_a_missing_file(tmp_path):
