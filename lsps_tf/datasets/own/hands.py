@@ -12,6 +12,7 @@ import functools
 import itertools
 import pathlib
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +24,7 @@ from lsps_tf.datasets.workers import read_ahead
 from lsps_tf.depth_files import counts_to_mm
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path
-from lsps_tf.hand_finding import search
+from lsps_tf.hand_finding import networks, search
 from lsps_tf.rotation import opposite, rotate_camera, rotate_depth
 
 BLOCK = 256
@@ -139,15 +140,15 @@ def check_unit(sequences: dict[str, list[FrameFile]], camera_file: CameraFile, c
     counts = [frame for frame in counts if frame.shape == (camera.height, camera.width) and np.any(frame > 0)]
     if not counts:
         return
-    shown = {camera_file.depth_unit_mm: _share_with_hand(counts, camera_file.depth_unit_mm, find)}
+    shown = {camera_file.depth_unit_mm: _hands_in(counts, camera_file.depth_unit_mm, find)}
     nearest = float(np.median([np.percentile(frame[frame > 0], 2.0) for frame in counts]))
     nearest_mm = nearest * camera_file.depth_unit_mm
-    if shown[camera_file.depth_unit_mm] > 0.0:
+    if shown[camera_file.depth_unit_mm] > (0.0, 0.0):
         return
-    shown.update({unit: _share_with_hand(counts, unit, find) for unit in _UNITS_MM if unit not in shown})
+    shown.update({unit: _hands_in(counts, unit, find) for unit in _UNITS_MM if unit not in shown})
     best = max(shown, key=lambda unit: shown[unit])
     where = f"{nearest_mm / 1000:.3g} m" if nearest_mm >= 1000.0 else f"{nearest_mm:.3g} mm"
-    if shown[best] >= 0.25:
+    if shown[best][0] >= 0.25:
         raise InputError(
             f"{CAMERA_FILE}: with depth_unit_mm = {camera_file.depth_unit_mm:g} what is nearest lies {where} away and "
             f"no hand is found; with depth_unit_mm = {best:g} hands are, {nearest * best:.0f} mm away: write that"
@@ -159,9 +160,14 @@ def check_unit(sequences: dict[str, list[FrameFile]], camera_file: CameraFile, c
         )
 
 
-def _share_with_hand(counts: list[np.ndarray], unit_mm: float, find: Callable) -> float:
-    found = [find((frame * unit_mm).astype(np.float32), _NOWHERE_MM)[1] for frame in counts]
-    return float(np.mean(found))
+def _hands_in(counts: list[np.ndarray], unit_mm: float, find: Callable) -> tuple[float, float]:
+    """The share of frames with a hand, and how much these look like hands.
+
+    At half the distance half a hand looks the same but for its depth, so that the share alone can be a draw.
+    """
+    found = [find((frame * unit_mm).astype(np.float32), _NOWHERE_MM) for frame in counts]
+    present = np.array([hand.present for hand in found])
+    return float(present.mean()), float(np.mean([hand.presence for hand in found if hand.present] or [0.0]))
 
 
 def _sample(sequences: dict[str, list[FrameFile]]) -> list[FrameFile]:
@@ -196,7 +202,7 @@ def _look(
     """A frame's values of `FoundHands`, given what `_read` made of it."""
     if isinstance(depth_mm, str):
         return _NOWHERE_MM, BROKEN, depth_mm, False, np.nan
-    center_mm, present, tracked, right = find(depth_mm, previous_mm)
+    center_mm, present, tracked, right, _ = find(depth_mm, previous_mm)
     if not present:
         return _NOWHERE_MM, NO_HAND, "", False, np.nan
     if _cut_off(center_mm, camera):
@@ -229,9 +235,22 @@ def _cut_off(center_mm: np.ndarray, camera: Camera) -> bool:
     return bool(min(u - reach_u, camera.width - u - reach_u) < 0 or min(v - reach_v, camera.height - v - reach_v) < 0)
 
 
+class Sight(NamedTuple):
+    """What is seen in a frame: center_mm (3,), whether there is a hand, whether it was followed, and logits.
+
+    `right` is that of a right hand, `presence` that of any hand around the centre.
+    """
+
+    center_mm: np.ndarray
+    present: bool
+    tracked: bool
+    right: float
+    presence: float
+
+
 @functools.lru_cache(maxsize=4)
 def _build_find(camera: Camera) -> Callable:
-    """A function of one frame [H, W] and the previous centre: centre, presence, tracked, and the right hand's logit."""
+    """A function of one frame [H, W] and the previous centre to what is `Sight` in it."""
     intrinsics = tf.constant(camera.intrinsics[None])
     frame = tf.TensorSpec([camera.height, camera.width], tf.float32)
 
@@ -239,13 +258,14 @@ def _build_find(camera: Camera) -> Callable:
     def find(depth_mm: tf.Tensor, previous_mm: tf.Tensor):
         center_mm, present, tracked = search.track_hand(depth_mm[None], intrinsics, previous_mm[None])
         _, right = search.find_palm(depth_mm[None], intrinsics, center_mm)
-        return center_mm[0], present[0], tracked[0], right[0]
+        presence, _ = networks.judge_presence(*search.thinned(depth_mm[None], intrinsics), center_mm)
+        return center_mm[0], present[0], tracked[0], right[0], presence[0]
 
-    def run(depth_mm: np.ndarray, previous_mm: np.ndarray) -> tuple[np.ndarray, bool, bool, float]:
+    def run(depth_mm: np.ndarray, previous_mm: np.ndarray) -> Sight:
         # On the CPU, so that a store does not depend on where it was made.
         with tf.device("CPU"):
-            center_mm, present, tracked, right = (value.numpy() for value in find(depth_mm, previous_mm))
-        return center_mm, bool(present), bool(tracked), float(right)
+            center_mm, *others = (value.numpy() for value in find(depth_mm, previous_mm))
+        return Sight(center_mm, *(value.item() for value in others))
 
     return run
 
