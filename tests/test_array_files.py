@@ -1,4 +1,4 @@
-"""Expected (shared fault reports 11 and 12): arrays are read in any order, or refused for what they are."""
+"""Arrays are read in any order, or refused for what they are."""
 
 import numpy as np
 import pytest

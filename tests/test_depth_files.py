@@ -165,7 +165,7 @@ def test_frames_of_real_cameras_are_read_in_mm():
 
 
 def test_pixels_without_a_reading_are_0_however_they_are_marked(tmp_path):
-    """Expected (shared fault report 17): the hand is found in frames whose missing pixels are NaN or infinite."""
+    """The hand is found in frames whose missing pixels are NaN or infinite."""
     expected = frame()
     for name, mark in {"nan": np.nan, "inf": np.inf, "negative_inf": -np.inf, "negative": -1.0, "zero": -0.0}.items():
         for dtype in (np.float16, np.float32, np.float64):
@@ -255,7 +255,7 @@ def test_interlaced_frames_are_read_alike(tmp_path, monkeypatch, size):
 
 
 def test_a_frame_with_red_and_blue_exchanged_is_refused_as_the_user_s_own(tmp_path):
-    """Expected (shared fault report 14): refused as predict.py does ('color, its red is not 0')."""
+    """Refused as predict.py does ('color, its red is not 0')."""
     encoded = nyu_encoded(np.full((24, 32), 745.0))
     Image.fromarray(encoded).save(tmp_path / "right.png")
     Image.fromarray(encoded[..., ::-1]).save(tmp_path / "swapped.png")

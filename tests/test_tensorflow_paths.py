@@ -1,4 +1,4 @@
-"""Expected (shared fault reports 2 and 3): a training goes on and a model opens whatever letters its path has."""
+"""A training goes on and a model opens whatever letters its path has."""
 
 import os
 

@@ -105,7 +105,7 @@ def test_a_command_starts_tensorflow_in_silence():
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_letters_that_the_output_cannot_hold_are_escaped(encoding):
-    """Expected (shared fault report 16): the letter is escaped (backslashreplace) and the result printed."""
+    """The letter is escaped (backslashreplace) and the result printed."""
     code = (
         "import sys\nfrom lsps_tf.commandline.command import run_command\nfrom lsps_tf.errors import InputError\n"
         "def main():\n    print(sys.argv[1])\n    raise InputError(sys.argv[1] + ': wrong')\nrun_command(main)\n"

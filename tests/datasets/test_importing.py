@@ -145,7 +145,7 @@ def test_parts_of_other_data_are_not_used(tree, tmp_path, small_blocks):
 
 
 def test_a_second_process_is_told_to_wait_and_a_store_that_is_there_stays(tree, tmp_path):
-    """Expected (shared fault report 1): another process is making this store; wait for it."""
+    """Another process is making this store; wait for it."""
     code = "import sys\nfrom lsps_tf.files import locked\nwith locked(sys.argv[1]):\n    print(flush=True)\n    input()"
     command = [sys.executable, "-c", code, str(tmp_path / "a.h5")]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:

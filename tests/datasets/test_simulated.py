@@ -84,7 +84,7 @@ def test_a_damaged_partial_store_is_made_again(path, tmp_path):
 
 @pytest.mark.slow
 def test_processes_that_want_one_store_make_it_once(path, tmp_path):
-    """Expected (shared fault report 1): every run ends with exit 0; the others wait."""
+    """Every run ends with exit 0; the others wait."""
     code = (
         "import sys, dataclasses\nfrom lsps_tf.datasets import simulated\n"
         f"simulation = simulated.{SIMULATION!r}\n"

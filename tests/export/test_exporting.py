@@ -162,9 +162,9 @@ def test_another_process_that_exports_to_the_folder_is_named(command, run_dir, t
     expect_one_line(result, f"lsps: process {other.pid} on")
 
 
-@pytest.mark.parametrize("name", ["o[1]", "a\\b"])
-def test_models_are_exported_to_and_opened_from_any_path(run, tmp_path, name):
-    """Expected (shared fault report 3): works."""
-    path = export_saved_model(run, tmp_path / name)
-    assert path == tmp_path / name / "lsps" / "1" and open_model(tmp_path / name).kind == "SavedModel"
+def test_models_are_exported_to_and_opened_from_any_path(run, tmp_path):
+    """TensorFlow reads these letters as a pattern."""
+    folder = tmp_path / "o[1]" / "a\\b*"
+    path = export_saved_model(run, folder)
+    assert path == folder / "lsps" / "1" and open_model(folder).kind == "SavedModel"
     assert load_servable(path).signatures

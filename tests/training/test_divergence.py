@@ -77,6 +77,7 @@ def test_the_batch_that_is_kept_is_that_of_the_step(diverged):
         np.testing.assert_array_equal(columns["synthetic_joints_mm"], batch["synthetic"]["joints_mm"])
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_at_the_same_step_again(diverged, eagerly):
     run_dir, said = diverged
     with pytest.raises(InputError, match=f"diverged at step {step_of(said)}: "):
@@ -84,6 +85,7 @@ def test_a_resumed_run_ends_at_the_same_step_again(diverged, eagerly):
     assert files_under(run_dir, "weights") == ["pose.h5"]
 
 
+@pytest.mark.slow
 def test_the_run_that_is_advised_spares_the_finished_stages(diverged, arguments, tmp_path, eagerly):
     spared = ["--pretrained", str(diverged[0]), "--pretrained-stage", "pose"]
     few = ["--stages", "depth", "--depth-steps", "1"]

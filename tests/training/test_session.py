@@ -336,7 +336,7 @@ def test_missing_frames_are_made(tmp_path, eagerly, monkeypatch):
 
 
 def test_two_runs_never_take_one_folder(finished_run, tmp_path, monkeypatch):
-    """Expected (shared fault report 5): two folders, ...-000 and ...-001."""
+    """Two folders, ...-000 and ...-001."""
     settings = run_folder.read_settings(finished_run)
     monkeypatch.chdir(tmp_path)
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
@@ -375,7 +375,7 @@ def refuse(*_):
 
 @pytest.mark.parametrize("name", ["test[1]", "a\\b*"])
 def test_a_stage_goes_on_in_a_folder_of_any_name(arguments, tmp_path, eagerly, name):
-    """Expected (shared fault report 2): it goes on from the last checkpoint; only one is kept."""
+    """It goes on from the last checkpoint; only one is kept."""
     run_dir = tmp_path / name
     short = ["--method", "synthetic-only", "--stages", "pose", "--pose-steps", "3", "--checkpoint-every", "1"]
     assert run_session([*arguments, *short, "--run-dir", str(run_dir)]) == 0

@@ -60,7 +60,7 @@ def test_mistakes_in_the_camera_s_file_are_named(tmp_path, text, message):
     ],
 )
 def test_the_camera_s_file_is_read_as_editors_write_it(tmp_path, encode):
-    """Expected (shared fault report 8): read like the same file without the mark."""
+    """Read like the same file without the mark."""
     expected = read_camera_file(write(tmp_path, CAMERA))
     (tmp_path / CAMERA_FILE).write_bytes(encode(CAMERA))
     assert read_camera_file(tmp_path) == expected

@@ -71,7 +71,7 @@ def test_frames_are_turned_clockwise_to_stand_upright(degrees, turned):
 
 
 def test_names_that_are_no_utf_8_are_like_others(tmp_path):
-    """Expected (shared fault report 16): a file name that is no UTF-8 is read like any other."""
+    """A file name that is no UTF-8 is read like any other."""
     write(tmp_path, CAMERA)
     name = os.fsdecode(b"\xfc.png")
     write_depth_png16(tmp_path / name, np.full((6, 8), 500.0))

@@ -1,4 +1,4 @@
-"""Expected (shared fault reports 6 and 7): links are followed, what systems keep for themselves is no frame."""
+"""Links are followed, what systems keep for themselves is no frame."""
 
 import pytest
 

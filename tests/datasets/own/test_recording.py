@@ -236,7 +236,7 @@ def test_the_side_is_told_from_a_sequence_or_asked_for(tmp_path):
 @pytest.mark.parametrize("degrees", [90, 180, 270])
 @pytest.mark.parametrize("in_pixels", [False, True])
 def test_a_turned_camera_gives_the_store_of_an_upright_one(tmp_path, degrees, in_pixels):
-    """Expected (shared fault report 10): the place of the upright frame, turned."""
+    """The place of the upright frame, turned."""
     depth_mm, joints_mm = (part[:3] for part in hand_frames())
     stores = []
     for turn in (0, degrees):

@@ -83,7 +83,7 @@ def test_paths_in_labels_are_read_as_other_systems_write_them(written, path):
 
 
 def test_rotated_copies_are_left_out_however_their_paths_are_written(tmp_path):
-    """Expected (shared fault report 13): 4, 4 and 4 frames, three times."""
+    """4, 4 and 4 frames, three times."""
     write_icvl(tmp_path)
     labels = tmp_path / "Training" / "labels.txt"
     text = labels.read_text()
