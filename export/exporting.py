@@ -17,7 +17,7 @@ import numpy as np
 from lsps_tf.camera import CAMERAS, Camera
 from lsps_tf.commandline.parser import Parser
 from lsps_tf.errors import InputError
-from lsps_tf.files import locked, write_json
+from lsps_tf.files import check_writable, locked, write_json
 from lsps_tf.model_info import FLOAT32, INT8, MODEL_NAME, VARIANTS
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ _SAMPLE_CROPS = 8
 def export_command(arguments: list[str]) -> int:
     """Runs `export/run.py` with its arguments and gives the exit status: 1 where an exported model computes wrongly."""
     options = _build_parser().parse_args(arguments)
-    if options.output.exists() and not options.output.is_dir():
-        raise InputError(f"{options.output}: this is a file; give a folder for --output")
+    check_writable(options.output, "give another folder for --output")
     variants = _parse_variants(options.variants)
     # One process at a time writes there.
     with locked(options.output / MODEL_NAME):

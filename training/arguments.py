@@ -39,6 +39,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume", action="store_true", help="go on where the run in --run-dir stopped")
     parser.add_argument("--pretrained", metavar="DIR", help="start from the weights of another run")
     parser.add_argument("--pretrained-stage", metavar="STAGE", help="after which of its stages (default: depth)")
+    parser.add_argument(
+        "--export",
+        metavar="DIR",
+        help="at the end, write there what export/run.py writes, a SavedModel and TFLite",
+    )
     add_data_and_settings(parser)
     return parser
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import pathlib
 import shlex
 import sys
@@ -23,7 +22,7 @@ from lsps_tf.networks import Networks, build_networks
 from lsps_tf.run_folder import RunSettings
 from training.arguments import parse_arguments, resolve_config
 from training.data.table import SIMULATED_SPLITS, choices, get_dataset
-from training.evaluation.command import evaluate_finished
+from training.ending import check_export, script_command, show_end
 from training.loop import train_stage
 from training.methods import DEFAULT, METHODS, Method, build_plan, resolve_stages
 from training.plan import labelled_frames
@@ -33,21 +32,20 @@ STOPPED = 130
 
 
 def run_session(arguments: list[str]) -> int:
-    """Runs `training/run.py`. Returns the exit status: 0, or 130 where it was stopped."""
+    """Runs `training/run.py`. Returns the exit status: 0, 130 where it was stopped, 1 where its export is wrong."""
     given = parse_arguments(arguments)
     run_dir, settings = open_run(given, f"{script_command('run.py')} {shlex.join(arguments)}")
     try:
         finished, said = train(settings, run_dir), "Stopped and saved."
         if finished:
             print(f"Finished: {run_dir}")
-            _show_end(settings, run_dir)
+            return show_end(settings, run_dir, given.get("export"))
     except KeyboardInterrupt:
         # Between two stages, or a second time within a step.
-        finished, said = False, "\nStopped; what was saved before is kept."
-    if not finished:
-        print(f"{said} Go on with:\n  {_command(run_dir)} --resume", file=sys.stderr)
-        return STOPPED
-    return 0
+        said = "\nStopped; what was saved before is kept."
+    export = f" --export {shlex.quote(given['export'])}" if "export" in given else ""
+    print(f"{said} Go on with:\n  {_command(run_dir)} --resume{export}", file=sys.stderr)
+    return STOPPED
 
 
 def open_run(given: dict[str, Any], again: str) -> tuple[pathlib.Path, RunSettings]:
@@ -101,6 +99,7 @@ def _started(given: dict[str, Any], again: str) -> tuple[pathlib.Path, RunSettin
     if dataset is None:
         raise InputError(f"--dataset is needed: {choices()}")
     settings = _settings(given, dataset)
+    check_export(given.get("export"), settings)
     _set_up_tensorflow(settings.config.training)
     # What does not fit together must be said before the data is made.
     _load_pretrained(settings, build_networks(settings.config.network, settings.config.data.image_size, seed=0))
@@ -190,6 +189,7 @@ def _resumed(given: dict[str, Any]) -> tuple[pathlib.Path, RunSettings]:
                 f"{_as_option(name, value) if isinstance(value, bool) else value}; leave the option out, or start a "
                 "new run"
             )
+    check_export(given.get("export"), settings)
     _set_up_tensorflow(settings.config.training)
     return run_dir, settings
 
@@ -282,22 +282,3 @@ def _set_up_tensorflow(training: TrainingConfig) -> None:
 
 def _command(run_dir: pathlib.Path) -> str:
     return f"{script_command('run.py')} --run-dir {shlex.quote(str(run_dir))}"
-
-
-def _show_end(settings: RunSettings, run_dir: pathlib.Path) -> None:
-    """The figures of a finished run where it has labels to measure it on, and the commands that come next."""
-    folder, last = shlex.quote(str(run_dir)), settings.stages[-1]
-    if last != settings.last_stage:
-        start = f"{script_command('run.py')} --dataset {shlex.quote(settings.dataset)} --method {settings.method}"
-        print(f"Next: {start} --pretrained {folder} --pretrained-stage {last} # and the other options of this run")
-        return
-    after = [f"{script_command('../export/run.py')} --run-dir {folder} --output {folder}/model"]
-    if not evaluate_finished(run_dir):
-        # It shows what the run sees in frames without labels.
-        after.insert(0, f"{script_command('evaluate.py')} --run-dir {folder}")
-    print("Next: " + "\n      ".join(after))
-
-
-def script_command(name: str) -> str:
-    """How to call a script, named relative to this folder, from where the user is."""
-    return f"python {shlex.quote(os.path.relpath(pathlib.Path(__file__).parent / name))}"

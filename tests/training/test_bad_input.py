@@ -44,6 +44,12 @@ def refused(arguments):
         (["--mapping-widths", "8,8"], "mapping_widths: M ends in"),
         (["--dataset", "kinect"], "--dataset kinect: choose sim"),
         (["--dataset", "missing.h5"], "missing.h5: there is no such store"),
+        (["--export", __file__], "test_bad_input.py is a file; give another folder for --export"),
+        (["--export", f"{__file__}/model"], "test_bad_input.py is a file; give another folder for --export"),
+        (
+            ["--export", "model", "--stages", "pose"],
+            "this run ends after the stage pose, and what can be exported",
+        ),
         (["--pretrained", "nowhere"], "nowhere/weights/depth.h5: there are no such weights"),
     ],
 )

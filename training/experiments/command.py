@@ -32,8 +32,9 @@ def run_experiment(arguments: list[str]) -> int:
     given = parse_with(_build_parser(), arguments)
     if "seed" in given:
         raise InputError(f"--seed {given['seed']}: an experiment has a run for each of --seeds; use that one")
+    from training.ending import script_command
     from training.experiments.running import check_workspace, run_cells
-    from training.session import STOPPED, script_command
+    from training.session import STOPPED
 
     experiment = EXPERIMENTS[given["experiment"]]
     seeds = given.get("seeds", [0, 1, 2])

@@ -123,15 +123,13 @@ def test_a_bag_has_its_camera_and_its_store_beside_it(tmp_path):
 @pytest.mark.slow
 @pytest.mark.usefixtures("rosbags")
 def test_from_a_bag_to_an_exported_model(tmp_path, command):
-    from export.exporting import export_command
     from export.prediction import predict_command
 
     frames = [np.rint(frame) for frame in hand_frames("bare", COUNT, 1)[0]]
     path = bag_of(tmp_path / "hand.bag", frames, CAMERA.intrinsics)
-    start(path, tmp_path / "run", "--hand", "right")
     model = tmp_path / "model"
-    status, _, err = command(export_command, "--run-dir", tmp_path / "run", "--output", model)
-    assert (status, err) == (0, "")
+    start(path, tmp_path / "run", "--hand", "right", "--export", str(model))
+    assert (model / "lsps" / "1" / "saved_model.pb").is_file()
     status, out, _ = command(predict_command, "--model", model / "lsps.tflite", f"{path}#0")
     assert status == 0
     assert "hand.bag#0: a hand around" in out
