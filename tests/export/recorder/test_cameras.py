@@ -54,8 +54,71 @@ def orbbec(scale=0.5, model="BROWN_CONRADY_K6"):
     return package
 
 
+class DepthAI(types.ModuleType):
+    """Version 3 of depthai: nodes of a pipeline, and a queue that is empty before the first frame."""
+
+    def __init__(self, waits=2, frames=True):
+        super().__init__("depthai")
+        self.linked, self.set, self._waits, self._frames = [], {}, waits, frames
+        self.CameraBoardSocket = types.SimpleNamespace(CAM_B="left", CAM_C="right")
+        align = types.SimpleNamespace(RECTIFIED_RIGHT="rectified right")
+        self.StereoDepthConfig = types.SimpleNamespace(AlgorithmControl=types.SimpleNamespace(DepthAlign=align))
+        self.node = types.SimpleNamespace(StereoDepth="stereo", Camera="camera")
+        self.Pipeline = lambda: types.SimpleNamespace(
+            create=self._create, getDefaultDevice=self._device, start=lambda: None, stop=lambda: None
+        )
+
+    def _create(self, node):
+        if node == "camera":
+            return types.SimpleNamespace(build=self._camera)
+        depth = types.SimpleNamespace(createOutputQueue=lambda **_: types.SimpleNamespace(tryGet=self._try_get))
+        setters = ("setRectification", "setLeftRightCheck", "setSubpixel", "setDepthAlign")
+        named = {name: lambda value, name=name: self.set.__setitem__(name, value) for name in setters}
+        return types.SimpleNamespace(left="to the left", right="to the right", depth=depth, **named)
+
+    def _camera(self, socket):
+        link = lambda side: self.linked.append((socket, side))  # noqa: E731
+        return types.SimpleNamespace(requestOutput=lambda size, fps: types.SimpleNamespace(link=link))
+
+    def _device(self):
+        matrix = [[450.0, 0.0, 319.0], [0.0, 451.0, 201.0], [0.0, 0.0, 1.0]]
+        read = {("right", 640, 400): matrix}
+        calibration = types.SimpleNamespace(getCameraIntrinsics=lambda *which: read[which])
+        return types.SimpleNamespace(readCalibration=lambda: calibration, getDeviceName=lambda: "OAK-D")
+
+    def _try_get(self):
+        self._waits -= 1
+        return Named(gives={"getFrame": COUNTS}) if self._frames and self._waits < 0 else None
+
+
+class OpenCV(types.ModuleType):
+    """OpenCV with a camera that knows some kinds of pixels, the first of them at the beginning."""
+
+    CAP_PROP_CONVERT_RGB, CAP_PROP_FOURCC, CAP_PROP_FRAME_WIDTH, CAP_PROP_FRAME_HEIGHT = 16, 6, 3, 4
+
+    def __init__(self, pixels=("YUYV", "Z16 "), frame=COUNTS, opened=True):
+        super().__init__("cv2")
+        self._known, self._frame, self._opened, self.number = pixels, frame, opened, None
+        self.has = {3: 8.0, 4: 6.0, 6: float(self.VideoWriter_fourcc(*pixels[0])), 16: 1.0}
+
+    @staticmethod
+    def VideoWriter_fourcc(*letters):
+        return int.from_bytes("".join(letters).encode(), "little")
+
+    def VideoCapture(self, number):
+        self.number = number
+        read = lambda: (self._frame is not None, self._frame)  # noqa: E731
+        return types.SimpleNamespace(
+            isOpened=lambda: self._opened, set=self._set, get=self.has.get, read=read, release=lambda: None
+        )
+
+    def _set(self, what, value):
+        if what != 6 or value in [self.VideoWriter_fourcc(*name) for name in self._known]:
+            self.has[what] = float(value)
+
+
 def install(monkeypatch, **packages):
-    for module in ("pyrealsense2", "pyorbbecsdk"):
+    for module in ("pyrealsense2", "pyorbbecsdk", "depthai", "cv2"):
         monkeypatch.setitem(sys.modules, module, packages.get(module))
 
 
@@ -107,3 +170,62 @@ def test_a_camera_that_falls_silent(monkeypatch):
     install(monkeypatch, pyrealsense2=realsense(arrived=False))
     with pytest.raises(InputError, match="no frame came for 5 s"):
         cameras.open_camera("realsense").read()
+
+
+def test_depthai(monkeypatch):
+    package = DepthAI()
+    install(monkeypatch, depthai=package)
+    camera = cameras.open_camera(None)
+    assert (camera.name, camera.depth_unit_mm) == ("OAK-D", 1.0)
+    assert camera.camera == Camera(450.0, 451.0, 319.0, 201.0, 640, 400)
+    assert package.linked == [("left", "to the left"), ("right", "to the right")]
+    # Only so is the right camera's lens that of the depth.
+    assert package.set["setRectification"] and package.set["setDepthAlign"] == "rectified right"
+    assert not camera.distortion
+    np.testing.assert_array_equal(camera.read(), COUNTS)
+    camera.close()
+
+
+def test_depthai_falls_silent(monkeypatch):
+    monkeypatch.setattr(cameras, "_PATIENCE_MS", 10)
+    install(monkeypatch, depthai=DepthAI(frames=False))
+    with pytest.raises(InputError, match=r"OAK-D: no frame came for 0\.05 s"):
+        cameras.open_camera("depthai").read()
+
+
+SAID = cameras.Said(2, (9.0, 9.5, 3.5, 2.5), 0.25)
+
+
+@pytest.mark.parametrize("pixels", [("YUYV", "Z16 "), ("YUYV", "Y16 "), ("Y16 ",)])
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_opencv(monkeypatch, pixels, as_bytes):
+    frame = COUNTS.view(np.uint8).reshape(1, -1) if as_bytes else COUNTS
+    package = OpenCV(pixels, frame)
+    install(monkeypatch, cv2=package)
+    camera = cameras.open_camera("opencv", SAID)
+    assert (package.number, camera.name, camera.depth_unit_mm) == (2, "camera 2", 0.25)
+    assert camera.camera == Camera(9.0, 9.5, 3.5, 2.5, 8, 6)
+    assert package.has[package.CAP_PROP_CONVERT_RGB] == 0
+    np.testing.assert_array_equal(camera.read(), COUNTS)
+    camera.close()
+
+
+@pytest.mark.parametrize(
+    ("package", "message"),
+    [
+        (OpenCV(opened=False), "camera 2: the system has no such camera; give another --number"),
+        (OpenCV(pixels=("YUYV", "MJPG")), "camera 2: its pixels are 'YUYV', which are no depth"),
+        (OpenCV(frame=COUNTS[:, :4]), "camera 2: a frame of 48 bytes is no 16-bit depth"),
+        (OpenCV(frame=None), "camera 2: no frame came"),
+    ],
+)
+def test_opencv_without_depth(monkeypatch, package, message):
+    install(monkeypatch, cv2=package)
+    with pytest.raises(InputError, match=message):
+        cameras.open_camera("opencv", SAID).read()
+
+
+def test_a_camera_that_does_not_name_itself_is_not_looked_for(monkeypatch):
+    install(monkeypatch, cv2=OpenCV())
+    with pytest.raises(InputError, match="pip install depthai\\)$"):
+        cameras.open_camera(None)
