@@ -214,6 +214,17 @@ def test_several_depth_topics_are_named_and_one_can_be_chosen(tmp_path):
     assert "there is no image topic '/nothing'" in refusal(path, "/nothing")
 
 
+def test_two_cameras_in_one_recording_are_told_apart(tmp_path):
+    types, other = writers.store(1), "/right/depth/image_raw"
+    matrix = np.array([50.0, 0, 12.0, 0, 51.0, 10.0, 0, 0, 1])
+    topics = {**depth_topics(1, topic="/left/depth/image_raw"), **depth_topics(1, 2, topic=other)}
+    topics["/right/depth/camera_info"] = [writers.camera_info(types, k=matrix)]
+    path = write_bag(tmp_path / "a.bag", 1, topics)
+    assert "choose one with --topic: /left/depth/image_raw, /right/depth/image_raw" in refusal(path)
+    with open_recording(path, other) as recording:
+        assert (len(recording), recording.stream.camera) == (2, Camera(50.0, 51.0, 12.0, 10.0, 32, 24))
+
+
 @pytest.mark.parametrize("encoding", ["8UC1", "rgb8", "mono8"])
 def test_a_bag_without_depth_says_what_it_has(tmp_path, encoding):
     types = writers.store(1)

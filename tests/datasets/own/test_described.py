@@ -179,3 +179,13 @@ def test_recordings_of_two_cameras_are_not_mixed(tmp_path):
         camera_of(tmp_path)
     shutil.copy(tmp_path / "a.bag", tmp_path / "b.bag")
     assert len(camera_of(tmp_path)[0]) == 2
+
+
+@pytest.mark.usefixtures("rosbags")
+def test_aligned_depth_without_the_color_cameras_numbers_asks_for_them(tmp_path):
+    topic = "/camera/aligned_depth_to_color/image_raw"
+    path = write_bag(tmp_path / "a.bag", 1, {topic: depth_topics(1)["/camera/depth/image_raw"]})
+    with pytest.raises(InputError, match=r"fx, fy, cx, cy are missing \(its depth is aligned to color, and the color"):
+        camera_of(path)
+    (tmp_path / "a.camera.toml").write_text("fx = 40.0\nfy = 41.0\ncx = 15.5\ncy = 11.25\n")
+    assert is_the_camera(camera_of(path)[1], 1.0)
