@@ -1,6 +1,6 @@
 """The command `export/record.py`: from a camera that is plugged in into a folder that trains.
 
-A line and a picture a second say what the finder sees. At the end stands what the recording is good for.
+A line a second, and a picture, say what the finder sees. At the end stands what the recording is good for.
 """
 
 from __future__ import annotations
