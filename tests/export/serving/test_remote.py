@@ -162,8 +162,8 @@ def test_depth_as_counts(depth_mm, unit_mm, expected):
 
 def test_client_sends_nan_for_a_center_that_is_to_be_found():
     client = Client("http://127.0.0.1:9")
-    client._inputs = {"serving_default": {"inputs": {"center_mm": {}}}}
+    client._signatures = {"serving_default": {"inputs": {"center_mm": {}}}}
     row = client.row(np.full((2, 2), 500), [1, 1, 0, 0])
     assert np.isnan(row["center_mm"]).all()
-    client._inputs = {"serving_default": {"inputs": {}}}
+    client._signatures = {"serving_default": {"inputs": {}}}
     assert "center_mm" not in client.row(np.full((2, 2), 500), [1, 1, 0, 0])
