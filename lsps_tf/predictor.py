@@ -98,7 +98,7 @@ class Predictor(tf.Module):
     ) -> Located:
         """Finds and crops one hand in each frame; arguments as of a call."""
         if center_mm is None:
-            found = FoundHands(*(part[:, 0] for part in search.find_hands(depth_mm, intrinsics, 1)))
+            found = _nearest(search.find_hands(depth_mm, intrinsics, 1))
         else:
             found = _find_unknown(depth_mm, intrinsics, center_mm, hand)
         return self._cropped(depth_mm, intrinsics, found, _left_hands(found.right, hand))
@@ -203,22 +203,36 @@ def _find_unknown(
     """
     known = tf.reduce_all(tf.math.is_finite(center_mm), axis=1)
     said = tf.zeros_like(known) if hand is None else tf.not_equal(hand, mirror.AUTO)
-    unsaid = FoundHands(center_mm, known, tf.zeros_like(center_mm[:, 0]))
+    given = FoundHands(center_mm, known, tf.zeros_like(center_mm[:, 0]))
 
-    def look() -> FoundHands:
-        found = search.find_hands(depth_mm, intrinsics, USUAL_HANDS)
-        first = FoundHands(*(part[:, 0] for part in found))
-        distance_mm = tf.where(found.presence, tf.norm(found.center_mm - center_mm[:, None], axis=-1), SAME_HAND_MM)
-        nearest = tf.argmin(distance_mm, axis=1)
-        is_it = ~said & (tf.reduce_min(distance_mm, axis=1) < SAME_HAND_MM)
-        right = tf.where(is_it, tf.gather(found.right, nearest, batch_dims=1), 0.0)
-        return FoundHands(
-            tf.where(known[:, None], center_mm, first.center_mm),
-            known | first.presence,
-            tf.where(known, right, first.right),
+    def find() -> FoundHands:
+        # One hand costs less than several.
+        return tf.cond(
+            tf.reduce_any(known),
+            lambda: _merged(given, said, search.find_hands(depth_mm, intrinsics, USUAL_HANDS)),
+            lambda: _nearest(search.find_hands(depth_mm, intrinsics, 1)),
         )
 
-    return tf.cond(tf.reduce_all(known & said), lambda: unsaid, look)
+    return tf.cond(tf.reduce_all(known & said), lambda: given, find)
+
+
+def _merged(given: FoundHands, said: tf.Tensor, found: FoundHands) -> FoundHands:
+    """Hands at given places, with the side of what was found there where it is not said; elsewhere those found."""
+    first, known = _nearest(found), given.presence
+    away_mm = tf.norm(found.center_mm - given.center_mm[:, None], axis=-1)
+    away_mm = tf.where(found.presence, away_mm, SAME_HAND_MM)
+    right = tf.gather(found.right, tf.argmin(away_mm, axis=1), batch_dims=1)
+    right = tf.where(~said & (tf.reduce_min(away_mm, axis=1) < SAME_HAND_MM), right, 0.0)
+    return FoundHands(
+        tf.where(known[:, None], given.center_mm, first.center_mm),
+        known | first.presence,
+        tf.where(known, right, first.right),
+    )
+
+
+def _nearest(found: FoundHands) -> FoundHands:
+    """The first of the hands in each frame, [B] of [B, N]."""
+    return FoundHands(*(part[:, 0] for part in found))
 
 
 def _left_hands(right_logit: tf.Tensor, hand: tf.Tensor | None) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""`lsps_tf.load_predictor`: three lines of Python, every kind of model, 21 joints, turned cameras, hands of either side."""
+"""`lsps_tf.load_predictor`: every kind of model, 21 joints, turned cameras, left hands, several hands."""
 
 import dataclasses
 

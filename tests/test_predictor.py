@@ -39,7 +39,7 @@ def predict(network, *inputs, **more):
 
 def assert_close(value, expected, **tolerances):
     """Of numbers, and of texts."""
-    if value.dtype.kind in "fib":
+    if np.asarray(value).dtype.kind in "fib":
         np.testing.assert_allclose(value, expected, **tolerances)
     else:
         np.testing.assert_array_equal(value, expected)
