@@ -24,7 +24,6 @@ from lsps_tf.datasets.workers import read_ahead
 from lsps_tf.depth_files import counts_to_mm
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path
-from lsps_tf.hand import SAME_HAND_MM, USUAL_HANDS
 from lsps_tf.hand_finding import networks, search
 from lsps_tf.rotation import opposite, rotate_camera, rotate_depth
 
@@ -251,23 +250,16 @@ class Sight(NamedTuple):
 
 @functools.lru_cache(maxsize=4)
 def _build_find(camera: Camera) -> Callable:
-    """A function of one frame [H, W] and the previous centre to what is `Sight` in it.
-
-    Of several hands it is the one nearest to the previous centre, or to the camera where none is near that.
-    """
+    """A function of one frame [H, W] and the previous centre to what is `Sight` in it."""
     intrinsics = tf.constant(camera.intrinsics[None])
     frame = tf.TensorSpec([camera.height, camera.width], tf.float32)
 
     @tf.function(input_signature=[frame, tf.TensorSpec([3], tf.float32)])
     def find(depth_mm: tf.Tensor, previous_mm: tf.Tensor):
-        found = search.FoundHands(*(part[0] for part in search.find_hands(depth_mm[None], intrinsics, USUAL_HANDS)))
-        away_mm = tf.norm(found.center_mm - previous_mm, axis=-1)
-        away_mm = tf.where(found.presence & (away_mm < SAME_HAND_MM), away_mm, SAME_HAND_MM)
-        tracked = tf.reduce_min(away_mm) < SAME_HAND_MM
-        place = tf.where(tracked, tf.argmin(away_mm), 0)
-        center_mm, present, right = (part[place] for part in found)
-        presence, _ = networks.judge_presence(*search.thinned(depth_mm[None], intrinsics), center_mm[None])
-        return center_mm, present, tracked, right, presence[0]
+        center_mm, present, tracked = search.track_hand(depth_mm[None], intrinsics, previous_mm[None])
+        _, right = search.find_palm(depth_mm[None], intrinsics, center_mm)
+        presence, _ = networks.judge_presence(*search.thinned(depth_mm[None], intrinsics), center_mm)
+        return center_mm[0], present[0], tracked[0], right[0], presence[0]
 
     def run(depth_mm: np.ndarray, previous_mm: np.ndarray) -> Sight:
         # On the CPU, so that a store does not depend on where it was made.
@@ -292,7 +284,7 @@ def decide_sides(folder: pathlib.Path, sequences: Sequences, said: str, right: n
         folder: of the recording, for messages.
         sequences: its frames by sequence.
         said: "right", "left", or "auto" to have it told.
-        right: [N] per frame the logit of a right hand (`search.find_hands`), NaN where there is none.
+        right: [N] per frame the logit of a right hand (`hand_finding.find_palm`), NaN where there is none.
 
     Returns:
         "right" or "left" by the sequence's name.

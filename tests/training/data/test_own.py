@@ -130,7 +130,7 @@ def test_from_a_bag_to_an_exported_model(tmp_path, command):
     assert (model / "lsps" / "1" / "saved_model.pb").is_file()
     status, out, _ = command(predict_command, "--model", model / "lsps.tflite", f"{path}#0")
     assert status == 0
-    assert "hand.bag#0: a hand around" in out
+    assert "hand.bag#0: a right hand around" in out
 
 
 def write(path, depth_mm):
