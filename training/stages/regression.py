@@ -29,15 +29,20 @@ class RegressionStage(OnePlayerStage):
         self.domain = domain
 
     def forward(self, batch: Batch) -> Tensors:
-        """P(x) and its target z_y ~ q(z_y|y) for the labelled frames of the domain, both [B, Z]."""
+        """P(x) and its target z_y ~ q(z_y|y), both [B, Z], and the joints [B, J, 3] of the domain's labelled frames."""
         frames = batch[PAIRS[self.domain]]
         seed = noise_seeds(batch["seed"], ["pose"])["pose"]
         return {
             "predicted": self.networks.predict_latent(frames["image"], self.domain),
             "target": sample_pose(self.networks, frames["joints"], seed),
+            "joints": frames["joints"],
         }
 
     def loss_terms(self, outputs: Tensors) -> Terms:
-        """The raw term of equation 7."""
+        """The raw term of equation 7 and, where it counts, the distance of the decoded joints."""
         loss = losses.posterior_loss(outputs["predicted"], outputs["target"])
-        return {f"eq7_posterior_{self.domain}_regression": loss}
+        terms = {f"eq7_posterior_{self.domain}_regression": loss}
+        if self.lambdas.lambda_7_joints:
+            decoded = self.networks.decode_pose(outputs["predicted"])
+            terms[f"eq7_posterior_{self.domain}_joints"] = losses.joint_distance_loss(decoded, outputs["joints"])
+        return terms
