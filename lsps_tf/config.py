@@ -278,8 +278,8 @@ _DESK = dataclasses.replace(_COMPACT, preset="desk").replace(
     lambda_7=0.1,
     lambda_7_joints=10.0,
     posterior_learning_rate=1.5e-3,
-    pose_steps=8000,
-    posterior_steps=16000,
+    pose_steps=6000,
+    posterior_steps=12000,
     posterior_batch=64,
 )
 
