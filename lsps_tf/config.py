@@ -281,6 +281,9 @@ _DESK = dataclasses.replace(_COMPACT, preset="desk").replace(
     pose_steps=6000,
     posterior_steps=12000,
     posterior_batch=64,
+    fit_rounds=2,
+    fit_learning_rate=5e-4,
+    fit_steps=1500,
 )
 
 _PAPER = Config(preset="paper").replace(

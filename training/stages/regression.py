@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import tensorflow as tf
+
 from lsps_tf import losses
 from lsps_tf.config import LossWeights
 from lsps_tf.losses import Terms
@@ -19,18 +21,26 @@ class RegressionStage(OnePlayerStage):
 
     The baselines of table 1: "synthetic" is synthetic-only, "real" trains on the labels of real frames. From scratch or
     from pre-trained layers is a matter of the weights that the networks come with. Predict with the same domain:
-    `networks.predict_joints(image, domain)`; synthetic-only reads real images with D_s's layers.
+    `networks.predict_joints(image, domain)`; synthetic-only reads real images with D_s's layers. `sources` are the
+    parts of a batch that it trains on together, where these are not the domain's frames.
     """
 
     def __init__(
-        self, networks: Networks, lambdas: LossWeights, domain: str, prepare: Callable[[Any], Batch] | None = None
+        self,
+        networks: Networks,
+        lambdas: LossWeights,
+        domain: str,
+        prepare: Callable[[Any], Batch] | None = None,
+        sources: tuple[str, ...] = (),
     ):
         super().__init__(networks, lambdas, networks.posterior_variables(domain), REGRESSION, prepare)
         self.domain = domain
+        self.sources = sources or (PAIRS[domain],)
 
     def forward(self, batch: Batch) -> Tensors:
         """P(x) and its target z_y ~ q(z_y|y), both [B, Z], and the joints [B, J, 3] of the domain's labelled frames."""
-        frames = batch[PAIRS[self.domain]]
+        parts = [batch[source] for source in self.sources]
+        frames = {name: tf.concat([part[name] for part in parts], axis=0) for name in ("image", "joints")}
         seed = noise_seeds(batch["seed"], ["pose"])["pose"]
         return {
             "predicted": self.networks.predict_latent(frames["image"], self.domain),
