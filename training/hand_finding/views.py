@@ -29,7 +29,9 @@ FOCAL_PX = (70.0, 190.0)
 NEARER, FARTHER, NEAREST_MM = 0.6, 1.5, 200.0
 NO_HAND, NO_ARM, PERSON, LONG_ARM, NO_SENSOR = 0.2, 0.4, 0.25, 0.6, 0.07
 # The place of a hand in the view, from its middle, in sides of the view.
-_PLACE = 0.55
+_PLACE = 0.5
+# No pixel spans more of a hand than so many mm.
+_COARSEST_MM = 11.0
 _CLUTTER, _CLUTTER_SHOWN = 4, 0.3
 # A crop elsewhere is so far from any hand's middle.
 _ELSEWHERE, _ELSEWHERE_MM = 0.4, 120.0
@@ -80,6 +82,7 @@ def make_views(sensor_name: str, subjects: HandShape, count: int, seed: tf.Tenso
     low, high = (math.log(value) for value in FOCAL_PX)
     focal_px = tf.exp(tf.random.stateless_uniform([count], seeds[2], low, high))
     hand_mm = tf.reduce_mean(scene.hand.joints_mm, axis=1)
+    focal_px = tf.maximum(focal_px, hand_mm[:, 2] / _COARSEST_MM)
     extent_mm = VIEW_SIZE * hand_mm[:, 2] / focal_px
     center_mm = hand_mm + tf.concat([place * extent_mm[:, None], tf.zeros([count, 1])], axis=1)
     clean_mm, pixels, share = _render(scene, center_mm, extent_mm)
