@@ -30,7 +30,7 @@ from tabulate import tabulate
 from tqdm import tqdm
 
 from lsps_tf.commandline.command import run_command
-from lsps_tf.datasets.simulated import SUBJECTS
+from lsps_tf.datasets.simulator import SUBJECTS
 from lsps_tf.depth_files import write_depth_png16
 from lsps_tf.files import atomic_path, write_json
 from lsps_tf.run_folder import load_run, read_settings, settings_path

@@ -30,7 +30,7 @@ from scipy.spatial.transform import Rotation, Slerp
 from tabulate import tabulate
 
 from lsps_tf import crop, mirror, rotation
-from lsps_tf.datasets.simulated import SUBJECTS
+from lsps_tf.datasets.simulator import SUBJECTS
 from lsps_tf.files import write_json
 from lsps_tf.hand_finding import search
 from lsps_tf.predictor import predictor_of_run

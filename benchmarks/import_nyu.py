@@ -60,7 +60,7 @@ def build_tree(folder: pathlib.Path, frames: int) -> None:
     from PIL import Image
 
     from lsps_tf import camera
-    from lsps_tf.datasets.simulated import Simulation, Simulator
+    from lsps_tf.datasets.simulator import Simulation, Simulator
 
     joints_uvd = []
     counts = _counts(frames)

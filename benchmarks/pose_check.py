@@ -210,7 +210,7 @@ def vae_figures(
 
 def training_subjects() -> Any:
     """The hands of the simulator's real training split."""
-    from lsps_tf.datasets.simulated import SUBJECTS
+    from lsps_tf.datasets.simulator import SUBJECTS
     from lsps_tf.simulation.shape import subject_shape
 
     return subject_shape(SUBJECTS["real/train"])

@@ -23,7 +23,7 @@ from hand_finding import FRAMES_PER_SECOND, moving_hand
 from tabulate import tabulate
 
 from export.edge import EdgePredictor, HandTracker, OneEuroFilter
-from lsps_tf.datasets.simulated import SUBJECTS
+from lsps_tf.datasets.simulator import SUBJECTS
 from lsps_tf.files import write_json
 from lsps_tf.simulation import sensor, shape
 from lsps_tf.skeleton import NYU, joints_of

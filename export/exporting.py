@@ -108,7 +108,7 @@ def _next_command(run: Run, model: pathlib.Path) -> str:
 def _camera_options(run: Run) -> str:
     """What says the camera and the unit of the run's frames; nothing where they are the defaults, or not known."""
     from lsps_tf.datasets.store import open_store
-    from lsps_tf.simulation.sensor import get_sensor
+    from lsps_tf.simulation.sensor import get_sensor, names_of
 
     report = {}
     with contextlib.suppress(InputError), open_store(run.store_path) as store:
@@ -116,9 +116,9 @@ def _camera_options(run: Run) -> str:
     if report:
         camera, unit_mm = Camera(**report["camera"]), report["depth_unit_mm"]
         rotation = report.get("rotation_degrees", 0)
-    elif run.settings.dataset == "sim":
+    elif run.settings.sensor:
         # The example frames of the simulator are in whole mm.
-        camera, unit_mm, rotation = get_sensor(run.settings.sensor).camera, 1.0, 0
+        camera, unit_mm, rotation = get_sensor(names_of(run.settings.sensor)[0]).camera, 1.0, 0
     else:
         camera, unit_mm, rotation = CAMERAS.get(run.settings.dataset, CAMERAS["nyu"]), 1.0, 0
     named = next((name for name, known in CAMERAS.items() if known == camera), None)

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from lsps_tf import augment, crop
-from lsps_tf.datasets.simulated import Simulation, ensure_store
+from lsps_tf.datasets.simulated import ensure_store
+from lsps_tf.datasets.simulator import Simulation
 from lsps_tf.datasets.store import open_store
 from lsps_tf.run_folder import SHIPPED, load_run
 

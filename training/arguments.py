@@ -53,8 +53,8 @@ def add_data_and_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dataset",
         metavar="NAME|PATH.h5",
-        help="what to train on: sim (the simulator), frames (one's own recording), a public dataset such as nyu or "
-        "icvl, or a store",
+        help="what to train on: sim or sim-v2 (the simulator), frames (one's own recording), a public dataset such as "
+        "nyu or icvl, or a store",
     )
     parser.add_argument("--preset", choices=sorted(PRESETS), help="sizes and schedule to start from (default: compact)")
     parser.add_argument(
@@ -63,7 +63,9 @@ def add_data_and_settings(parser: argparse.ArgumentParser) -> None:
         help="where simulated stores are kept (default: data), or the folder of a recorded dataset (default: "
         "data/NAME or $LSPS_DATA/NAME)",
     )
-    parser.add_argument("--sensor", metavar="NAME", help="the simulator's sensor (default: structured-light)")
+    parser.add_argument(
+        "--sensor", metavar="NAME", help="the simulator's sensor (default: structured-light; of sim-v2: all)"
+    )
     parser.add_argument("--skeleton", choices=sorted(SKELETONS), help="the simulator's joints (default: nyu)")
     parser.add_argument("--sim-synthetic-frames", type=int, metavar="N", help="simulated frames with labels")
     parser.add_argument("--sim-real-frames", type=int, metavar="N", help="simulated sensor frames to train on")

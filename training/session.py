@@ -15,6 +15,7 @@ from tensorflow import keras
 
 from lsps_tf import run_folder
 from lsps_tf.config import FIT, TrainingConfig, group_of, setting_fields
+from lsps_tf.datasets.simulator import DATASETS as SIMULATIONS
 from lsps_tf.datasets.store import Store, open_store, stored_size
 from lsps_tf.errors import InputError
 from lsps_tf.files import disk_errors, locked
@@ -216,7 +217,7 @@ def _stored_options(settings: RunSettings) -> dict[str, Any]:
         "pretrained": settings.pretrained,
         "pretrained_stage": settings.pretrained_stage,
     }
-    if settings.dataset == "sim":
+    if settings.dataset in SIMULATIONS:
         frames = settings.frames
         options.update({name: frames[split] for split, name in SIMULATED_SPLITS.items() if split in frames})
     return {**options, **{name: getattr(getattr(config, group_of(name)), name) for name in setting_fields()}}

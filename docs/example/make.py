@@ -14,7 +14,7 @@ NUMBER = 3
 
 
 def main() -> int:
-    from lsps_tf.datasets.simulated import Simulation, Simulator
+    from lsps_tf.datasets.simulator import Simulation, Simulator
     from lsps_tf.depth_files import write_depth_png16
     from lsps_tf.simulation.sensor import SENSORS
 

@@ -10,7 +10,9 @@ import tensorflow as tf
 
 from lsps_tf import augment
 from lsps_tf.confidence import Confidence, error_signs, fit_calibration
-from lsps_tf.datasets.simulated import BATCH, Simulation, Simulator
+from lsps_tf.datasets.simulated import build_simulator
+from lsps_tf.datasets.simulator import BATCH, VERSIONS, Simulation
+from lsps_tf.datasets.simulator import DATASETS as SIMULATIONS
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.run_folder import Run
@@ -147,7 +149,9 @@ def _spread(total: int, count: int) -> np.ndarray:
 
 def _simulate(run: Run, split: str, count: int) -> dict[str, np.ndarray]:
     data = run.config.data
-    simulator = Simulator(Simulation(run.settings.sensor, run.skeleton.name, data.image_size, data.cube_mm), split)
+    version = SIMULATIONS.get(run.settings.dataset, VERSIONS[0])
+    simulation = Simulation(run.settings.sensor, run.skeleton.name, data.image_size, data.cube_mm, version)
+    simulator = build_simulator(simulation, split)
     batches = [simulator.batch(number) for number in range(-(-count // BATCH))]
     return {name: np.concatenate([batch[name] for batch in batches])[:count] for name in batches[0]}
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from lsps_tf.camera import Camera
 from lsps_tf.errors import InputError
 from lsps_tf.simulation.active_stereo import ActiveStereo
+from lsps_tf.simulation.stereo import Stereo
 from lsps_tf.simulation.structured_light import StructuredLight
 from lsps_tf.simulation.time_of_flight import TimeOfFlight
 
@@ -28,7 +29,13 @@ class Sensor(Protocol):
         """All effects in the order in which they arise; arguments as of `apply_sensor`, but pixel_size is [B]."""
 
 
-SENSORS: dict[str, Sensor] = {"structured-light": StructuredLight(), "time-of-flight": TimeOfFlight()}
+SENSORS: dict[str, Sensor] = {
+    "structured-light": StructuredLight(),
+    "time-of-flight": TimeOfFlight(),
+    "stereo": Stereo(),
+}
+# A name for each of them in turn.
+ALL_SENSORS = "all"
 # Kept out of SENSORS, and so out of training: a camera that the simulator is not to know.
 HELD_OUT_SENSOR = ActiveStereo()
 
@@ -38,6 +45,14 @@ def get_sensor(name: str) -> Sensor:
     if name not in SENSORS:
         raise InputError(f"unknown sensor '{name}': choose one of {', '.join(SENSORS)}")
     return SENSORS[name]
+
+
+def names_of(sensor: str) -> tuple[str, ...]:
+    """The names that a name stands for: itself, or, of ALL_SENSORS, all; InputError for another one."""
+    if sensor == ALL_SENSORS:
+        return tuple(SENSORS)
+    get_sensor(sensor)
+    return (sensor,)
 
 
 def pixel_size_of_crop(

@@ -20,10 +20,10 @@ from lsps_tf.simulation.shape import HandShape
 from lsps_tf.simulation.things import FARTHEST_MM, NOWHERE_MM, Things
 
 # Shares of the scenes.
-DESK, VIEW_PRIOR = 0.55, 0.30  # the rest is seen from anywhere
+DESK, VIEW_PRIOR = 0.60, 0.25  # the rest is seen from anywhere
 GRIPS, OTHER_HAND, BODY, WALL, FAR_WALL = 0.35, 0.16, 0.35, 0.6, 0.25
 THING_BESIDE, MOST_BESIDE = 0.25, 3
-TOUCHES = 0.35
+TOUCHES = 0.45
 SIDEWAYS, PALM_UP = 0.25, 0.12
 # Degrees from the table's normal at which a camera still looks at it.
 GRAZING_DEGREES = 78.0
@@ -65,7 +65,7 @@ def draw_scene(subjects: HandShape, count: int, near_mm: float, far_mm: float, s
         seed: int32 [2].
     """
     seeds = tf.unstack(tf.random.split(seed, 11))
-    number = tf.random.stateless_uniform([count], seeds[0], 0, tf.shape(subjects.radii_mm)[0], tf.int32)
+    number = draw_subjects(subjects, count, seed)
     shapes = tf.nest.map_structure(lambda part: tf.gather(part, number), subjects)
     kind, grip, body = tf.unstack(tf.random.stateless_uniform([3, count], seeds[1]))
     on_desk, grips = kind < DESK, grip < GRIPS
@@ -90,7 +90,16 @@ def draw_scene(subjects: HandShape, count: int, near_mm: float, far_mm: float, s
     )
 
 
-def render_scene(scene: Scene, center_mm: tf.Tensor, extent_mm: tf.Tensor | float, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+def draw_subjects(subjects: HandShape, count: int, seed: tf.Tensor) -> tf.Tensor:
+    """Which of the shapes each hand of `draw_scene` has, int32 [B]; the same arguments."""
+    return tf.random.stateless_uniform(
+        [count], tf.random.split(seed, 11)[0], 0, tf.shape(subjects.radii_mm)[0], tf.int32
+    )
+
+
+def render_scene(
+    scene: Scene, center_mm: tf.Tensor, extent_mm: tf.Tensor | float, size: int
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Renders crops of scenes; arguments as of `renderer.render_crop`.
 
     Returns:
@@ -169,8 +178,8 @@ def _planes(
     seeds = tf.unstack(tf.random.split(seed, 3))
     touches, gap, wall, far = tf.unstack(tf.random.stateless_uniform([4, count], seeds[0]))
     normal = tf.where(on_desk[:, None], table, _facing(seeds[1], count))
-    # From 5 mm sunk into the surface to 160 mm above it; a wall up to 0.8 m behind.
-    desk_gap_mm = tf.where(touches < TOUCHES, 10.0 * gap - 5.0, 160.0 * gap**2)
+    # From 6 mm sunk into the surface to 150 mm above it; a wall up to 0.8 m behind.
+    desk_gap_mm = tf.where(touches < TOUCHES, 12.0 * gap - 6.0, 150.0 * gap**2)
     gap_mm = tf.where(on_desk, desk_gap_mm, 15.0 * tf.exp(4.0 * gap))
     first = tf.concat([normal, (_lowest_mm(hand, held, normal) - gap_mm)[:, None]], axis=-1)
     behind = _facing(seeds[2], count)

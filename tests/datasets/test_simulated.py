@@ -5,13 +5,13 @@ import sys
 import numpy as np
 import pytest
 
-from lsps_tf.datasets import simulated
+from lsps_tf.datasets import simulated, simulator
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-SIMULATION = simulated.Simulation("structured-light", "nyu", 32, 250.0)
+SIMULATION = simulator.Simulation("structured-light", "nyu", 32, 250.0)
 COUNTS = {"synthetic/train": 70, "real/test": 10}
 
 
@@ -33,7 +33,7 @@ def assert_same(a, b):
 
 def test_no_subject_is_in_two_parts():
     parts = {}
-    for split, subjects in simulated.SUBJECTS.items():
+    for split, subjects in simulator.SUBJECTS.items():
         if split.startswith("real/"):
             parts[split] = set(subjects)
             assert 0 not in subjects
@@ -43,7 +43,7 @@ def test_no_subject_is_in_two_parts():
 def test_frames_are_hands_in_their_crops(path):
     rows = whole(path)
     assert set(rows["synthetic/train"]["subject"]) == {0}
-    assert set(rows["real/test"]["subject"]) <= set(simulated.SUBJECTS["real/test"])
+    assert set(rows["real/test"]["subject"]) <= set(simulator.SUBJECTS["real/test"])
     for split in rows.values():
         offset = (split["joints_mm"] - split["center_mm"][:, None]) / 125.0
         assert np.mean(np.abs(offset) < 1.0) > 0.99
@@ -109,8 +109,8 @@ def test_processes_that_want_one_store_make_it_once(path, tmp_path):
 
 @pytest.mark.slow
 def test_icvl_has_its_sixteen_joints():
-    nyu = simulated.Simulator(SIMULATION, "real/validation").batch(1)
-    icvl = simulated.Simulator(simulated.Simulation("structured-light", "icvl", 32, 250.0), "real/validation").batch(1)
+    nyu = simulator.Simulator(SIMULATION, "real/validation").batch(1)
+    icvl = simulator.Simulator(simulator.Simulation("structured-light", "icvl", 32, 250.0), "real/validation").batch(1)
     palm_and_thumb = [34, 28, 26, 24]
     np.testing.assert_allclose(icvl["joints_mm"][:, :4], nyu["joints_mm"][:, palm_and_thumb], atol=1e-3)
     assert icvl["joints_mm"].shape == (simulated.BATCH, 16, 3)
@@ -118,4 +118,4 @@ def test_icvl_has_its_sixteen_joints():
 
 def test_an_unknown_sensor_is_refused():
     with pytest.raises(InputError, match="sonar"):
-        simulated.Simulation("sonar", "nyu", 32, 250.0)
+        simulator.Simulation("sonar", "nyu", 32, 250.0)

@@ -23,7 +23,7 @@ def box(near_mm=400.0, far_mm=900.0):
 
 def test_it_is_not_offered_for_training():
     assert sensor.HELD_OUT_SENSOR not in sensor.SENSORS.values() and set(sensor.SENSORS) == {
-        "structured-light", "time-of-flight",
+        "structured-light", "time-of-flight", "stereo",
     }  # fmt: skip
     assert sensor.HELD_OUT_SENSOR.camera not in [each.camera for each in sensor.SENSORS.values()]
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from scipy import ndimage
 
 from lsps_tf.camera import Camera
-from lsps_tf.datasets.simulated import Simulation, Simulator
+from lsps_tf.datasets.simulator import Simulation, Simulator
 from lsps_tf.errors import InputError
 from lsps_tf.simulation import depth_geometry, random_fields, sensor, structured_light, time_of_flight
 

@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from lsps_tf.config import PRESETS, LossWeights
-from lsps_tf.datasets.simulated import Simulation, ensure_store
+from lsps_tf.datasets.simulated import ensure_store
+from lsps_tf.datasets.simulator import Simulation
 from lsps_tf.networks import DOMAINS, build_networks
 from training.session import run_session
 

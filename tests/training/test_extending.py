@@ -15,7 +15,8 @@ from PIL import Image
 from lsps_tf import run_folder
 from lsps_tf.camera import uvd_to_mm
 from lsps_tf.config import LossWeights
-from lsps_tf.datasets.simulated import Simulation, ensure_store
+from lsps_tf.datasets.simulated import ensure_store
+from lsps_tf.datasets.simulator import Simulation
 from lsps_tf.datasets.store import open_store
 from lsps_tf.networks import build, build_networks
 from lsps_tf.simulation import sensor

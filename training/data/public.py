@@ -19,7 +19,8 @@ from lsps_tf.datasets.public.dataset import Chosen, PublicDataset
 from lsps_tf.datasets.public.folders import find_folder
 from lsps_tf.datasets.public.recording import Recording, check_recordings
 from lsps_tf.datasets.public.source import RecordedSource
-from lsps_tf.datasets.simulated import SimulatedSource, Simulation
+from lsps_tf.datasets.simulated import SimulatedSource
+from lsps_tf.datasets.simulator import Simulation
 from lsps_tf.datasets.store import open_store
 from lsps_tf.datasets.store_parts import delete_parts
 from lsps_tf.errors import InputError

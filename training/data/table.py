@@ -12,10 +12,13 @@ from tqdm import tqdm
 
 from lsps_tf.config import Config
 from lsps_tf.datasets.public import icvl, nyu
-from lsps_tf.datasets.simulated import Simulation, ensure_store
+from lsps_tf.datasets.simulated import ensure_store
+from lsps_tf.datasets.simulator import DATASETS as SIMULATIONS
+from lsps_tf.datasets.simulator import VERSIONS, Simulation
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.run_folder import RunSettings
+from lsps_tf.simulation.sensor import ALL_SENSORS
 from lsps_tf.skeleton import SKELETONS
 from training.data import own, public
 from training.data.source import Dataset, Given, Source, show_progress
@@ -73,11 +76,13 @@ def _make_simulated(given: Given, settings: RunSettings, run_dir: pathlib.Path) 
 
 
 def _simulation(given: Given, config: Config) -> Simulation:
+    version = SIMULATIONS[given["dataset"]]
     return Simulation(
-        sensor=given.get("sensor", "structured-light"),
+        sensor=given.get("sensor", ALL_SENSORS if version == VERSIONS[1] else "structured-light"),
         skeleton=given.get("skeleton", "nyu"),
         image_size=config.data.image_size,
         cube_mm=config.data.cube_mm,
+        version=version,
     )
 
 
@@ -101,7 +106,7 @@ def _nothing_to_make(given: Given, settings: RunSettings, run_dir: pathlib.Path)
 
 PUBLIC = {dataset.name: dataset for dataset in (nyu.DATASET, icvl.DATASET)}
 DATASETS = {
-    "sim": Dataset(_resolve_simulated, _make_simulated),
+    **dict.fromkeys(SIMULATIONS, Dataset(_resolve_simulated, _make_simulated)),
     **{name: public.public_source(dataset) for name, dataset in PUBLIC.items()},
     "frames": Dataset(own.resolve_frames, own.make_frames),
 }

@@ -12,7 +12,7 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from lsps_tf import crop
-from lsps_tf.datasets.simulated import SUBJECTS
+from lsps_tf.datasets.simulator import SUBJECTS
 from lsps_tf.files import atomic_path, locked
 from lsps_tf.hand_finding import networks
 from lsps_tf.hand_finding.networks import OFFSET_MM, PALM, PRESENCE, NetworkSpec

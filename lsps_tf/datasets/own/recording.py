@@ -34,7 +34,8 @@ from lsps_tf.datasets.own.files import (
 from lsps_tf.datasets.own.folders import beside
 from lsps_tf.datasets.own.hands import FoundHands, decide_sides, doubtful_sides
 from lsps_tf.datasets.own.labels import JOINTS_FILE, PARTS, FrameLabels, misplaced_labels, read_labels
-from lsps_tf.datasets.simulated import SimulatedSource, Simulation
+from lsps_tf.datasets.simulated import SimulatedSource
+from lsps_tf.datasets.simulator import Simulation
 from lsps_tf.datasets.store import MARGIN, stored_size
 from lsps_tf.datasets.workers import read_ahead
 from lsps_tf.errors import InputError

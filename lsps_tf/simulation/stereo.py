@@ -1,0 +1,96 @@
+"""Stereo depth cameras of many kinds: every image is one that some camera, resolution and preset may have made.
+
+What such cameras do to a hand over a table differs from model to model and from preset to preset. So the settings of
+the block matching are drawn per image. A step of depth that is small beside a block melts: the matching and the
+camera's own filters draw a fingertip and the table under it into one slope. What follows are the effects of
+`active_stereo`, which stands for one camera that training does not know.
+
+Depth images are float32 [B, H, W] in mm along z, 0 = no reading. An image pixel spans `pixel_size` [B] pixels of the
+sensor.
+
+Sources: those of `active_stereo`. Grunnet-Jepsen & Tong (2018), Depth post-processing for Intel RealSense depth
+cameras (edge-preserving filter with a step, hole filling).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import tensorflow as tf
+
+from lsps_tf import camera
+from lsps_tf.simulation.active_stereo import fatten, fill_holes, mismatches, move_disparity, one_eyed
+from lsps_tf.simulation.random_fields import gaussian_blur, gaussian_field
+
+Range = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stereo:
+    """Settings; a pair is the range that an image's value is drawn from, uniformly. Zeros switch an effect off.
+
+    Attributes:
+        camera: resolution and intrinsics.
+        distance_mm: nearest and farthest hand that the sensor is used for.
+        baseline_mm: between its two cameras; the left one's view is what the image shows.
+        melt_sigma_px: standard deviation of the blur across small steps, sensor pixels.
+        melt_step_mm: steps of about this height melt; much higher ones stay.
+        melt_passes: how often that filter runs.
+        fattening_px: by how much surfaces grow over what lies behind them.
+        disparity_noise_px: standard deviation of the disparity.
+        correlation_px: how far that noise correlates, the size of the blocks.
+        mismatch_rate: fraction of readings in blocks that match wrongly, at most.
+        mismatch_px: standard deviation of the disparity's error there.
+        mismatch_correlation_px: size of such blocks.
+        fill_px: holes up to about this size are filled with what surrounds them.
+        disparity_step_px: the sensor reports multiples of this.
+    """
+
+    camera: camera.Camera = camera.Camera(604.0, 604.0, 320.0, 240.0, 640, 480)
+    distance_mm: Range = (300.0, 1100.0)
+    baseline_mm: Range = (45.0, 95.0)
+    melt_sigma_px: Range = (1.0, 6.0)
+    melt_step_mm: Range = (8.0, 26.0)
+    melt_passes: int = 2
+    fattening_px: Range = (0.0, 5.0)
+    disparity_noise_px: Range = (0.03, 0.15)
+    correlation_px: Range = (3.0, 9.0)
+    mismatch_rate: float = 0.015
+    mismatch_px: float = 3.0
+    mismatch_correlation_px: float = 5.0
+    fill_px: Range = (0.5, 5.0)
+    disparity_step_px: float = 1.0 / 32.0
+
+    def simulate(self, depth_mm: tf.Tensor, pixel_size: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """All effects in the order in which they arise; arguments as in `sensor.apply_sensor`, pixel_size [B]."""
+        s, count = self, tf.shape(depth_mm)[0]
+        seeds = tf.unstack(tf.random.split(seed, 5, alg="philox"))
+        ranges = (s.baseline_mm, s.melt_sigma_px, s.melt_step_mm, s.fattening_px, s.disparity_noise_px)
+        ranges += (s.correlation_px, (0.0, s.mismatch_rate), s.fill_px)
+        low, high = (tf.constant(ends)[:, None] for ends in zip(*ranges))
+        drawn = low + (high - low) * tf.random.stateless_uniform([len(ranges), count], seeds[0], alg="philox")
+        baseline, melt_px, melt_mm, fat_px, noise_px, correlation_px, rate, fill_px = tf.unstack(drawn)
+        baseline_focal = (baseline * s.camera.fx)[:, None, None]
+        depth = depth_mm
+        for _ in range(s.melt_passes):
+            depth = melt(depth, pixel_size, melt_px, melt_mm)
+        # Lengths that differ per image: what counts is their ratio to the pixel.
+        depth = fatten(depth, pixel_size, fat_px, seeds[1])
+        lost = one_eyed(depth, pixel_size, baseline_focal)
+        noise = gaussian_field(tf.shape(depth), pixel_size / correlation_px, 1.0, seeds[2])
+        error_px = noise_px[:, None, None] * noise
+        settings = dataclasses.replace(s, mismatch_rate=rate[:, None, None])
+        error_px += mismatches(tf.shape(depth), pixel_size, settings, seeds[3])
+        depth = move_disparity(depth, error_px, baseline_focal, s.disparity_step_px)
+        depth = tf.where(lost, 0.0, depth)
+        return fill_holes(depth, pixel_size / tf.maximum(fill_px, 1e-3), 1.0)
+
+
+def melt(depth_mm: tf.Tensor, pixel_size: tf.Tensor, sigma_px: tf.Tensor, step_mm: tf.Tensor) -> tf.Tensor:
+    """Steps of depth of about `step_mm` [B] and less are drawn into slopes, `sigma_px` [B] sensor pixels wide."""
+    valid = depth_mm > 0.0
+    pixel_size = pixel_size / tf.maximum(sigma_px, 1e-3)
+    weight = gaussian_blur(tf.cast(valid, tf.float32), pixel_size, 1.0)
+    around_mm = gaussian_blur(depth_mm, pixel_size, 1.0) / tf.maximum(weight, 1e-6)
+    share = tf.exp(-tf.square((around_mm - depth_mm) / tf.maximum(step_mm, 1e-3)[:, None, None]))
+    return tf.where(valid, depth_mm + share * (around_mm - depth_mm), 0.0)
