@@ -34,6 +34,9 @@ SURE, NEARER_MM = 4.0, 200.0
 # Of the networks: their weights, the cube that they see, the unit of their offsets, the slope of their LeakyReLUs.
 WEIGHTS = pathlib.Path(__file__).resolve().parents[1] / "trained" / "hand_finding.npz"
 CUBE_MM = 300.0
+# Sides of the cells of the frame's network in pixels, and of the frames that it sees.
+CELL_PX = 4
+FRAME_HEIGHT, FRAME_WIDTH = 128, 160
 OFFSET_MM = 50.0
 LEAK = 0.1
 # The crop's side in pixels and the convolutions' channels of the network that runs without TensorFlow, too.

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from lsps_tf.datasets.simulated import SUBJECTS
+from lsps_tf.datasets.simulator import SUBJECTS
 from lsps_tf.files import atomic_path
 from lsps_tf.simulation import sensor, shape
 from training.hand_finding.views import Views, make_views
