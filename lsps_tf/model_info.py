@@ -1,7 +1,7 @@
 """What an exported model says about itself: a small JSON, in the SavedModel's assets and inside the TFLite file.
 
 It can be read without TensorFlow. `format`, `version`, then the skeleton's name, `joint_names`, `bones`, the crop's
-`image_size` (pixels), `cube_mm`, the `numbers` of weights and activations, how many `hands` it finds in a frame, in
+`image_size` (pixels), `cube_mm`, `centering`, the `numbers` of weights and activations, how many `hands` it finds in a frame, in
 `units` what each tensor holds, and the `limits` of what it was made for.
 """
 
@@ -22,6 +22,9 @@ from lsps_tf.skeleton import SKELETONS, Skeleton
 # The description must stay readable where TensorFlow is not installed.
 if TYPE_CHECKING:
     from lsps_tf.run_folder import Run
+
+# What a found hand's crop is centred on: its centre of mass without the forearm, or the mean of its joints, as found.
+MASS, JOINTS = CENTERINGS = ("mass", "joints")
 
 FORMAT = "lsps-model"
 VERSION = 1

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from lsps_tf import crop
-from lsps_tf.hand_finding.constants import CELL_PX, CUBE_MM, FARTHEST_MM, NEAREST_MM, WEIGHTS
+from lsps_tf.hand_finding.constants import CELL_PX, CROP_SIZE, FARTHEST_MM, NEAREST_MM, WEIGHTS
 
 # Channels of both networks' outputs: a hand's logit, a right hand's, and the offset to its middle.
 OUTPUTS = 5
@@ -39,12 +39,12 @@ _FRAME_KERNELS = {
     "frame/quarter2": (3, 24, 48),
     "frame/output": (1, 48, OUTPUTS),
 }
-CROP_SIZE = 64
-_CROP_WIDTHS = (24, 48, 72, 96)
-_CROP_HIDDEN = 192
+_CROP_WIDTHS = (32, 64, 96, 128)
+_CROP_HIDDEN = 256
 # Scales of the frame's channels: a pixel's side, and relief against the mean of the surroundings, mm.
 _PIXEL_MM, _FINE_MM, _COARSE_MM = 5.0, 50.0, 250.0
 _FAR_AWAY_MM = 1e5
+_LEAK = 0.1
 
 Weights = dict[str, tf.Tensor]
 
@@ -91,12 +91,12 @@ def anchors(reference_mm: tf.Tensor, intrinsics: tf.Tensor) -> tf.Tensor:
 
 
 def look_at_crop(weights: Weights, images: tf.Tensor) -> tf.Tensor:
-    """What the second network says, [B, OUTPUTS], of crops [B, CROP_SIZE, CROP_SIZE, 1] of CUBE_MM, in [-1, 1]."""
+    """What the second network says, [B, OUTPUTS], of crops [B, CROP_SIZE, CROP_SIZE, 1], in [-1, 1]."""
     value = images
     for number in range(len(_CROP_WIDTHS)):
         value = _convolve(weights, f"crop/conv{number}", value, 2)
     value = tf.reshape(value, [-1, weights["crop/hidden/kernel"].shape[0]])
-    value = tf.nn.relu(value @ weights["crop/hidden/kernel"] + weights["crop/hidden/bias"])
+    value = tf.nn.leaky_relu(value @ weights["crop/hidden/kernel"] + weights["crop/hidden/bias"], _LEAK)
     return value @ weights["crop/output/kernel"] + weights["crop/output/bias"]
 
 
@@ -157,4 +157,4 @@ def _larger(value: tf.Tensor, times: int = 2) -> tf.Tensor:
 
 def _convolve(weights: Weights, name: str, value: tf.Tensor, stride: int = 1, linear: bool = False) -> tf.Tensor:
     value = tf.nn.conv2d(value, weights[f"{name}/kernel"], stride, "SAME") + weights[f"{name}/bias"]
-    return value if linear else tf.nn.relu(value)
+    return value if linear else tf.nn.leaky_relu(value, _LEAK)

@@ -8,8 +8,7 @@ import tensorflow as tf
 
 from lsps_tf import crop
 from lsps_tf.hand_finding import networks
-from lsps_tf.hand_finding.constants import CELL_PX, CUBE_MM, FRAME_HEIGHT, FRAME_WIDTH, OFFSET_MM
-from lsps_tf.hand_finding.networks import CROP_SIZE
+from lsps_tf.hand_finding.constants import CELL_PX, CROP_SIZE, CUBE_MM, FRAME_HEIGHT, FRAME_WIDTH, OFFSET_MM
 from training.hand_finding.views import CROP_MM, Views
 
 # A hand is asked for where so many pixels and such a share of it are seen, and its middle lies in the view. Of others
@@ -83,6 +82,8 @@ def crop_losses(views: Views, seed: tf.Tensor, weights: dict) -> Losses:
     distance_mm, middle_mm, right, share = (
         tf.gather(part, closest, batch_dims=1) for part in (distance_mm, middle_mm, right, views.share)
     )
+    # A hand that the view does not show at all may still be in the crop.
+    seen = (share > LEAST_SHARE) | (share == 0.0)
     close = distance_mm < _HAND_MM
     asked = tf.cast((close & seen) | (distance_mm > _NO_HAND_MM), tf.float32)
     near = tf.cast((distance_mm < _NO_HAND_MM) & seen, tf.float32)
@@ -90,7 +91,7 @@ def crop_losses(views: Views, seed: tf.Tensor, weights: dict) -> Losses:
     side = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(right, tf.float32), output[:, 1])
     error_mm = _distance(center_mm + OFFSET_MM * output[:, 2:], middle_mm, near > 0.0)
     return {
-        "loss": _mean(presence, asked) + _mean(error_mm, near) / OFFSET_MM + 0.3 * _mean(side, near),
+        "loss": _mean(presence, asked) + _mean(error_mm, near) / OFFSET_MM + 0.5 * _mean(side, near),
         "hand": _mean(tf.cast((output[:, 0] > 0.0) == close, tf.float32), asked),
         "middle_mm": _mean(error_mm, near),
         "side": _mean(tf.cast((output[:, 1] > 0.0) == right, tf.float32), near),

@@ -12,11 +12,11 @@ from tqdm import tqdm
 
 from lsps_tf.files import atomic_path
 from lsps_tf.hand_finding import networks
-from training.hand_finding.blocks import as_views, ensure_blocks, read_block
-from training.hand_finding.losses import Losses, crop_losses, frame_losses
+from training.hand_finding.blocks import Columns, as_views, ensure_blocks, read_block
+from training.hand_finding.losses import FEWEST_PIXELS, LEAST_SHARE, Losses, crop_losses, frame_losses
 from training.hand_finding.views import Views
 
-LEARNING_RATE = 2e-3
+LEARNING_RATES = {"frame": 2e-3, "crop": 1e-3}
 BATCHES = {"frame": 32, "crop": 128}
 LOSSES = {"frame": frame_losses, "crop": crop_losses}
 # So often, in steps, the weights are written and the views kept out of training looked at.
@@ -24,10 +24,11 @@ INTERVAL = 500
 # Blocks that batches are drawn from at a time, and batches drawn from them before one of the blocks is changed.
 _OPEN, _DRAWS = 6, 16
 _HELD_OUT = 2
+_BORDER_PX = 8.0
 
 
 def train_finder(
-    output: pathlib.Path, views: int, steps: dict[str, int], seed: int, cache: pathlib.Path
+    output: pathlib.Path, views: int, steps: dict[str, int], seed: int, cache: pathlib.Path, resume: bool = False
 ) -> None:
     """Trains both networks and writes their weights, float16, by name.
 
@@ -37,47 +38,104 @@ def train_finder(
         steps: by the network's name; 0 leaves it as it is.
         seed: of the views, the weights and the order.
         cache: the folder of the views. What it has already is not made again.
+        resume: start from the weights in `output`, not from random ones.
     """
     paths = ensure_blocks(cache, views, seed)
     for name, count in steps.items():
         if count:
-            _train(name, paths, count, seed, output)
+            weights = read_weights(output, name) if resume else networks.new_weights(name, seed)
+            _train(name, weights, paths, count, seed, output)
 
 
-def _train(name: str, paths: list[pathlib.Path], steps: int, seed: int, output: pathlib.Path) -> None:
-    weights = {key: tf.Variable(value) for key, value in networks.new_weights(name, seed).items()}
-    optimizer = keras.optimizers.legacy.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps))
+def read_weights(path: pathlib.Path, name: str) -> dict[str, np.ndarray]:
+    """The weights of a network in a file, float32."""
+    with np.load(path) as file:
+        return {key: file[key].astype(np.float32) for key in file.files if key.startswith(f"{name}/")}
+
+
+def _train(
+    name: str, start: dict[str, np.ndarray], paths: list[pathlib.Path], steps: int, seed: int, output: pathlib.Path
+) -> None:
+    weights = {key: tf.Variable(value) for key, value in start.items()}
+    if name == "frame":
+        weights.update(_gains(start))
+    optimizer = keras.optimizers.legacy.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATES[name], steps))
     held_out = paths[:_HELD_OUT] if len(paths) > _HELD_OUT else []
-    batches = draw_batches(paths[len(held_out) :], BATCHES[name], seed)
+    batches = draw_batches(paths[len(held_out) :], BATCHES[name], seed, clear_views if name == "frame" else all_views)
     step_function = _build_step(weights, optimizer, LOSSES[name])
-    evaluate = tf.function(lambda batch, key: LOSSES[name](batch, key, weights))
+    evaluate = tf.function(lambda batch, key: LOSSES[name](batch, key, standardized(weights)))
     with tqdm(total=steps, desc=name, mininterval=10.0) as bar:
         for step in range(steps):
             losses = step_function(next(batches), tf.constant([seed, step]))
             bar.update()
             if (step + 1) % INTERVAL == 0 or step + 1 == steps:
-                _write(output, name, {key: value.numpy() for key, value in weights.items()})
+                _write(output, name, {key: value.numpy() for key, value in standardized(weights).items()})
                 found = [evaluate(batch, tf.constant([-1, k])) for k, batch in enumerate(_all(held_out, BATCHES[name]))]
                 means = {key: f"{np.mean([float(each[key]) for each in found or [losses]]):.3f}" for key in losses}
                 bar.write(f"{name} after {step + 1} steps, on views held out: {means}")
 
 
-def draw_batches(paths: list[pathlib.Path], size: int, seed: int) -> Iterator[Views]:
-    """Batches of views of a few blocks at a time, in random order, without end."""
+def standardized(weights: dict[str, tf.Variable]) -> dict[str, tf.Tensor]:
+    """The weights as a network has them, from those that are trained.
+
+    Kernels that come with gains have no mean and, but for those, He's deviation: weight standardization, which trains
+    as batch normalization does and leaves nothing behind (Qiao et al., 2019; Brock et al., NFNets, 2021).
+    """
+    found = {}
+    for key, value in weights.items():
+        if f"{key}/gain" in weights:
+            axes = list(range(len(value.shape) - 1))
+            mean, variance = tf.nn.moments(value, axes)
+            scale = tf.math.rsqrt(variance + 1e-8) * np.float32(np.sqrt(2.0 / np.prod(value.shape[:-1])))
+            value = (value - mean) * scale * weights[f"{key}/gain"]
+        if not key.endswith("/gain"):
+            found[key] = tf.convert_to_tensor(value)
+    return found
+
+
+def _gains(weights: dict[str, np.ndarray]) -> dict[str, tf.Variable]:
+    """A gain per channel of each kernel but the output's, so that `standardized` leaves its deviation as it is."""
+    gains = {}
+    for key, value in weights.items():
+        if key.endswith("/kernel") and "/output/" not in key:
+            deviation = value.std(axis=tuple(range(value.ndim - 1)))
+            gains[f"{key}/gain"] = tf.Variable(deviation / np.float32(np.sqrt(2.0 / np.prod(value.shape[:-1]))))
+    return gains
+
+
+def draw_batches(
+    paths: list[pathlib.Path], size: int, seed: int, chosen: Callable[[Columns], np.ndarray]
+) -> Iterator[Views]:
+    """Batches of the chosen views of a few blocks at a time, in random order, without end."""
     rng = np.random.default_rng(seed)
     order: list[pathlib.Path] = []
-    blocks: list[dict[str, np.ndarray]] = []
+    blocks: list[tuple[Columns, np.ndarray]] = []
     while True:
         order = order or list(rng.permutation(np.array(paths, object)))
-        blocks = [*blocks[-(_OPEN - 1) :], read_block(order.pop())]
-        counts = [len(block["depth_mm"]) for block in blocks]
+        block = read_block(order.pop())
+        blocks = [*blocks[-(_OPEN - 1) :], (block, chosen(block))]
         for _ in range(max(1, _DRAWS * 32 // size)):
             numbers = rng.integers(len(blocks), size=size)
             parts = [
-                as_views(block, rng.integers(counts[number], size=int(np.sum(numbers == number))))
-                for number, block in enumerate(blocks)
+                as_views(block, rng.choice(rows, size=int(np.sum(numbers == number))))
+                for number, (block, rows) in enumerate(blocks)
             ]
             yield Views(*(tf.concat(values, axis=0) for values in zip(*parts)))
+
+
+def all_views(block: Columns) -> np.ndarray:
+    """Rows of all views of a block."""
+    return np.arange(len(block["depth_mm"]))
+
+
+def clear_views(block: Columns) -> np.ndarray:
+    """Rows of the views that show a hand well inside the view, or none at all: most to learn from."""
+    fx, fy, cx, cy = block["intrinsics"].T[:, :, None]
+    x, y, z = np.moveaxis(block["middle_mm"], -1, 0)
+    size = block["depth_mm"].shape[1]
+    inside = [(focal * p / z + c > _BORDER_PX) & (focal * p / z + c < size - _BORDER_PX) for focal, p, c in ((fx, x, cx), (fy, y, cy))]
+    clear = inside[0] & inside[1] & (block["pixels"] >= 2.0 * FEWEST_PIXELS) & (block["share"] >= LEAST_SHARE)
+    return np.flatnonzero(clear.any(axis=1) | (block["pixels"] == 0.0).all(axis=1))
 
 
 def _all(paths: list[pathlib.Path], size: int) -> Iterator[Views]:
@@ -103,7 +161,7 @@ def _build_step(
     @tf.function(reduce_retracing=True)
     def step(views: Views, seed: tf.Tensor) -> Losses:
         with tf.GradientTape() as tape:
-            losses = losses_of(views, seed, weights)
+            losses = losses_of(views, seed, standardized(weights))
         variables = list(weights.values())
         gradients, _ = tf.clip_by_global_norm(tape.gradient(losses["loss"], variables), 5.0)
         optimizer.apply_gradients(zip(gradients, variables))
