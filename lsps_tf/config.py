@@ -1,4 +1,4 @@
-"""Settings: frozen dataclasses with one unique name per setting, and the presets `tiny`, `compact` and `paper`."""
+"""Settings: frozen dataclasses with one unique name per setting, and the presets, from `tiny` to `paper`."""
 
 from __future__ import annotations
 
@@ -44,6 +44,9 @@ class NetworkConfig:
     pose_vae: bool = _setting(
         True, "P regresses the pose latent; without it, an ablation, the joints are their own latent"
     )
+    discriminator_repeats: int = _setting(
+        0, "convolutions of stride 1 after each of the discriminator's but the first (not in the paper)"
+    )
     discriminator_private: int = _setting(2, "first convolutions that D_s and D_r do not share (table 4)")
 
     @property
@@ -70,6 +73,9 @@ class LossWeights:
     )
     lambda_7_randomized: float = _setting(
         0.0, "regression of equation 7 on randomised synthetic images read as real ones (not in the paper; 0: without)"
+    )
+    lambda_7_joints: float = _setting(
+        0.0, "distance of the decoded joints in the regressions, half cubes (not in the paper; 0 leaves it out)"
     )
     lambda_8_depth: float = _setting(0.0001, "feature matching in the depth stage (equation 8)")
     lambda_8_posterior: float = _setting(1.0, "feature matching in the posterior stage (equation 8)")
@@ -261,6 +267,25 @@ _COMPACT = Config(preset="compact").replace(
     inter_op_threads=2,
 )
 
+# For real cameras and cluttered views: a larger image and a deeper P, of about 1.4 million numbers.
+_DESK = dataclasses.replace(_COMPACT, preset="desk").replace(
+    image_size=96,
+    cube_mm=300.0,
+    pose_hidden=256,
+    pose_latent=32,
+    discriminator_widths=(24, 48, 80, 128, 144, 160),
+    discriminator_repeats=1,
+    lambda_7=0.1,
+    lambda_7_joints=10.0,
+    posterior_learning_rate=1.5e-3,
+    pose_steps=6000,
+    posterior_steps=12000,
+    posterior_batch=64,
+    fit_rounds=2,
+    fit_learning_rate=5e-4,
+    fit_steps=1500,
+)
+
 _PAPER = Config(preset="paper").replace(
     image_size=128,
     cube_mm=300.0,
@@ -275,4 +300,4 @@ _PAPER = Config(preset="paper").replace(
 # What a recipe changes of a preset: the paper's objective alone, or what measurement adds to it (docs/method.md).
 RECIPES = {"preset": {}, "paper": {"lambda_7_made": 0.0}, "fitting": {"lambda_7_randomized": 1.0, "fit_rounds": 2}}
 
-PRESETS = {config.preset: config for config in (_TINY, _COMPACT, _PAPER)}
+PRESETS = {config.preset: config for config in (_TINY, _COMPACT, _DESK, _PAPER)}

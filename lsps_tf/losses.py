@@ -189,6 +189,17 @@ def posterior_loss(predicted: tf.Tensor, target: tf.Tensor, weight: str = "lambd
     return Term(tf.reduce_mean(squares), weight)
 
 
+def joint_distance_loss(predicted: tf.Tensor, target: tf.Tensor) -> Term:
+    """Mean distance of decoded joints G_y(P(x)) [B, J, 3] from the true ones, half cubes; not in the paper.
+
+    Squares of latents weigh all of them alike, however little some move the joints.
+    """
+    predicted.shape.assert_is_compatible_with(target.shape)
+    squares = tf.reduce_sum(tf.math.squared_difference(predicted, target), axis=-1)
+    # Where the distance is 0 the root has no gradient.
+    return Term(tf.reduce_mean(tf.sqrt(squares + 1e-8)), "lambda_7_joints")
+
+
 def feature_matching_loss(synthetic_features: tf.Tensor, real_features: tf.Tensor, weight: str) -> Term:
     """Equation 8, one term of L_FM: lambda_8 ||D_s,phi(x^(->s)) - D_r,phi(x^(->r))||_1.
 

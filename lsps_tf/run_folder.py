@@ -50,6 +50,8 @@ class RunSettings:
         method_title: the method in words.
         last_stage: the stage whose weights are the method's result; `stages` may end before it.
         domain: the domain whose trunk predicts real frames, "real" or "synthetic".
+        centering: what the crops that it trains on are centred on: "mass", of what a sensor sees of the hand without
+            its forearm, or "joints", their mean.
     """
 
     config: Config
@@ -66,6 +68,7 @@ class RunSettings:
     method_title: str = ""
     last_stage: str = "posterior"
     domain: str = "real"
+    centering: str = "mass"
 
     def to_dict(self) -> dict[str, Any]:
         return {"format": FORMAT, "version": VERSION, **dataclasses.asdict(self)}

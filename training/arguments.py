@@ -123,7 +123,7 @@ def resolve_config(given: dict[str, Any]) -> Config:
 
 
 _AT_LEAST_ZERO = (
-    *("rotation_degrees", "translation_mm", "randomization", "fit_rounds", "clip_norm"),
+    *("rotation_degrees", "translation_mm", "randomization", "fit_rounds", "clip_norm", "discriminator_repeats"),
     *("seed", "intra_op_threads", "inter_op_threads"),
 )
 _CHOICES = {

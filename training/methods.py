@@ -35,6 +35,8 @@ class Method:
         needs_labels: it trains on real labels alone, so on all of them where `--labels` is not given.
         takes_labels: it can train on real labels.
         has_rounds: whether rounds of training by fitting (`fit_rounds`) follow its stages.
+        adapts: it starts from a whole trained model, the shipped one where none is named, with that one's preset; and
+            it trains on simulated scenes beside a recording, in place of the clean hand.
     """
 
     name: str
@@ -46,11 +48,13 @@ class Method:
     needs_labels: bool = False
     takes_labels: bool = True
     has_rounds: bool = False
+    adapts: bool = False
 
     def stages_with(self, config: Config) -> tuple[str, ...]:
         """All its stages with these settings, in order; the last one's weights are its result."""
         stages = tuple(stage for stage in self.stages if config.network.pose_vae or stage != "pose")
-        rounds = config.training.fit_rounds if self.has_rounds else 0
+        # A method that has rounds alone has one at least.
+        rounds = max(config.training.fit_rounds, 0 if self.stages else 1) if self.has_rounds else 0
         return stages + tuple(f"{FIT}{number + 1}" for number in range(rounds))
 
 
@@ -71,6 +75,12 @@ def _build_real(kind: str, inputs: StageInputs) -> StagePlan:
     from training import plan
 
     return {"pose": plan.build_pose, "regression": plan.build_real_regression}[kind](inputs)
+
+
+def _build_adaptation(kind: str, inputs: StageInputs) -> StagePlan:
+    from training import plan
+
+    return {FIT: plan.build_adaptation}[kind](inputs)
 
 
 def _build_crossing_nets(kind: str, inputs: StageInputs) -> StagePlan:
@@ -127,6 +137,15 @@ _ROWS = (
         build=_build_crossing_nets,
         needs_labels=True,
     ),
+    Method(
+        name="adapt",
+        title="a trained model, adapted to a recording by fitting",
+        stages=(),
+        splits=lambda config, stages: ("synthetic/sensed", "real/train"),
+        build=_build_adaptation,
+        has_rounds=True,
+        adapts=True,
+    ),
 )
 METHODS = {method.name: method for method in _ROWS}
 LSPS = _ROWS[0]
@@ -147,7 +166,8 @@ def build_plan(
 def resolve_stages(method: str, config: Config, asked: str | None, pretrained_stage: str) -> tuple[str, ...]:
     """The stages to train: those asked for, or those of the method that the pre-trained weights do not cover."""
     known = METHODS[method].stages_with(config)
-    covered = _covered(known, pretrained_stage)
+    # An adaptation starts from a whole model and has rounds of its own.
+    covered = set() if METHODS[method].adapts else _covered(known, pretrained_stage)
     if asked is None:
         return tuple(stage for stage in known if stage not in covered)
     stages = tuple(part.strip() for part in asked.split(",") if part.strip())

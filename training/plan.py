@@ -26,6 +26,8 @@ from training.stages.pose import PoseStage
 from training.stages.posterior import PosteriorStage
 from training.stages.regression import RegressionStage
 
+# What an adaptation trains on beside the recording: simulated scenes, as sensors see them.
+SIMULATED, SIMULATED_SPLIT = "simulated", "synthetic/sensed"
 Optimizers = dict[str, keras.optimizers.Optimizer]
 
 
@@ -192,6 +194,21 @@ def build_real_regression(inputs: StageInputs) -> StagePlan:
     """The regression on labelled real frames."""
     stream = inputs.labelled_stream(inputs.training.posterior_batch)
     return _regression(inputs, {"labelled": stream}, inputs.prepare)
+
+
+def build_adaptation(inputs: StageInputs) -> StagePlan:
+    """A round of an adaptation: the regression on fitted frames and as many simulated ones, through one trunk."""
+    training = inputs.training
+    batch = training.posterior_batch // 2
+    streams = {SIMULATED: inputs.stream(SIMULATED_SPLIT, batch)}
+    if inputs.fits is not None:
+        frames, joints_mm = kept_labels(inputs.settings, inputs.store, inputs.fits, inputs.labelled)
+        streams["labelled"] = inputs.labelled_stream(batch, frames=frames, joints_mm=joints_mm)
+    model = RegressionStage(
+        inputs.networks, inputs.weights, inputs.settings.domain, inputs.prepare, ("labelled", SIMULATED)
+    )
+    optimizers = _posterior_optimizer(inputs, training.fit_learning_rate, training.fit_steps)
+    return inputs.plan(model, streams, training.fit_steps, optimizers, "eq7_posterior")
 
 
 def build_crossing_depth(inputs: StageInputs) -> StagePlan:

@@ -134,6 +134,8 @@ def _with_data(given: dict[str, Any], settings: RunSettings, run_dir: pathlib.Pa
 
 def _settings(given: dict[str, Any], dataset: str) -> RunSettings:
     method = METHODS[given.get("method", DEFAULT)]
+    if method.adapts:
+        given = _from_trained(given, method)
     source = get_dataset(dataset).resolve(given, resolve_config(given))
     pretrained = str(pathlib.Path(given["pretrained"]).resolve()) if "pretrained" in given else ""
     pretrained_stage = given.get("pretrained_stage", "depth") if pretrained else ""
@@ -152,7 +154,21 @@ def _settings(given: dict[str, Any], dataset: str) -> RunSettings:
         method_title=method.title,
         last_stage=method.stages_with(source.config)[-1],
         domain=method.domain,
+        centering=source.centering,
     )
+
+
+def _from_trained(given: dict[str, Any], method: Method) -> dict[str, Any]:
+    """The options of an adaptation: the model that it starts from, and that one's last stage and preset."""
+    folder = pathlib.Path(given.get("pretrained", run_folder.SHIPPED))
+    trained = run_folder.read_settings(folder)
+    if trained.domain != method.domain:
+        raise InputError(
+            f"--pretrained {folder}: its method, {trained.method}, does not read real frames; --method {method.name} "
+            "needs one that does"
+        )
+    start = {"pretrained": str(folder), "pretrained_stage": trained.last_stage, "preset": trained.config.preset}
+    return {**start, **given}
 
 
 def _labels(given: dict[str, Any], method: Method, own: float) -> float:

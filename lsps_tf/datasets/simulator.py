@@ -78,7 +78,12 @@ class Simulation:
     def source(self) -> dict:
         """What the store says of its making."""
         values = {"made_by": "simulation", "version": self.version, **dataclasses.asdict(self)}
-        return values if self.version == VERSIONS[0] else {**values, "centering": "joints"}
+        return values if self.version == VERSIONS[0] else {**values, "centering": self.centering}
+
+    @property
+    def centering(self) -> str:
+        """What the crops are centred on: "mass", of what the sensor sees of the hand, or "joints", their mean."""
+        return "mass" if self.version == VERSIONS[0] else "joints"
 
     def store_path(self, data_root: str | pathlib.Path) -> pathlib.Path:
         """Where this simulation's store is kept under `data_root`."""

@@ -12,7 +12,7 @@ from lsps_tf.errors import InputError
 from lsps_tf.networks.depth_vae import Encoder, Generator, residual_blocks
 from lsps_tf.networks.discriminator import Discriminator, PosteriorHead, realism_head, strided_convolutions
 from lsps_tf.networks.layers import apply_together
-from lsps_tf.networks.mapping import Mapping
+from lsps_tf.networks.mapping import FIRST_SIZES, Mapping
 from lsps_tf.networks.pose_vae import DirectDecoder, DirectEncoder, PoseDecoder, PoseEncoder
 
 DOMAINS = ("synthetic", "real")
@@ -46,7 +46,9 @@ class Networks(tf.Module):
         self.generators = _build_generators(config, seed)
         self.discriminators = _build_discriminators(config, seed)
         self.posterior = PosteriorHead(config.latent_size, seed)
-        self.mapping = Mapping((*config.mapping_widths, config.encoder_widths[-1]), seed)
+        self.mapping = Mapping(
+            (*config.mapping_widths, config.encoder_widths[-1]), _first_size(config, image_size), seed
+        )
 
     @property
     def realism_head(self) -> keras.layers.Layer:
@@ -183,6 +185,13 @@ def build_networks(config: NetworkConfig, image_size: int, seed: int) -> Network
     return networks
 
 
+def _first_size(config: NetworkConfig, image_size: int) -> int:
+    """The side of M's first layer with which its last one gives a depth latent; table 3's where none does."""
+    side, halvings = image_size // DEPTH_LATENT_STRIDE, len(config.mapping_widths)
+    first = side >> halvings
+    return first if first in FIRST_SIZES and first << halvings == side else FIRST_SIZES[0]
+
+
 def _unique(*modules: tf.Module) -> list[tf.Variable]:
     """The modules' trainable variables in order, shared ones once."""
     return list({variable.ref(): variable for module in modules for variable in module.trainable_variables}.values())
@@ -258,7 +267,8 @@ def _shared_blocks(kind: str, config: NetworkConfig, seed: int) -> dict[str, ker
 
 def _build_discriminators(config: NetworkConfig, seed: int) -> dict[str, Discriminator]:
     private = config.discriminator_private
-    layers = strided_convolutions("discriminator_shared", config.discriminator_widths[private:], private + 1, seed)
+    widths, repeats = config.discriminator_widths[private:], config.discriminator_repeats
+    layers = strided_convolutions("discriminator_shared", widths, private + 1, seed, repeats)
     shared = keras.Sequential(layers, name="discriminator_shared")
     head = realism_head(seed)
     return {domain: Discriminator(f"discriminator_{domain}", config, shared, head, seed) for domain in DOMAINS}

@@ -14,7 +14,7 @@ class Discriminator(keras.Model):
 
     3x3 convolutions of stride 2, all but the first few shared, then a shared 2x2 head. The table's sigmoid is part of
     the losses, which are stable on logits. A sixth convolution, as in the authors' released code, is one more entry
-    of `discriminator_widths`.
+    of `discriminator_widths`. The table has no `discriminator_repeats`.
 
     Attributes:
         private: the convolutions of this domain alone.
@@ -25,7 +25,8 @@ class Discriminator(keras.Model):
     def __init__(self, name: str, config: NetworkConfig, shared: keras.Sequential, head: keras.layers.Layer, seed: int):
         super().__init__(name=name)
         widths = config.discriminator_widths[: config.discriminator_private]
-        self.private = keras.Sequential(strided_convolutions(name, widths, 1, seed), name=f"{name}_private")
+        layers = strided_convolutions(name, widths, 1, seed, config.discriminator_repeats)
+        self.private = keras.Sequential(layers, name=f"{name}_private")
         self.shared = shared
         self.head = head
 
@@ -58,9 +59,19 @@ class PosteriorHead(keras.Model):
         return {"latent_size": self.latent_size, "seed": self.seed}
 
 
-def strided_convolutions(name: str, widths: tuple[int, ...], first: int, seed: int) -> list[keras.layers.Layer]:
-    """CONV-(N, K3, S2) with LeakyReLU for each width, numbered from `first`."""
-    return [convolution(f"{name}/convolution_{i}", n, 3, 2, seed) for i, n in enumerate(widths, start=first)]
+def strided_convolutions(
+    name: str, widths: tuple[int, ...], first: int, seed: int, repeats: int = 0
+) -> list[keras.layers.Layer]:
+    """CONV-(N, K3, S2) with LeakyReLU for each width, numbered from `first`.
+
+    After each but number 1, whose image is large, come `repeats` CONV-(N, K3, S1) with LeakyReLU.
+    """
+    layers = []
+    for i, width in enumerate(widths, start=first):
+        layers.append(convolution(f"{name}/convolution_{i}", width, 3, 2, seed))
+        for repeat in range(repeats if i > 1 else 0):
+            layers.append(convolution(f"{name}/convolution_{i}_{repeat + 1}", width, 3, 1, seed))
+    return layers
 
 
 def realism_head(seed: int) -> keras.layers.Conv2D:

@@ -7,7 +7,8 @@ from tensorflow import keras
 
 from lsps_tf.networks.layers import transposed_convolution
 
-FIRST_SIZE = 4
+# Of table 3, for images whose sides are a power of two; in between, the first layer makes up to 7x7.
+FIRST_SIZES = (4, 5, 6, 7)
 
 
 class Mapping(keras.Model):
@@ -17,15 +18,18 @@ class Mapping(keras.Model):
 
     Attributes:
         widths: channels of each layer; the last one's are the depth latent's.
+        first_size: height and width of the first one's output and kernel, 4 in the table.
         seed: the run's seed of initial weights.
     """
 
-    def __init__(self, widths: tuple[int, ...], seed: int):
+    def __init__(self, widths: tuple[int, ...], first_size: int, seed: int):
         super().__init__(name="mapping")
         self.widths = widths
+        self.first_size = first_size
         self.seed = seed
         last = len(widths)
-        layers = [transposed_convolution("mapping/layer_1", widths[0], 4, 1, seed, activate=last > 1, padding="valid")]
+        first = {"activate": last > 1, "padding": "valid"}
+        layers = [transposed_convolution("mapping/layer_1", widths[0], first_size, 1, seed, **first)]
         layers += [
             transposed_convolution(f"mapping/layer_{i}", n, 4, 2, seed, activate=i < last)
             for i, n in enumerate(widths[1:], start=2)
@@ -35,11 +39,11 @@ class Mapping(keras.Model):
     @property
     def output_side(self) -> int:
         """Height and width of the output in pixels."""
-        return FIRST_SIZE * 2 ** (len(self.widths) - 1)
+        return self.first_size * 2 ** (len(self.widths) - 1)
 
     def call(self, pose_latent: tf.Tensor) -> tf.Tensor:
         """Pose latent [B, Z] to depth latent [B, side, side, C]."""
         return self.layers_in_order(pose_latent[:, None, None, :])
 
     def get_config(self) -> dict:
-        return {"widths": self.widths, "seed": self.seed}
+        return {"widths": self.widths, "first_size": self.first_size, "seed": self.seed}

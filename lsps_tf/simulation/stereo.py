@@ -42,6 +42,7 @@ class Stereo:
         mismatch_rate: fraction of readings in blocks that match wrongly, at most.
         mismatch_px: standard deviation of the disparity's error there.
         mismatch_correlation_px: size of such blocks.
+        occlusion: whether what the right camera does not see is lost.
         fill_px: holes up to about this size are filled with what surrounds them.
         disparity_step_px: the sensor reports multiples of this.
     """
@@ -58,6 +59,7 @@ class Stereo:
     mismatch_rate: float = 0.015
     mismatch_px: float = 3.0
     mismatch_correlation_px: float = 5.0
+    occlusion: bool = True
     fill_px: Range = (0.5, 5.0)
     disparity_step_px: float = 1.0 / 32.0
 
@@ -76,7 +78,7 @@ class Stereo:
             depth = melt(depth, pixel_size, melt_px, melt_mm)
         # Lengths that differ per image: what counts is their ratio to the pixel.
         depth = fatten(depth, pixel_size, fat_px, seeds[1])
-        lost = one_eyed(depth, pixel_size, baseline_focal)
+        lost = one_eyed(depth, pixel_size, baseline_focal) & s.occlusion
         noise = gaussian_field(tf.shape(depth), pixel_size / correlation_px, 1.0, seeds[2])
         error_px = noise_px[:, None, None] * noise
         settings = dataclasses.replace(s, mismatch_rate=rate[:, None, None])

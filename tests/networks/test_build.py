@@ -168,6 +168,17 @@ def test_large_features_are_averaged_to_one_latent(networks):
     np.testing.assert_allclose(networks.posterior(features), expected, atol=1e-5)
 
 
+def test_a_deeper_discriminator_and_images_between_powers_of_two_are_settings():
+    config = dataclasses.replace(
+        TINY, discriminator_widths=(2, 3, 4, 4), discriminator_repeats=1, mapping_widths=(4, 4)
+    )
+    built = build_networks(config, 96, seed=0)
+    real = built.discriminators["real"]
+    strides = [layer.strides[0] for part in (real.private, real.shared) for layer in part.layers]
+    assert strides == [2, 2, 1, 2, 1, 2, 1]
+    assert built.mapping(tf.zeros((1, config.pose_latent))).shape == (1, 24, 24, config.encoder_widths[-1])
+
+
 def test_sixth_discriminator_layer_is_a_setting():
     config = dataclasses.replace(TINY, discriminator_widths=(2, 2, 3, 3, 4, 4), mapping_widths=(4, 4, 4))
     built = build_networks(config, 128, seed=0)

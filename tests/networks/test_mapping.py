@@ -18,7 +18,7 @@ def numpy_doubling(images, kernel, bias):
 
 
 def test_mapping_equals_loops():
-    mapping = Mapping((6, 5, 3), seed=2)
+    mapping = Mapping((6, 5, 3), 4, seed=2)
     pose_latent = np.random.default_rng(0).normal(size=(2, 20)).astype(np.float32)
     output = mapping(tf.constant(pose_latent))
     assert output.shape == (2, mapping.output_side, mapping.output_side, 3) == (2, 16, 16, 3)
@@ -32,7 +32,7 @@ def test_mapping_equals_loops():
 
 
 def test_kernels_are_4x4_and_the_last_layer_is_linear():
-    mapping = Mapping((4, 3), seed=0)
+    mapping = Mapping((4, 3), 4, seed=0)
     mapping(tf.zeros((1, 20)))
     first, last = mapping.layers_in_order.layers
     assert first.kernel.shape == (4, 4, 4, 20) and last.kernel.shape == (4, 4, 3, 4)

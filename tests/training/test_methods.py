@@ -48,7 +48,14 @@ def test_stages_that_make_no_run(method, asked, pretrained, message):
         resolve_stages(method, TINY, asked, pretrained)
 
 
-@pytest.mark.parametrize("method", METHODS)
+def test_an_adaptation_has_rounds_alone_and_one_at_least():
+    assert METHODS["adapt"].stages_with(TINY) == ("fit1",)
+    assert METHODS["adapt"].stages_with(TINY.replace(fit_rounds=2)) == ("fit1", "fit2")
+    # Whatever the model that it starts from has gone through.
+    assert resolve_stages("adapt", TINY, None, "fit2") == ("fit1",)
+
+
+@pytest.mark.parametrize("method", [name for name, row in METHODS.items() if row.stages])
 def test_without_a_pose_vae_there_is_no_pose_stage(method):
     row = METHODS[method]
     assert row.stages_with(TINY.replace(pose_vae=False)) == row.stages[1:] and row.stages[0] == "pose"

@@ -43,13 +43,14 @@ def resolve_frames(given: Given, config: Config) -> Source:
     config = config.replace(num_joints=skeleton.num_joints)
     directory = pathlib.Path(given.get("store_dir", own.folder.parent if own.folder.is_file() else own.folder))
     data = config.data
-    parts = [frames.VERSION, f"{data.image_size}px", f"{data.cube_mm:g}mm", f"sim{_simulated_frames(given)}"]
+    simulated = f"{'scenes' if method.adapts else 'sim'}{_simulated_frames(given)}"
+    parts = [frames.VERSION, f"{data.image_size}px", f"{data.cube_mm:g}mm", simulated]
     name = "-".join([*parts, own.identity[:8]]) + ".h5"
     labels = 1.0 if own.labels.trainable else 0.0
     store = (directory / name).resolve()
     if not store.exists():
         check_writable(directory, "name a folder for the store with --store-dir")
-    return Source(config, store, skeleton.name, labels=labels)
+    return Source(config, store, skeleton.name, labels=labels, centering="joints")
 
 
 def make_frames(given: Given, settings: RunSettings, run_dir: pathlib.Path) -> None:
@@ -129,7 +130,8 @@ def _import(given: Given, settings: RunSettings, path: pathlib.Path) -> None:
     data = settings.config.data
     target = Target(path, settings.skeleton, own.camera, data.image_size, data.cube_mm, source)
     with tqdm(desc="import    ", unit="frame", mininterval=1.0) as bar:
-        frames.make_store(own, hands, target, _simulated_frames(given), show_progress(bar), bar.write)
+        simulated = frames.simulated_like(hands, target, METHODS[settings.method].adapts, _simulated_frames(given))
+        frames.make_store(own, hands, target, simulated, show_progress(bar), bar.write)
 
 
 def _check_skipped(report: dict[str, Any], skip_bad: bool) -> None:

@@ -28,6 +28,7 @@ class Source:
         sensor: the simulator's sensor model, "" for recorded data.
         frames: how many frames of each split the run is to have, where the options say so.
         labels: fraction of the real labels that LSPS uses where the options do not say.
+        centering: of the store's crops, as of `RunSettings`.
     """
 
     config: Config
@@ -36,6 +37,7 @@ class Source:
     sensor: str = ""
     frames: dict[str, int] = dataclasses.field(default_factory=dict)
     labels: float = 0.0
+    centering: str = "mass"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -57,7 +57,14 @@ def _resolve_simulated(given: Given, config: Config) -> Source:
     part = f"synthetic/{config.baselines.synthetic_part}"
     frames.setdefault(part, frames["synthetic/train"])
     num_joints = SKELETONS[simulation.skeleton].num_joints
-    return Source(config.replace(num_joints=num_joints), path, simulation.skeleton, simulation.sensor, frames)
+    return Source(
+        config.replace(num_joints=num_joints),
+        path,
+        simulation.skeleton,
+        simulation.sensor,
+        frames,
+        centering=simulation.centering,
+    )
 
 
 def _simulated_frames(given: Given) -> dict[str, int]:
@@ -97,7 +104,8 @@ def _resolve_store(given: Given, config: Config) -> Source:
         split = next(split for split, count in store.splits().items() if count)
         cube_mm = float(store.column(split, "cube_mm")[0])
         changed = config.replace(num_joints=num_joints, cube_mm=cube_mm)
-        return Source(changed, store.path.resolve(), store.info.skeleton.name)
+        centering = store.info.source.get("centering", "mass")
+        return Source(changed, store.path.resolve(), store.info.skeleton.name, centering=centering)
 
 
 def _nothing_to_make(given: Given, settings: RunSettings, run_dir: pathlib.Path) -> None:

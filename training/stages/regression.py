@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import tensorflow as tf
+
 from lsps_tf import losses
 from lsps_tf.config import LossWeights
 from lsps_tf.losses import Terms
@@ -19,25 +21,38 @@ class RegressionStage(OnePlayerStage):
 
     The baselines of table 1: "synthetic" is synthetic-only, "real" trains on the labels of real frames. From scratch or
     from pre-trained layers is a matter of the weights that the networks come with. Predict with the same domain:
-    `networks.predict_joints(image, domain)`; synthetic-only reads real images with D_s's layers.
+    `networks.predict_joints(image, domain)`; synthetic-only reads real images with D_s's layers. `sources` are the
+    parts of a batch that it trains on together, where these are not the domain's frames.
     """
 
     def __init__(
-        self, networks: Networks, lambdas: LossWeights, domain: str, prepare: Callable[[Any], Batch] | None = None
+        self,
+        networks: Networks,
+        lambdas: LossWeights,
+        domain: str,
+        prepare: Callable[[Any], Batch] | None = None,
+        sources: tuple[str, ...] = (),
     ):
         super().__init__(networks, lambdas, networks.posterior_variables(domain), REGRESSION, prepare)
         self.domain = domain
+        self.sources = sources or (PAIRS[domain],)
 
     def forward(self, batch: Batch) -> Tensors:
-        """P(x) and its target z_y ~ q(z_y|y) for the labelled frames of the domain, both [B, Z]."""
-        frames = batch[PAIRS[self.domain]]
+        """P(x) and its target z_y ~ q(z_y|y), both [B, Z], and the joints [B, J, 3] of the domain's labelled frames."""
+        parts = [batch[source] for source in self.sources]
+        frames = {name: tf.concat([part[name] for part in parts], axis=0) for name in ("image", "joints")}
         seed = noise_seeds(batch["seed"], ["pose"])["pose"]
         return {
             "predicted": self.networks.predict_latent(frames["image"], self.domain),
             "target": sample_pose(self.networks, frames["joints"], seed),
+            "joints": frames["joints"],
         }
 
     def loss_terms(self, outputs: Tensors) -> Terms:
-        """The raw term of equation 7."""
+        """The raw term of equation 7 and, where it counts, the distance of the decoded joints."""
         loss = losses.posterior_loss(outputs["predicted"], outputs["target"])
-        return {f"eq7_posterior_{self.domain}_regression": loss}
+        terms = {f"eq7_posterior_{self.domain}_regression": loss}
+        if self.lambdas.lambda_7_joints:
+            decoded = self.networks.decode_pose(outputs["predicted"])
+            terms[f"eq7_posterior_{self.domain}_joints"] = losses.joint_distance_loss(decoded, outputs["joints"])
+        return terms

@@ -35,11 +35,12 @@ from lsps_tf.datasets.own.folders import beside
 from lsps_tf.datasets.own.hands import FoundHands, decide_sides, doubtful_sides
 from lsps_tf.datasets.own.labels import JOINTS_FILE, PARTS, FrameLabels, misplaced_labels, read_labels
 from lsps_tf.datasets.simulated import SimulatedSource
-from lsps_tf.datasets.simulator import Simulation
+from lsps_tf.datasets.simulator import VERSIONS, Simulation
 from lsps_tf.datasets.store import MARGIN, stored_size
 from lsps_tf.datasets.workers import read_ahead
 from lsps_tf.errors import InputError
 from lsps_tf.rotation import opposite, rotate_camera, rotate_points
+from lsps_tf.simulation.sensor import ALL_SENSORS
 
 VERSION = "frames-v1"
 NAMED = 5
@@ -150,7 +151,7 @@ def make_store(
     own: FrameFolder,
     hands: FoundHands,
     target: Target,
-    synthetic_frames: int,
+    simulated: dict[str, FrameSource],
     progress: Progress = lambda done, total: None,
     report_bad: Callable[[str], None] = lambda text: None,
 ) -> None:
@@ -160,7 +161,7 @@ def make_store(
         own: the recording.
         hands: what `find_hands` found.
         target: the store to make; the report is a part of its source.
-        synthetic_frames: how many frames of the simulator.
+        simulated: the simulator's frames by split (`simulated_like`).
         progress: called with the frames done and all frames.
         report_bad: called with a line on frames that cannot be read any more.
     """
@@ -173,10 +174,7 @@ def make_store(
             sources[f"real/{part}"] = OwnSource(own, hands, sides, positions, target.cube_mm, target.image_size)
     if "real/train" not in sources:
         raise InputError(f"{own.folder}: no usable frame is left to train on; add frames without labels")
-    sensor = sensor_like(hands)
-    simulation = Simulation(sensor, own.labels.skeleton.name, target.image_size, target.cube_mm)
-    sources = {"synthetic/train": SimulatedSource(simulation, "synthetic/train", synthetic_frames), **sources}
-    import_store(target, sources, True, 0, progress, report_bad)
+    import_store(target, {**simulated, **sources}, True, 0, progress, report_bad)
     shutil.rmtree(_hands_folder(target.path), ignore_errors=True)
 
 
@@ -218,6 +216,22 @@ def make_report(own: FrameFolder, hands: FoundHands) -> dict[str, Any]:
         "distance_mm": [round(float(value), 1) for value in (z.min(), np.median(z), z.max())],
         "unusable": unusable,
     }
+
+
+def simulated_like(hands: FoundHands, target: Target, scenes: bool, count: int) -> dict[str, FrameSource]:
+    """The simulator's frames beside a recording's, by split.
+
+    Args:
+        hands: of the recording.
+        target: the store.
+        scenes: hands among things as all sensors see them; otherwise the clean hand, as far away as the recording's.
+        count: of the frames.
+    """
+    sizes = target.skeleton, target.image_size, target.cube_mm
+    if scenes:
+        simulation = Simulation(ALL_SENSORS, *sizes, VERSIONS[1])
+        return {"synthetic/sensed": SimulatedSource(simulation, "real/train", count)}
+    return {"synthetic/train": SimulatedSource(Simulation(sensor_like(hands), *sizes), "synthetic/train", count)}
 
 
 def sensor_like(hands: FoundHands) -> str:

@@ -41,7 +41,7 @@ def make(folder, path, skip_bad=False, hand=None, progress=lambda done, total: N
     frames.check_hands(own, found, skip_bad)
     report = frames.make_report(own, found)
     target = Target(path, own.labels.skeleton.name, own.camera, SIZE, CUBE_MM, {"report": report})
-    frames.make_store(own, found, target, 8, progress)
+    frames.make_store(own, found, target, frames.simulated_like(found, target, False, 8), progress)
     return report
 
 

@@ -226,3 +226,18 @@ def test_labels_are_left_alone_where_that_is_asked_for(both_hands, tmp_path, eag
     assert read_settings(tmp_path / "off").labels == 0.0
     start(both_hands, tmp_path / "other", "--method", "synthetic-only", "--stages", "pose")
     assert read_settings(tmp_path / "other").labels == 0.0
+
+
+def test_a_trained_model_is_adapted_to_a_recording(folder, finished_run, tmp_path, eagerly):
+    run_dir = tmp_path / "adapted"
+    options = ["--method", "adapt", "--pretrained", str(finished_run), "--sim-synthetic-frames", "4", "--fit-steps", "2"]
+    done = run_session(["--dataset", "frames", "--data-root", str(folder), "--run-dir", str(run_dir), *options])
+    settings = read_settings(run_dir)
+    assert done == 0 and settings.stages == ("fit1",) and settings.config.preset == "tiny"
+    assert (settings.pretrained_stage, settings.centering) == (read_settings(finished_run).last_stage, "joints")
+    with open_store(settings.store) as store:
+        # Scenes in place of the clean hand.
+        assert store.splits()["synthetic/sensed"] == 4 and "synthetic/train" not in store.splits()
+    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    assert {line["stage"] for line in lines} == {"fit1"}
+    assert (run_dir / "fits" / "fit1.npz").exists() and (run_dir / "weights" / "fit1.h5").exists()

@@ -50,6 +50,23 @@ def test_a_regressions_step_equals_one_written_by_hand(networks, batch, domain):
         np.testing.assert_allclose(variable, value, rtol=0, atol=tolerance, err_msg=variable.name)
 
 
+def test_two_parts_of_a_batch_are_one_larger_part(networks, batch):
+    stage = RegressionStage(networks, PAPER, "real", sources=("labelled", "synthetic"))
+    outputs = stage.forward(batch)
+    for part, rows in (("labelled", slice(2)), ("synthetic", slice(2, 4))):
+        np.testing.assert_allclose(
+            outputs["predicted"][rows], networks.predict_latent(batch[part]["image"], "real"), atol=1e-4
+        )
+        np.testing.assert_array_equal(outputs["joints"][rows], batch[part]["joints"])
+
+
+def test_the_distance_of_decoded_joints_counts_where_it_is_asked_for(networks, batch):
+    stage = compiled(networks, "real", LossWeights(lambda_7=0.0, lambda_7_joints=3.0))
+    decoded = networks.predict_joints(batch["labelled"]["image"], "real").numpy()
+    distance = np.linalg.norm(decoded - batch["labelled"]["joints"], axis=-1).mean()
+    assert float(stage.train_step(batch)[REGRESSION]) == pytest.approx(3.0 * distance, rel=1e-3)
+
+
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_steps_are_functions_of_the_seed(start, batch, domain):
     def weights_after(seed):
