@@ -27,7 +27,9 @@ class FinderNetworks:
                 self._interpreter = Interpreter(model_path=str(TFLITE), num_threads=1)
                 self._frame, self._crop = (self._interpreter.get_signature_runner(name) for name in (FRAME, CROP))
         except (ValueError, RuntimeError) as error:
-            raise InputError(f"{TFLITE}: the networks that find hands are damaged; install the program again") from error
+            raise InputError(
+                f"{TFLITE}: the networks that find hands are damaged; install the program again"
+            ) from error
 
     def look_at_frame(self, depth_mm: np.ndarray, focal_px: float) -> tuple[np.ndarray, np.ndarray]:
         """Outputs [H / 4, W / 4, 5] and the reference depth of each cell, in mm, for a thinned frame [H, W]."""

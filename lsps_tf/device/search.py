@@ -14,23 +14,25 @@ from lsps_tf.device.finder import load_networks
 from lsps_tf.hand_finding.constants import (
     ARM_SHARE,
     CELL_PX,
-    CROP_LOGIT,
     CROP_SIZE,
     CUBE_MM,
     FRAME_HEIGHT,
     FRAME_LOGIT,
+    FRAME_SHARE,
     FRAME_WIDTH,
     ITERATIONS,
+    LEAST_SCORE,
     LOOKS,
     MORE_PLACES,
     NEAREST_MM,
     OFFSET_MM,
     REACH_MM,
     SAME_HAND_MM,
+    SCORE_MARGIN,
     SHELL_MM,
     WRIST_MM,
 )
-
+from lsps_tf.model_info import JOINTS
 
 # Points are sought this much beyond what may count around a start, so that the centre can move.
 _MARGIN_MM = 60.0
@@ -52,11 +54,17 @@ def find_hands(depth_mm: np.ndarray, intrinsics: np.ndarray, count: int) -> list
         count: how many at most.
     """
     intrinsics = np.asarray(intrinsics, np.float32)
+    looked = [
+        (likely, *_judge_hand(depth_mm, intrinsics, place_mm))
+        for place_mm, likely in _places(depth_mm, intrinsics, count + MORE_PLACES)
+    ]
+    scored = [(hand + FRAME_SHARE * likely, center_mm, right) for likely, center_mm, hand, right in looked]
+    # What looks far less like a hand than another is an arm, or what lies about.
+    least = max(LEAST_SCORE, max((score for score, *_ in scored), default=0.0) - SCORE_MARGIN)
     found: list[FoundHand] = []
-    for place_mm in _places(depth_mm, intrinsics, count + MORE_PLACES):
-        center_mm, hand, right = _judge_hand(depth_mm, intrinsics, place_mm)
+    for score, center_mm, right in scored:
         doubles = (np.linalg.norm(other.center_mm - center_mm) < SAME_HAND_MM for other in found)
-        if hand > CROP_LOGIT and not any(doubles):
+        if score > least and not any(doubles):
             found.append(FoundHand(center_mm, float(right)))
     return sorted(found, key=lambda each: float(each.center_mm[2]))[:count]
 
@@ -79,8 +87,10 @@ def refine_center(
     return _refine(points_mm, np.asarray(start_mm, np.float32), iterations)
 
 
-def center_of_mass(depth_mm: np.ndarray, intrinsics: np.ndarray, center_mm: np.ndarray) -> np.ndarray:
-    """The centre of mass [3] of a found hand, in the thinned frame."""
+def crop_center(depth_mm: np.ndarray, intrinsics: np.ndarray, center_mm: np.ndarray, centering: str) -> np.ndarray:
+    """What the crop of a found hand is centred on, [3]: its centre of mass in the thinned frame, or as it is found."""
+    if centering == JOINTS:
+        return center_mm
     return refine_center(*thinned(depth_mm, np.asarray(intrinsics, np.float32)), center_mm)
 
 
@@ -97,8 +107,8 @@ def thinned(depth_mm: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, n
     return frame_mm, intrinsics * (np.float32(places) / np.float32(pixels))
 
 
-def _places(depth_mm: np.ndarray, intrinsics: np.ndarray, count: int) -> list[np.ndarray]:
-    """The places [3] in camera space that look like hands, at most `count`, the likeliest first."""
+def _places(depth_mm: np.ndarray, intrinsics: np.ndarray, count: int) -> list[tuple[np.ndarray, np.float32]]:
+    """The places [3] in camera space that look like hands, and their logits; at most `count`, the likeliest first."""
     upright = depth_mm.shape[0] > depth_mm.shape[1]
     if upright:
         fx, fy, cx, cy = intrinsics
@@ -116,7 +126,7 @@ def _places(depth_mm: np.ndarray, intrinsics: np.ndarray, count: int) -> list[np
     for row, column in zip(rows[best], columns[best]):
         x, y, z = _anchor(row, column, reference_mm, intrinsics) + np.float32(OFFSET_MM) * output[row, column, 2:]
         x, y = (y, -x) if upright else (x, y)
-        places.append(np.array([x, y, max(z, NEAREST_MM)], np.float32))
+        places.append((np.array([x, y, max(z, NEAREST_MM)], np.float32), logit[row, column]))
     return places
 
 

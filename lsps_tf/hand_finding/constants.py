@@ -13,10 +13,12 @@ FRAME_HEIGHT, FRAME_WIDTH, CELL_PX = 128, 160, 4
 CROP_SIZE, CUBE_MM = 64, 300.0
 OFFSET_MM = 50.0
 
-# Of the search: places that are looked at beyond the hands that are asked for, and how often each; above these logits
-# there is a hand; nearer to each other two are the same.
+# Of the search: places that are looked at beyond the hands that are asked for, and how often each. A place's score is
+# the crop's logit and a share of the frame's; there is a hand above the least score, but not so far below the best.
+# Nearer to each other two are the same. A hand that is followed needs the crop's logit alone.
 MORE_PLACES, LOOKS = 5, 2
-FRAME_LOGIT, CROP_LOGIT = -4.0, 0.0
+FRAME_LOGIT, FRAME_SHARE, LEAST_SCORE, SCORE_MARGIN = -4.0, 1.5, 0.0, 4.0
+CROP_LOGIT = 1.0
 SAME_HAND_MM = 45.0
 
 # Of the centre of mass. From the centre of a hand no finger reaches further; what does is arm, body or another object.

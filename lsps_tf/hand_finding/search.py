@@ -21,14 +21,17 @@ from lsps_tf.hand_finding.constants import (
     CUBE_MM,
     FRAME_HEIGHT,
     FRAME_LOGIT,
+    FRAME_SHARE,
     FRAME_WIDTH,
     ITERATIONS,
+    LEAST_SCORE,
     LOOKS,
     MORE_PLACES,
     NEAREST_MM,
     OFFSET_MM,
     REACH_MM,
     SAME_HAND_MM,
+    SCORE_MARGIN,
     SHELL_MM,
     WRIST_MM,
 )
@@ -60,11 +63,13 @@ def find_hands(depth_mm: tf.Tensor, intrinsics: tf.Tensor, count: int) -> FoundH
         count: how many hands at most.
     """
     places_mm, likely = _places(depth_mm, intrinsics, count + MORE_PLACES)
-    looked = [
-        judge_hand(depth_mm, intrinsics, places_mm[:, number]) for number in range(places_mm.shape[1])
-    ]
+    looked = [judge_hand(depth_mm, intrinsics, places_mm[:, number]) for number in range(count + MORE_PLACES)]
     center_mm, hand, right = (tf.stack(parts, axis=1) for parts in zip(*looked))
-    presence = _without_doubles(center_mm, likely & (hand > CROP_LOGIT))
+    score = hand + FRAME_SHARE * likely
+    clear = (likely > FRAME_LOGIT) & (score > LEAST_SCORE)
+    # What looks far less like a hand than another is an arm, or what lies about.
+    clear &= score > tf.reduce_max(tf.where(clear, score, -1e3), axis=1, keepdims=True) - SCORE_MARGIN
+    presence = _without_doubles(center_mm, clear)
     z = tf.where(presence, center_mm[..., 2], float("inf"))
     order = tf.argsort(z, axis=1, stable=True)[:, :count]
     found = FoundHands(*(tf.gather(part, order, batch_dims=1) for part in (center_mm, presence, right)))
@@ -179,23 +184,30 @@ def thinned(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.T
     return tf.where(seen, taken, 0.0), intrinsics * (tf.cast(places, tf.float32) / tf.cast(pixels, tf.float32))
 
 
-def _places(depth_mm: tf.Tensor, intrinsics: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """The `count` places [B, count, 3] in camera space that look most like hands, and which of them do, bool."""
-    upright = tf.shape(depth_mm)[1] > tf.shape(depth_mm)[2]
-    lying_mm, lying = tf.cond(
-        upright, lambda: _turned(depth_mm, intrinsics), lambda: (depth_mm, intrinsics)
-    )
-    frame_mm, lying = thinned(lying_mm, lying)
-    output, reference_mm = networks.look_at_frame(networks.load_weights(), frame_mm, lying[:, 0])
+def places_in(
+    weights: networks.Weights, frame_mm: tf.Tensor, intrinsics: tf.Tensor, count: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The `count` places [B, count, 3] in camera space that look most like hands in thinned frames, and their logits.
+
+    Arguments as of `networks.look_at_frame` and `thinned`. Places with the logit -1000 are none.
+    """
+    output, reference_mm = networks.look_at_frame(weights, frame_mm, intrinsics[:, 0])
     logit = tf.where(reference_mm > 0.0, output[..., 0], -1e3)
     peak = logit >= tf.nn.max_pool2d(logit[..., None], 3, 1, "SAME")[..., 0]
     cells = (FRAME_HEIGHT // CELL_PX) * (FRAME_WIDTH // CELL_PX)
     best, index = tf.math.top_k(tf.reshape(tf.where(peak, logit, -1e3), [-1, cells]), count)
-    points_mm = networks.anchors(reference_mm, lying) + OFFSET_MM * output[..., 2:]
-    places_mm = tf.gather(tf.reshape(points_mm, [-1, cells, 3]), index, batch_dims=1)
+    points_mm = networks.anchors(reference_mm, intrinsics) + OFFSET_MM * output[..., 2:]
+    return tf.gather(tf.reshape(points_mm, [-1, cells, 3]), index, batch_dims=1), best
+
+
+def _places(depth_mm: tf.Tensor, intrinsics: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The `count` places [B, count, 3] in camera space that look most like hands, and their logits [B, count]."""
+    upright = tf.shape(depth_mm)[1] > tf.shape(depth_mm)[2]
+    lying_mm, lying = tf.cond(upright, lambda: _turned(depth_mm, intrinsics), lambda: (depth_mm, intrinsics))
+    places_mm, logit = places_in(networks.load_weights(), *thinned(lying_mm, lying), count)
     x, y, z = tf.unstack(places_mm, axis=-1)
     x, y = tf.cond(upright, lambda: (y, -x), lambda: (x, y))
-    return tf.stack([x, y, tf.maximum(z, NEAREST_MM)], axis=-1), best > FRAME_LOGIT
+    return tf.stack([x, y, tf.maximum(z, NEAREST_MM)], axis=-1), logit
 
 
 def _turned(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -39,7 +39,9 @@ def ensure_blocks(folder: pathlib.Path, count: int, seed: int) -> list[pathlib.P
         paths.append(folder / f"{number:05d}-{name}.npz")
         if paths[-1].exists():
             continue
-        parts = [makers[name](tf.constant([seed + 5000, number * BLOCK + first])) for first in range(0, BLOCK, _AT_ONCE)]
+        parts = [
+            makers[name](tf.constant([seed + 5000, number * BLOCK + first])) for first in range(0, BLOCK, _AT_ONCE)
+        ]
         columns = {key: np.concatenate([getattr(part, key).numpy() for part in parts]) for key in Views._fields}
         for key in _DEPTHS:
             columns[key] = np.rint(columns[key] / _DEPTH_UNIT_MM).clip(0, 65535).astype(np.uint16)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from lsps_tf import crop
-from lsps_tf.hand_finding import networks
-from lsps_tf.hand_finding.constants import CELL_PX, CROP_SIZE, CUBE_MM, FRAME_HEIGHT, FRAME_WIDTH, OFFSET_MM
+from lsps_tf.hand_finding import networks, search
+from lsps_tf.hand_finding.constants import CELL_PX, CROP_SIZE, CUBE_MM, FRAME_HEIGHT, FRAME_WIDTH, NEAREST_MM, OFFSET_MM
 from training.hand_finding.views import CROP_MM, Views
 
 # A hand is asked for where so many pixels and such a share of it are seen, and its middle lies in the view. Of others
@@ -22,6 +22,8 @@ _JITTER_MM = 16.0
 # Within this distance of a hand's middle a crop shows the hand; nothing is asked of what is up to the second.
 _HAND_MM, _NO_HAND_MM = 50.0, 90.0
 _FOCUS, _SLOPE = 2.0, 4.0
+# Views of a batch in which the frame's network looks for hands, and the places that it names in each.
+PROPOSED_VIEWS, PLACES = 48, 4
 
 Losses = dict[str, tf.Tensor]
 
@@ -45,7 +47,9 @@ def frame_losses(views: Views, seed: tf.Tensor, weights: dict) -> Losses:
     asked, unclear, hills = _hills(frames, output.shape[1], output.shape[2])
     measured = reference_mm > 0.0
     target = tf.reduce_max(tf.where(asked[:, None, None], hills, 0.0), axis=-1)
-    heat = _heat_loss(output[..., 0], target, measured & ~tf.reduce_any(unclear[:, None, None] & (hills > 0.05), axis=-1))
+    heat = _heat_loss(
+        output[..., 0], target, measured & ~tf.reduce_any(unclear[:, None, None] & (hills > 0.05), axis=-1)
+    )
     nearest = tf.argmax(tf.where(asked[:, None, None], hills, -1.0), axis=-1)
     middle_mm = tf.gather(frames.middle_mm, tf.reshape(nearest, [tf.shape(nearest)[0], -1]), batch_dims=1)
     middle_mm = tf.reshape(middle_mm, tf.shape(anchors_mm))
@@ -63,43 +67,74 @@ def frame_losses(views: Views, seed: tf.Tensor, weights: dict) -> Losses:
     }
 
 
-def crop_losses(views: Views, seed: tf.Tensor, weights: dict) -> Losses:
-    """Loss of the network that looks at crops."""
-    count = views.crop_mm.shape[0]
-    seeds = tf.unstack(tf.random.split(seed, 3))
-    mirrored = tf.random.stateless_uniform([count], seeds[0]) < 0.5
-    crops = views.crop_mm, views.crop_center_mm, views.middle_mm, views.right
-    depth_mm, center_mm, middle_mm, right = mirror_views(*crops, mirrored)
-    depth_mm, center_mm, middle_mm = turn_views(
-        depth_mm, center_mm, middle_mm, tf.random.stateless_uniform([], seeds[1], 0, 4, tf.int32)
-    )
-    intrinsics = crop.crop_intrinsics(center_mm, CROP_MM, depth_mm.shape[1])
-    center_mm += _JITTER_MM * tf.random.stateless_normal([count, 3], seeds[2])
-    images = crop.normalize_depth(crop.crop_frame(depth_mm, intrinsics, center_mm, CUBE_MM, CROP_SIZE), center_mm, CUBE_MM)
+def crop_losses(views: Views, seed: tf.Tensor, weights: dict, frame_weights: dict) -> Losses:
+    """Loss of the network that looks at crops: at the views' own, and at what the other network takes for hands."""
+    seeds = tf.unstack(tf.random.split(seed, 2))
+    parts = _own_crops(views, seeds[0]), _proposed_crops(views, seeds[1], frame_weights)
+    images, center_mm, middle_mm, right, seen = (tf.concat(values, axis=0) for values in zip(*parts))
     output = networks.look_at_crop(weights, images)
     distance_mm = tf.norm(middle_mm - center_mm[:, None], axis=-1)
     closest = tf.argmin(distance_mm, axis=1)
-    distance_mm, middle_mm, right, share = (
-        tf.gather(part, closest, batch_dims=1) for part in (distance_mm, middle_mm, right, views.share)
+    distance_mm, middle_mm, right, seen = (
+        tf.gather(part, closest, batch_dims=1) for part in (distance_mm, middle_mm, right, seen)
     )
-    # A hand that the view does not show at all may still be in the crop.
-    seen = (share > LEAST_SHARE) | (share == 0.0)
     close = distance_mm < _HAND_MM
     asked = tf.cast((close & seen) | (distance_mm > _NO_HAND_MM), tf.float32)
     near = tf.cast((distance_mm < _NO_HAND_MM) & seen, tf.float32)
     presence = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(close, tf.float32), output[:, 0])
     side = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(right, tf.float32), output[:, 1])
     error_mm = _distance(center_mm + OFFSET_MM * output[:, 2:], middle_mm, near > 0.0)
+    own = tf.range(tf.shape(close)[0]) < tf.shape(parts[0][0])[0]
+    correct = tf.cast((output[:, 0] > 0.0) == close, tf.float32)
     return {
         "loss": _mean(presence, asked) + _mean(error_mm, near) / OFFSET_MM + 0.5 * _mean(side, near),
-        "hand": _mean(tf.cast((output[:, 0] > 0.0) == close, tf.float32), asked),
+        "hand": _mean(correct, tf.where(own, asked, 0.0)),
+        "proposed": _mean(correct, tf.where(own, 0.0, asked)),
         "middle_mm": _mean(error_mm, near),
         "side": _mean(tf.cast((output[:, 1] > 0.0) == right, tf.float32), near),
     }
 
 
+def _own_crops(views: Views, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Images, centres, and of both hands of each scene the middles, which are right ones and which are seen."""
+    count = views.crop_mm.shape[0]
+    seeds = tf.unstack(tf.random.split(seed, 3))
+    mirrored = tf.random.stateless_uniform([count], seeds[0]) < 0.5
+    crops = views.crop_mm, views.crop_center_mm, views.middle_mm, views.right
+    depth_mm, center_mm, middle_mm, right = mirror_views(*crops, mirrored)
+    quarters = tf.random.stateless_uniform([], seeds[1], 0, 4, tf.int32)
+    depth_mm, center_mm, middle_mm = turn_views(depth_mm, center_mm, middle_mm, quarters)
+    intrinsics = crop.crop_intrinsics(center_mm, CROP_MM, depth_mm.shape[1])
+    center_mm += _JITTER_MM * tf.random.stateless_normal([count, 3], seeds[2])
+    # A hand that the view does not show at all may still be in the crop.
+    seen = (views.share > LEAST_SHARE) | (views.share == 0.0)
+    return _images(depth_mm, intrinsics, center_mm), center_mm, middle_mm, right, seen
+
+
+def _proposed_crops(views: Views, seed: tf.Tensor, frame_weights: dict) -> tuple[tf.Tensor, ...]:
+    """The same of the views' places that look most like hands to the other network: mostly what is none."""
+    count = min(views.depth_mm.shape[0], PROPOSED_VIEWS)
+    seeds = tf.unstack(tf.random.split(seed, 2))
+    frames = augmented(Views(*(part[:count] for part in views)), seeds[0])
+    places_mm, _ = search.places_in(frame_weights, frames.depth_mm, frames.intrinsics, PLACES)
+    depth_mm, intrinsics, *labels = (
+        tf.repeat(part, PLACES, axis=0)
+        for part in (frames.depth_mm, frames.intrinsics, frames.middle_mm, frames.right, frames.share)
+    )
+    center_mm = tf.reshape(places_mm, [-1, 3])
+    center_mm += 0.5 * _JITTER_MM * tf.random.stateless_normal(tf.shape(center_mm), seeds[1])
+    center_mm = tf.concat([center_mm[:, :2], tf.maximum(center_mm[:, 2:], NEAREST_MM)], axis=1)
+    middle_mm, right, share = labels
+    return _images(depth_mm, intrinsics, center_mm), center_mm, middle_mm, right, share > LEAST_SHARE
+
+
+def _images(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor) -> tf.Tensor:
+    cropped_mm = crop.crop_frame(depth_mm, intrinsics, center_mm, CUBE_MM, CROP_SIZE)
+    return crop.normalize_depth(cropped_mm, center_mm, CUBE_MM)
+
+
 def augmented(views: Views, seed: tf.Tensor) -> Frames:
-    """Views as thinned frames: half of them mirrored, all turned by quarters, cut to a frame's height, some with holes."""
+    """Views as thinned frames: half of them mirrored, all turned by quarters, cut to its height, some with holes."""
     count, size = views.depth_mm.shape[0], views.depth_mm.shape[1]
     seeds = tf.unstack(tf.random.split(seed, 5))
     mirrored = tf.random.stateless_uniform([count], seeds[0]) < 0.5
@@ -165,7 +200,9 @@ def _hills(frames: Frames, height: int, width: int) -> tuple[tf.Tensor, tf.Tenso
     x, y, z = tf.unstack(frames.middle_mm, axis=-1)
     u, v = fx * x / z + cx, fy * y / z + cy
     depth_mm = frames.depth_mm
-    column, row = (tf.cast(tf.clip_by_value(p, 0.0, e - 1.0), tf.int32) for p, e in ((u, FRAME_WIDTH), (v, FRAME_HEIGHT)))
+    column, row = (
+        tf.cast(tf.clip_by_value(p, 0.0, e - 1.0), tf.int32) for p, e in ((u, FRAME_WIDTH), (v, FRAME_HEIGHT))
+    )
     # What is beyond the frame's ends has no readings, up to its border.
     seen_columns, seen_rows = (tf.reduce_any(depth_mm > 0.0, axis=axis) for axis in (1, 2))
     in_view = (u > 0.0) & (u < FRAME_WIDTH - 1.0) & (v > 0.0) & (v < FRAME_HEIGHT - 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from collections.abc import Callable, Iterator
 
@@ -18,7 +19,6 @@ from training.hand_finding.views import Views
 
 LEARNING_RATES = {"frame": 2e-3, "crop": 1e-3}
 BATCHES = {"frame": 32, "crop": 128}
-LOSSES = {"frame": frame_losses, "crop": crop_losses}
 # So often, in steps, the weights are written and the views kept out of training looked at.
 INTERVAL = 500
 # Blocks that batches are drawn from at a time, and batches drawn from them before one of the blocks is changed.
@@ -31,6 +31,8 @@ def train_finder(
     output: pathlib.Path, views: int, steps: dict[str, int], seed: int, cache: pathlib.Path, resume: bool = False
 ) -> None:
     """Trains both networks and writes their weights, float16, by name.
+
+    The one of crops is trained on what the other takes for hands, too, so it comes second.
 
     Args:
         output: the file of weights; those of a network that is not trained stay.
@@ -62,8 +64,11 @@ def _train(
     optimizer = keras.optimizers.legacy.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATES[name], steps))
     held_out = paths[:_HELD_OUT] if len(paths) > _HELD_OUT else []
     batches = draw_batches(paths[len(held_out) :], BATCHES[name], seed, clear_views if name == "frame" else all_views)
-    step_function = _build_step(weights, optimizer, LOSSES[name])
-    evaluate = tf.function(lambda batch, key: LOSSES[name](batch, key, standardized(weights)))
+    losses_of = frame_losses
+    if name == "crop":
+        losses_of = functools.partial(crop_losses, frame_weights=read_weights(output, "frame"))
+    step_function = _build_step(weights, optimizer, losses_of)
+    evaluate = tf.function(lambda batch, key: losses_of(batch, key, standardized(weights)))
     with tqdm(total=steps, desc=name, mininterval=10.0) as bar:
         for step in range(steps):
             losses = step_function(next(batches), tf.constant([seed, step]))
@@ -133,8 +138,9 @@ def clear_views(block: Columns) -> np.ndarray:
     fx, fy, cx, cy = block["intrinsics"].T[:, :, None]
     x, y, z = np.moveaxis(block["middle_mm"], -1, 0)
     size = block["depth_mm"].shape[1]
-    inside = [(focal * p / z + c > _BORDER_PX) & (focal * p / z + c < size - _BORDER_PX) for focal, p, c in ((fx, x, cx), (fy, y, cy))]
-    clear = inside[0] & inside[1] & (block["pixels"] >= 2.0 * FEWEST_PIXELS) & (block["share"] >= LEAST_SHARE)
+    u, v = fx * x / z + cx, fy * y / z + cy
+    inside = (np.minimum(u, v) > _BORDER_PX) & (np.maximum(u, v) < size - _BORDER_PX)
+    clear = inside & (block["pixels"] >= 2.0 * FEWEST_PIXELS) & (block["share"] >= LEAST_SHARE)
     return np.flatnonzero(clear.any(axis=1) | (block["pixels"] == 0.0).all(axis=1))
 
 

@@ -202,9 +202,7 @@ def _with_persons(scene: Scene, seed: tf.Tensor) -> Scene:
             tf.where(chosen[:, None, None], moved_mm, scene.body[0]),
             tf.where(chosen[:, None], radii_mm * scale, scene.body[1]),
         ),
-        planes=tuple(
-            tf.where(chosen[:, None], other, plane) for plane, other in zip(scene.planes, (nowhere, wall))
-        ),
+        planes=tuple(tf.where(chosen[:, None], other, plane) for plane, other in zip(scene.planes, (nowhere, wall))),
     )
 
 
@@ -236,7 +234,8 @@ def _clutter(scene: Scene, seed: tf.Tensor) -> Things:
     frame = surroundings.frame_of(normal)
     rotation = frame @ axis_rotation((0.0, 0.0, 1.0), 2.0 * math.pi * turn)
     # Some stand upright.
-    rotation = tf.where((c < 0.4)[:, None, None], rotation @ axis_rotation((0.0, 1.0, 0.0), zero + 0.5 * math.pi), rotation)
+    upright = rotation @ axis_rotation((0.0, 1.0, 0.0), zero + 0.5 * math.pi)
+    rotation = tf.where((c < 0.4)[:, None, None], upright, rotation)
     loose = rotation_from_6d(tf.random.stateless_normal([count, 6], seeds[2]))
     rotation = tf.where(on_plane[:, None, None], rotation, loose)
     hand_mm = tf.reduce_mean(scene.hand.joints_mm, axis=1)
