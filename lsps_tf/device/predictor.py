@@ -44,7 +44,7 @@ def tflite_model(network: TfliteNetwork) -> OpenModel:
     """A network as a model that finds, crops and predicts hands."""
 
     def predict(view: View) -> list[Hand]:
-        hands = [_predict_hand(network, view, found) for found in _locate(view)]
+        hands = [_predict_hand(network, view, found) for found in _locate(view, network.info.centering)]
         return [hand for hand in hands if hand is not None]
 
     def joints_of_crop(images: np.ndarray) -> np.ndarray:
@@ -53,11 +53,13 @@ def tflite_model(network: TfliteNetwork) -> OpenModel:
     return OpenModel("TFLite", network.name, network.info, predict, joints_of_crop)
 
 
-def _locate(view: View) -> list[FoundHand]:
+def _locate(view: View, centering: str) -> list[FoundHand]:
     """The hands that are found, or the one that is given, with the side that it looks like where that is asked for."""
     intrinsics = view.camera.intrinsics
     if view.center_mm is None:
-        return search.find_hands(view.depth_mm, intrinsics, view.hands)
+        found = search.find_hands(view.depth_mm, intrinsics, view.hands)
+        frame = view.depth_mm, intrinsics
+        return [hand._replace(center_mm=search.crop_center(*frame, hand.center_mm, centering)) for hand in found]
     center_mm, right = np.asarray(view.center_mm, np.float32), 0.0
     if view.side == mirror.AUTO:
         found = search.find_hands(view.depth_mm, intrinsics, USUAL_HANDS)
