@@ -22,8 +22,8 @@ from typing import Any, Union
 import numpy as np
 
 DEFAULT_MODEL = "lsps"
-# Of this project's models: with neither, and with both, of the hand's centre and side.
-DEFAULT_SIGNATURE, HINTED_SIGNATURE = "serving_default", "serving_hinted"
+# Of this project's models: with neither, and with both, of the hand's centre and side; and of several hands.
+DEFAULT_SIGNATURE, HINTED_SIGNATURE, HANDS_SIGNATURE = "serving_default", "serving_hinted", "serving_hands"
 Frame = Union[bytes, np.ndarray]
 # A version's address and the one that predicts are what export/serve.py prints.
 _PATH = re.compile(
@@ -68,7 +68,7 @@ class Client:
         self._headers = {"Content-Type": "application/json", **_authorization(parts)}
         name = found["model"] or urllib.parse.quote(model or DEFAULT_MODEL, safe="")
         self.path = f"/v1/models/{name}{found['version'] or ''}"
-        self._inputs: dict[str, Any] | None = None
+        self._signatures: dict[str, Any] | None = None
 
     def __enter__(self) -> Client:
         return self
@@ -95,11 +95,12 @@ class Client:
             intrinsics: fx, fy, cx, cy in pixels.
             depth_unit_mm: mm that one count stands for.
             center_mm: the hand's centre in camera space; None finds it.
-            inputs: further inputs of the model's signature, by name; of this project's models hand, "right" or "left".
+            inputs: further inputs of the model's signature, by name; of this project's models hand, "right", "left" or
+                "auto", the default, which tells it from what the hand looks like.
 
         Returns:
             The model's outputs without the batch axis; of this project's models `joints_mm` [J, 3] in camera space,
-            `joints_uvd` [J, 3], `center_mm` [3], `presence` and more. NaN where no hand was found.
+            `joints_uvd` [J, 3], `center_mm` [3], `presence`, `hand` and more. NaN where no hand was found.
 
         Raises:
             ServerError: where the server refuses the request or cannot be reached.
@@ -107,6 +108,28 @@ class Client:
         row = self.row(frame, intrinsics, depth_unit_mm, center_mm, **inputs)
         [outputs] = self.predict_rows([row], self.signature_of(row))
         return outputs
+
+    def predict_hands(
+        self,
+        frame: Frame,
+        intrinsics: Sequence[float],
+        depth_unit_mm: float = 1.0,
+        hand: str = "auto",
+    ) -> list[dict[str, np.ndarray]]:
+        """The hands of one frame, the nearest first, as many as the model finds; arguments as for `predict`.
+
+        Returns:
+            Per hand what `predict` gives of one; none where there is no hand.
+
+        Raises:
+            ServerError: as `predict`, and where the model finds no several hands.
+        """
+        row = {**self.row(frame, intrinsics, depth_unit_mm), "hand": hand}
+        [outputs] = self.predict_rows([row], HANDS_SIGNATURE)
+        by_hand = {name: value for name, value in outputs.items() if value.ndim}
+        whole = {name: value for name, value in outputs.items() if not value.ndim}
+        rows = [{**whole, **dict(zip(by_hand, values))} for values in zip(*by_hand.values())]
+        return [row for row in rows if row["presence"]]
 
     def row(
         self,
@@ -128,7 +151,7 @@ class Client:
             row["center_mm"] = [float(number) for number in center_mm]
         # Signatures have no optional inputs: NaN is how a model that takes a centre is told to find it.
         missing = self.inputs(self.signature_of(row)).keys() - row.keys()
-        values = {"center_mm": [math.nan] * 3, "hand": "right"}
+        values = {"center_mm": [math.nan] * 3, "hand": "auto"}
         return {**row, **{name: value for name, value in values.items() if name in missing}}
 
     def signature_of(self, row: dict[str, Any]) -> str:
@@ -154,9 +177,16 @@ class Client:
 
     def inputs(self, signature: str = DEFAULT_SIGNATURE) -> dict[str, Any]:
         """The inputs of a signature by name, as the metadata declares them; asked for once."""
-        if self._inputs is None:
-            self._inputs = self.metadata()["metadata"]["signature_def"]["signature_def"]
-        return self._inputs.get(signature, {}).get("inputs", {})
+        return self._declared(signature, "inputs")
+
+    def outputs(self, signature: str = DEFAULT_SIGNATURE) -> dict[str, Any]:
+        """The outputs of a signature by name, as `inputs`."""
+        return self._declared(signature, "outputs")
+
+    def _declared(self, signature: str, what: str) -> dict[str, Any]:
+        if self._signatures is None:
+            self._signatures = self.metadata()["metadata"]["signature_def"]["signature_def"]
+        return self._signatures.get(signature, {}).get(what, {})
 
     def metadata(self) -> dict[str, Any]:
         """The model's signatures."""
@@ -222,10 +252,11 @@ def _authorization(parts: urllib.parse.SplitResult) -> dict[str, str]:
 
 def _check_joints(outputs: dict[str, np.ndarray]) -> None:
     """ServerError where a hand is there and its joints are no numbers: nothing that could be used as a hand."""
-    if "presence" not in outputs or not outputs["presence"]:
+    if "presence" not in outputs:
         return
+    present = outputs["presence"].astype(bool)
     for name in ("joints_mm", "joints_uvd", "center_mm"):
-        if name in outputs and not np.isfinite(outputs[name]).all():
+        if name in outputs and not np.isfinite(outputs[name][present]).all():
             raise ServerError(
                 200,
                 f"the model's {name} of a hand are no numbers, as after a training that diverged; serve another one",

@@ -18,6 +18,7 @@ from lsps_tf.camera import CAMERAS, Camera
 from lsps_tf.commandline.parser import Parser
 from lsps_tf.errors import InputError
 from lsps_tf.files import check_writable, locked, write_json
+from lsps_tf.hand import MOST_HANDS, USUAL_HANDS
 from lsps_tf.model_info import FLOAT32, INT8, MODEL_NAME, VARIANTS
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ def export_command(arguments: list[str]) -> int:
     options = _build_parser().parse_args(arguments)
     check_writable(options.output, "give another folder for --output")
     variants = _parse_variants(options.variants)
+    if not 1 <= options.hands <= MOST_HANDS:
+        raise InputError(
+            f"--hands {options.hands}: a SavedModel finds up to {MOST_HANDS} hands; give 1 to {MOST_HANDS}"
+        )
     # One process at a time writes there.
     with locked(options.output / MODEL_NAME):
         return _export(options, variants)
@@ -57,7 +62,7 @@ def _export(options: argparse.Namespace, variants: tuple[str, ...]) -> int:
         calibration = calibration_images(run, options.calibrate) if INT8 in variants else None
         confidence = fit_confidence(run, options.calibrate)
         _next_step(bar, "writing the SavedModel")
-        paths = [export_saved_model(run, options.output, confidence)]
+        paths = [export_saved_model(run, options.output, confidence, options.hands)]
         _next_step(bar, "writing TFLite files")
         paths += export_tflite(run, options.output, variants, calibration, confidence)
         _next_step(bar, "comparing with the networks")
@@ -88,6 +93,13 @@ def _build_parser() -> argparse.ArgumentParser:
         type=pathlib.Path,
         metavar="STORE.h5",
         help="sensor frames for int8 and the confidence (default: the run's)",
+    )
+    parser.add_argument(
+        "--hands",
+        type=int,
+        default=USUAL_HANDS,
+        metavar="N",
+        help=f"of one frame that the SavedModel finds at most (default: {USUAL_HANDS})",
     )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write paths, sizes and differences")
     return parser

@@ -1,4 +1,4 @@
-"""The command `export/predict.py`: one depth frame to the joints of the hand that it shows.
+"""The command `export/predict.py`: one depth frame to the joints of the hand, or the hands, that it shows.
 
 What costs time to import stands in the functions that need it: an answer takes a second, and `--help` less.
 """
@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import math
 import pathlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from lsps_tf.commandline.options import FRAME_HELP, FrameOptions, add_frame_options
 from lsps_tf.commandline.parser import Parser
 from lsps_tf.errors import InputError
+from lsps_tf.mirror import AUTO
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,19 +41,21 @@ def predict_command(arguments: list[str]) -> int:
     asked = FrameOptions.of(options)
     depth_mm, camera = asked.read(options.frame)
     model = _open_model(options, asked.depth_unit_mm)
-    predictor = HandPredictor(model, asked.hand, options.joints, asked.rotation_degrees)
+    predictor = HandPredictor(model, asked.hand, options.joints, asked.rotation_degrees, options.hands)
     center_mm = None if options.center is None else parse_center(options.center, camera, model.info.cube_mm)
-    hand = predict_frame(predictor, depth_mm, camera, center_mm, options.frame)
-    x, y, z = hand.center_mm
+    hands = predict_frame(predictor, depth_mm, camera, center_mm, options.frame)
     source = SHIPPED_NAME if options.model is None and options.url is None else model.name
-    print(f"{options.frame}: a hand around ({x:.0f}, {y:.0f}, {z:.0f}) mm, by the {model.kind} {source}")
+    for hand in hands:
+        print(f"{options.frame}: {_described(hand)}, by the {model.kind} {source}")
+    for line in _remarks(predictor, hands, None if center_mm is not None else predictor.count_hands(depth_mm, camera)):
+        print(line)
     if options.json is None:
-        print(_table(hand))
+        print("\n\n".join(_table(hand) for hand in hands))
     else:
-        write_json(options.json, hand_values(hand, options.frame))
+        write_json(options.json, frame_values(hands, options.hands, options.frame))
         print(f"Joints: {options.json}")
     if options.overlay is not None:
-        _save(draw_hand(depth_mm, hand, camera, model.info.cube_mm), options.overlay)
+        _save(draw_hands(depth_mm, hands, camera, model.info.cube_mm), options.overlay)
         print(f"Overlay: {options.overlay}")
     return 0
 
@@ -62,8 +66,8 @@ def predict_frame(
     camera: Camera,
     center_mm: tuple[float, float, float] | None = None,
     frame: str | pathlib.Path = "frame",
-) -> Hand:
-    """Predicts the hand of one frame.
+) -> list[Hand]:
+    """Predicts the hands of one frame, the nearest first; at least one.
 
     Args:
         predictor: from `lsps_tf.load_predictor`.
@@ -75,37 +79,39 @@ def predict_frame(
     Raises:
         InputError: where the frame shows no hand, or nothing at the given centre.
     """
-    hand = predictor(depth_mm, camera, center_mm)
-    if hand is None and center_mm is not None:
+    hands = predictor.hands_in(depth_mm, camera, center_mm)
+    if not hands and center_mm is not None:
         raise InputError(f"{frame}: nothing was measured around the given center {center_mm} mm; leave --center out")
-    if hand is None:
+    if not hands:
         raise InputError(
             f"{frame}: no hand was found; it must be what is nearest to the camera, and --camera and --depth-unit "
             "must be right; or give --center x,y,z"
         )
-    return hand
+    return hands
 
 
-def hand_values(hand: Hand, frame: str | pathlib.Path) -> dict[str, Any]:
-    """What `--json` writes; lengths in mm, to a thousandth."""
-    names = {"skeleton": hand.skeleton.name, "joint_names": list(hand.joint_names)}
-    return {"frame": str(frame), **names, **hand.to_dict()}
+def frame_values(hands: list[Hand], asked: int, frame: str | pathlib.Path) -> dict[str, Any]:
+    """What `--json` writes of a frame's hands: of one in the object itself, of several that are asked for in a list."""
+    names = {"skeleton": hands[0].skeleton.name, "joint_names": list(hands[0].joint_names)}
+    values = {"hands": [hand.to_dict() for hand in hands]} if asked > 1 else hands[0].to_dict()
+    return {"frame": str(frame), **names, **values}
 
 
-def draw_hand(depth_mm: np.ndarray, hand: Hand, camera: Camera, cube_mm: float) -> Image.Image:
-    """The skeleton over the part of the frame [H, W] that holds the hand's cube of side `cube_mm`."""
+def draw_hands(depth_mm: np.ndarray, hands: list[Hand], camera: Camera, cube_mm: float) -> Image.Image:
+    """The skeletons over the part of the frame [H, W] that holds the hands' cubes of side `cube_mm`."""
     from lsps_tf import draw
 
-    x, y, z = hand.center_mm
-    u, v = camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy
-    reach = 0.5 * _OVERLAY_MARGIN * cube_mm / z
-    left, right = _window(u, reach * camera.fx, camera.width)
-    top, bottom = _window(v, reach * camera.fy, camera.height)
-    return draw.overlay(depth_mm[top:bottom, left:right], hand.joints_uvd[:, :2] - [left, top], hand.skeleton)
+    windows = [_window(hand, camera, cube_mm) for hand in hands]
+    left, top = (min(window[number] for window in windows) for number in (0, 1))
+    right, bottom = (max(window[number] for window in windows) for number in (2, 3))
+    part_mm, joints_uv = depth_mm[top:bottom, left:right], [hand.joints_uvd[:, :2] - [left, top] for hand in hands]
+    if len(hands) == 1:
+        return draw.overlay(part_mm, joints_uv[0], hands[0].skeleton)
+    return draw.overlay_hands(part_mm, joints_uv, [hand.side for hand in hands], hands[0].skeleton)
 
 
 def _build_parser() -> argparse.ArgumentParser:
-    parser = Parser("predict.py", "Predicts the joints of the hand in a depth frame.")
+    parser = Parser("predict.py", "Predicts the joints of the hand, or the hands, in a depth frame.")
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--model",
@@ -144,13 +150,41 @@ def _save(picture: Image.Image, path: pathlib.Path) -> None:
         picture.save(partial, format="PNG")
 
 
-def _window(middle: float, reach: float, count: int) -> tuple[int, int]:
+def _window(hand: Hand, camera: Camera, cube_mm: float) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the pixels that hold a hand's cube."""
+    x, y, z = hand.center_mm
+    u, v = camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy
+    reach = 0.5 * _OVERLAY_MARGIN * cube_mm / z
+    left, right = _pixels(u, reach * camera.fx, camera.width)
+    top, bottom = _pixels(v, reach * camera.fy, camera.height)
+    return left, top, right, bottom
+
+
+def _pixels(middle: float, reach: float, count: int) -> tuple[int, int]:
     first = min(max(0, math.floor(middle - reach)), count - 1)
     return first, max(first + 1, min(count, math.ceil(middle + reach) + 1))
+
+
+def _described(hand: Hand) -> str:
+    x, y, z = hand.center_mm
+    return f"a {hand.side} hand around ({x:.0f}, {y:.0f}, {z:.0f}) mm"
+
+
+def _remarks(predictor: HandPredictor, hands: list[Hand], seen: int | None) -> Iterator[str]:
+    """What a user should know: hands that were not asked for, and sides that one frame does not tell."""
+    from lsps_tf.hand import SURE_SIDE
+
+    if seen is not None and seen > len(hands) and len(hands) == predictor.hands:
+        nearest = "this is the nearest" if len(hands) == 1 else "these are the nearest"
+        yield f"{seen} hands are seen, and {nearest}; --hands {seen} gives all"
+    unsure = sum(abs(hand.right_logit) < SURE_SIDE for hand in hands) if predictor.hand == AUTO else 0
+    if unsure:
+        whose = "its side" if len(hands) == 1 else f"the side of {unsure} of them"
+        yield f"One frame does not tell {whose} well; --hand right or --hand left says it"
 
 
 def _table(hand: Hand) -> str:
     from tabulate import tabulate
 
     rows = [[name, *joint] for name, joint in zip(hand.joint_names, hand.joints_mm)]
-    return tabulate(rows, headers=["joint", "x (mm)", "y (mm)", "z (mm)"], floatfmt=".1f")
+    return tabulate(rows, headers=[f"{hand.side} hand", "x (mm)", "y (mm)", "z (mm)"], floatfmt=".1f")

@@ -6,12 +6,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from export.client import DEFAULT_SIGNATURE, HINTED_SIGNATURE, Client, ServerError
+from export.client import DEFAULT_SIGNATURE, HANDS_SIGNATURE, HINTED_SIGNATURE, Client, ServerError
 from lsps_tf.errors import InputError
 from lsps_tf.hand import Hand
 from lsps_tf.hand_predictor import OpenModel, View
+from lsps_tf.mirror import AUTO
 from lsps_tf.model_info import ModelInfo
-from lsps_tf.models import hand_of_outputs
+from lsps_tf.models import hands_of_outputs
 from lsps_tf.skeleton import SKELETONS, Skeleton
 
 # 65535, the last count of 16 bits, is no reading for many cameras, and so for this program.
@@ -41,23 +42,25 @@ def open_remote(url: str, depth_unit_mm: float | None = None) -> OpenModel:
         raise InputError(f"--url: {error}") from error
     try:
         outputs = _outputs_of(client.metadata(), url)
-        info = ModelInfo(_skeleton_of(outputs, url), _IMAGE_SIZE, _cube_mm(client, outputs))
+        hands = _most_hands(client.outputs(HANDS_SIGNATURE))
+        info = ModelInfo(_skeleton_of(outputs, url), _IMAGE_SIZE, _cube_mm(client, outputs), hands=hands)
     except ServerError as error:
         _give_up(url, error)
 
-    def predict(view: View) -> Hand | None:
+    def predict(view: View) -> list[Hand]:
         counts, unit_mm = counts_of_depth(view.depth_mm, depth_unit_mm or 1.0)
-        center_mm = None if view.center_mm is None else view.center_mm.tolist()
-        hints = {} if view.side == "right" else {"hand": view.side}
+        frame = counts, view.camera.intrinsics.tolist(), unit_mm
         try:
-            if hints and not client.inputs(HINTED_SIGNATURE):
-                raise InputError(
-                    f"{url}: the model there knows right hands alone; leave --hand out, or export it again"
-                )
-            outputs = client.predict(counts, view.camera.intrinsics.tolist(), unit_mm, center_mm, **hints)
+            if view.hands > 1:
+                rows = client.predict_hands(*frame, view.side)[: view.hands]
+            else:
+                center_mm = None if view.center_mm is None else view.center_mm.tolist()
+                rows = [client.predict(*frame, center_mm, **_side(view, outputs, client))]
         except ServerError as error:
             _give_up(url, error)
-        return hand_of_outputs(outputs, info, view)
+        # A model that tells no sides knows right hands alone, or was told the side.
+        told = {"hand": "left" if view.side == "left" else "right", "right_logit": 0.0}
+        return [hand for row in rows for hand in hands_of_outputs({**told, **row}, info)]
 
     def joints_of_crop(images: np.ndarray) -> np.ndarray:
         predictions = client.predict_rows([{"image": image} for image in images.tolist()], "from_crop")
@@ -85,6 +88,23 @@ def _outputs_of(metadata: dict[str, Any], url: str) -> dict[str, Any]:
         return metadata["metadata"]["signature_def"]["signature_def"][DEFAULT_SIGNATURE]["outputs"]
     except (KeyError, TypeError):
         raise InputError(f"{url}: the model there has no '{DEFAULT_SIGNATURE}'; serve an exported run") from None
+
+
+def _side(view: View, outputs: dict[str, Any], client: Client) -> dict[str, str]:
+    """The side as an input of the model, where it takes one."""
+    if client.inputs(HINTED_SIGNATURE):
+        return {"hand": view.side} if "hand" in outputs or view.side != AUTO else {}
+    if view.side == "left":
+        raise InputError(f"{client.url}: the model there knows right hands alone; leave --hand out, or export it again")
+    return {}
+
+
+def _most_hands(outputs: dict[str, Any]) -> int:
+    """How many hands a model finds in a frame, which the shape of its output for several says."""
+    try:
+        return int(outputs["presence"]["tensor_shape"]["dim"][1]["size"])
+    except (KeyError, IndexError):
+        return 1
 
 
 def _skeleton_of(outputs: dict[str, Any], url: str) -> Skeleton:

@@ -39,30 +39,33 @@ prefer_keras_2()
 
 def load_predictor(
     path: str | pathlib.Path | None = None,
-    hand: str = "right",
+    hand: str = "auto",
     joints: int | None = None,
     rotation_degrees: int = 0,
     threads: int = 1,
+    hands: int = 1,
 ) -> HandPredictor:
-    """Opens a model that predicts the hand of a depth frame.
+    """Opens a model that predicts the hand, or the hands, of a depth frame.
 
     Args:
         path: a `.tflite` file, a SavedModel folder or a run folder; None takes the trained model that comes with the
             program. Only SavedModels and runs need TensorFlow.
-        hand: which hand the frames show, "right" or "left".
+        hand: which hand the frames show, "right" or "left", or "auto" to have each told from what it looks like.
         joints: 21 for the joints of MANO, MediaPipe and FreiHAND; None for the model's own.
         rotation_degrees: how far clockwise the frames are turned to stand upright: 0, 90, 180 or 270.
         threads: of a TFLite file's network.
+        hands: how many to predict at most, the nearest ones.
 
     Returns:
         A function of a depth array [H, W] in mm and a camera (`lsps_tf.Camera`, a name such as "nyu", or fx, fy, cx, cy
-        in pixels), which gives a `lsps_tf.Hand`, or None where there is no hand.
+        in pixels), which gives a `lsps_tf.Hand`, or None where there is no hand. Where `hands` is more than 1 it gives
+        a list of them, the nearest first, which may be empty.
 
     Raises:
         InputError: where there is no model, it is damaged, or an argument has no meaning.
     """
     models = importlib.import_module("lsps_tf.models")
-    return models.load_predictor(path, hand, joints, rotation_degrees, threads)
+    return models.load_predictor(path, hand, joints, rotation_degrees, threads, hands)
 
 
 def open_recording(

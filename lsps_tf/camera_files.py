@@ -32,7 +32,7 @@ class CameraSettings:
         fx, fy, cx, cy: pixels, pixel centres at integers.
         width, height: of the frames in pixels, 0 where not said.
         depth_unit_mm: mm that one count stands for; None where not said.
-        hand: which hand the frames show, "right" or "left"; None where not said.
+        hand: which hand the frames show, "right", "left" or "auto"; None where not said.
         near_mm, far_mm: readings outside are none.
         rotation_degrees: how far clockwise the frames are turned to stand upright.
         distortion: of the lens.
@@ -93,10 +93,7 @@ def _read_toml(path: pathlib.Path) -> CameraSettings:
     if path.name != CAMERA_FILE:
         raise InputError(f"{path}: a recording's camera is called {CAMERA_FILE}; rename the file")
     said = read_camera_file(path.parent)
-    values = {field.name: getattr(said, field.name) for field in dataclasses.fields(CameraSettings)}
-    if said.hand not in ("right", "left"):
-        values["hand"] = None
-    return CameraSettings(**values)
+    return CameraSettings(**{field.name: getattr(said, field.name) for field in dataclasses.fields(CameraSettings)})
 
 
 def _read_open3d(values: dict[str, Any]) -> CameraSettings:

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from lsps_tf.canvas import BACKGROUND, Canvas, enlarged
 from lsps_tf.files import atomic_path
 from lsps_tf.skeleton import Skeleton
 
-BACKGROUND = (16, 18, 24)
 TEXT = (222, 226, 234)
-TRUTH = (176, 255, 170)
 FINGER_COLORS = {
     "thumb": (255, 92, 92),
     "index": (255, 176, 46),
@@ -27,10 +26,9 @@ FINGER_COLORS = {
     "pinky": (168, 112, 255),
     "palm": (40, 200, 200),
 }
-SMALLEST_SIDE = 384
-# What counts as the hand around the joints' depth; a hand is at most so deep from its middle.
-HAND_REACH_MM = 150.0
-_SUPERSAMPLING = 4
+# Of several hands each has a colour of its own, which is darkest in the palm and brightest in the little finger.
+HAND_COLORS = ((255, 160, 40), (60, 170, 255), (110, 230, 90), (255, 90, 190))
+_FINGER_SHADES = {"palm": 0.55, "thumb": 0.64, "index": 0.73, "middle": 0.82, "ring": 0.91, "pinky": 1.0}
 _GAP, _LINE = 6, 20
 
 
@@ -77,12 +75,38 @@ def overlay(
     for joints in (joints_uv,) if true_uv is None else (joints_uv, np.asarray(true_uv)):
         if depth_mm.ndim != 2 or joints.ndim != 2 or len(joints) != skeleton.num_joints or joints.shape[1] < 2:
             raise ValueError(f"[H, W] and [{skeleton.num_joints}, 2] are needed, not {depth_mm.shape}, {joints.shape}")
-    scale = max(1, math.ceil(SMALLEST_SIDE / min(depth_mm.shape)))
-    canvas = _Canvas(_shade_mm(depth_mm, joints_uv), scale, joints_uv)
-    canvas.draw_hand(joints_uv, skeleton)
+    canvas = Canvas(depth_mm, [joints_uv])
+    canvas.draw_hand(joints_uv, skeleton, FINGER_COLORS)
     if true_uv is not None:
         canvas.draw_outline(np.asarray(true_uv, np.float64), skeleton)
     return canvas.picture()
+
+
+def overlay_hands(
+    depth_mm: np.ndarray, joints_uv: Sequence[np.ndarray], sides: Sequence[str], skeleton: Skeleton
+) -> Image.Image:
+    """Skeletons of several hands over a depth image, each in its colour and with its side; as `overlay`.
+
+    Args:
+        depth_mm: [H, W] mm, 0 = no reading.
+        joints_uv: of each hand [J, 2] in pixels of `depth_mm`.
+        sides: what is written beside each.
+        skeleton: of all.
+    """
+    depth_mm = np.asarray(depth_mm, np.float32)
+    joints_uv = [np.asarray(joints, np.float64) for joints in joints_uv]
+    if depth_mm.ndim != 2 or any(joints.shape != (skeleton.num_joints, 2) for joints in joints_uv):
+        raise ValueError(f"[H, W] and [{skeleton.num_joints}, 2] are needed, not {[j.shape for j in joints_uv]}")
+    canvas = Canvas(depth_mm, joints_uv)
+    # The nearest last, so that it covers the others.
+    for number, joints in reversed(list(enumerate(joints_uv))):
+        color = HAND_COLORS[number % len(HAND_COLORS)]
+        shades = {finger: tuple(round(share * c) for c in color) for finger, share in _FINGER_SHADES.items()}
+        canvas.draw_hand(joints, skeleton, shades)
+    picture = canvas.picture()
+    for number, (joints, side) in enumerate(zip(joints_uv, sides)):
+        canvas.label(picture, side, joints, HAND_COLORS[number % len(HAND_COLORS)])
+    return picture
 
 
 def crop_picture(image: np.ndarray, smallest_side: int = 96) -> Image.Image:
@@ -187,81 +211,6 @@ def spread_bars(
     _save(figure, path)
 
 
-class _Canvas:
-    """An enlarged image that lines are drawn on at a finer resolution, which smooths them."""
-
-    def __init__(self, shade: np.ndarray, scale: int, joints_uv: np.ndarray):
-        self._scale = scale * _SUPERSAMPLING
-        self._image = _enlarged(shade, self._scale)
-        self._draw = ImageDraw.Draw(self._image)
-        finite = joints_uv[np.isfinite(joints_uv).all(axis=1), :2]
-        hand = float(np.ptp(finite, axis=0).max()) * scale if len(finite) else 0.0
-        # A hand that fills a crop takes lines of three pixels; one far away in a frame takes thinner ones.
-        self._thickness = _SUPERSAMPLING * float(np.clip(hand / 90.0, 1.2, 3.2))
-
-    def draw_hand(self, joints_uv: np.ndarray, skeleton: Skeleton) -> None:
-        """Bones and joints in the fingers' colours."""
-        for parent, child in skeleton.bones:
-            color = FINGER_COLORS[skeleton.finger_of[child]]
-            self._line(joints_uv[parent], joints_uv[child], self._thickness, color)
-        for joint, finger in zip(joints_uv, skeleton.finger_of):
-            self._dot(joint, 1.05 * self._thickness, BACKGROUND)
-            self._dot(joint, 0.8 * self._thickness, FINGER_COLORS[finger])
-
-    def draw_outline(self, joints_uv: np.ndarray, skeleton: Skeleton) -> None:
-        """Bones alone, thin, in the colour of the labels."""
-        for parent, child in skeleton.bones:
-            self._line(joints_uv[parent], joints_uv[child], 0.45 * self._thickness, TRUTH)
-
-    def picture(self) -> Image.Image:
-        return self._image.reduce(_SUPERSAMPLING)
-
-    def _place(self, joint: np.ndarray) -> tuple[float, float] | None:
-        if not np.isfinite(joint[:2]).all():
-            return None
-        # Far outside the image a line still has its direction, and Pillow's integers do not overflow.
-        place = np.clip((joint[:2] + 0.5) * self._scale - 0.5, -1e5, 1e5)
-        return float(place[0]), float(place[1])
-
-    def _line(self, start: np.ndarray, end: np.ndarray, width: float, color: tuple[int, int, int]) -> None:
-        places = self._place(start), self._place(end)
-        if None not in places:
-            self._draw.line(places, fill=color, width=max(1, round(width)))
-
-    def _dot(self, joint: np.ndarray, radius: float, color: tuple[int, int, int]) -> None:
-        place = self._place(joint)
-        if place is not None:
-            x, y = place
-            self._draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=color)
-
-
-def _shade_mm(depth_mm: np.ndarray, joints_uv: np.ndarray) -> np.ndarray:
-    """Brightness [H, W] in [0, 1]: the hand from dim to bright, what lies behind it fading away, no reading 0."""
-    nearest_mm, farthest_mm = _hand_range_mm(depth_mm, joints_uv)
-    position = (depth_mm - nearest_mm) / max(farthest_mm - nearest_mm, 1.0)
-    on_hand = 0.95 - 0.6 * np.clip(position, 0.0, 1.0)
-    return np.where(depth_mm > 0, on_hand * np.exp(-0.7 * np.maximum(position - 1.0, 0.0)), 0.0)
-
-
-def _hand_range_mm(depth_mm: np.ndarray, joints_uv: np.ndarray) -> tuple[float, float]:
-    """Depths between which the hand lies: those near the median of the readings at the joints, in their box."""
-    readings = depth_mm[depth_mm > 0]
-    if not readings.size:
-        return 0.0, 1.0
-    finite = joints_uv[np.isfinite(joints_uv).all(axis=1), :2]
-    # The clip comes before the cast because a huge float is no valid integer.
-    pixels = np.clip(np.rint(finite), -1, max(depth_mm.shape)).astype(np.int64)
-    inside = pixels[((pixels >= 0) & (pixels < depth_mm.shape[::-1])).all(axis=1)]
-    at_joints = depth_mm[inside[:, 1], inside[:, 0]]
-    if at_joints.any():
-        (left, top), (right, bottom) = inside.min(axis=0), inside.max(axis=0) + 1
-        middle_mm = np.median(at_joints[at_joints > 0])
-        box = depth_mm[top:bottom, left:right]
-        readings = box[(box > 0) & (np.abs(box - middle_mm) < HAND_REACH_MM)]
-    nearest_mm, farthest_mm = np.percentile(readings, [1.0, 99.0])
-    return float(nearest_mm), float(farthest_mm)
-
-
 def _strip(images: np.ndarray, smallest_side: int) -> Image.Image:
     """Normalised crops [B, S, S] side by side."""
     count, height, width = images.shape
@@ -270,16 +219,8 @@ def _strip(images: np.ndarray, smallest_side: int) -> Image.Image:
     strip = Image.new("RGB", (count * (width * scale + gap) - gap, height * scale), BACKGROUND)
     for number, image in enumerate(images):
         shade = np.clip(0.5 * (1.0 - image), 0.0, 1.0)
-        strip.paste(_enlarged(shade, scale), (number * (width * scale + gap), 0))
+        strip.paste(enlarged(shade, scale), (number * (width * scale + gap), 0))
     return strip
-
-
-def _enlarged(shade: np.ndarray, scale: int) -> Image.Image:
-    """Brightness [H, W] in [0, 1] as grey on the dark background; pixels stay squares."""
-    dark, bright = np.array(BACKGROUND, np.float32), np.array((250, 250, 250), np.float32)
-    colors = dark + shade[..., None].astype(np.float32) * (bright - dark)
-    image = Image.fromarray(np.rint(colors).astype(np.uint8), "RGB")
-    return image.resize((image.width * scale, image.height * scale), Image.NEAREST)
 
 
 def _write(image: Image.Image, text: str, left: int, top: int) -> None:

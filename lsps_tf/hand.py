@@ -1,4 +1,4 @@
-"""A predicted hand. NumPy alone."""
+"""A predicted hand, or several. NumPy alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from typing import Any
 import numpy as np
 
 from lsps_tf.skeleton import Skeleton, joints_of
+
+# So many hands are looked for where nothing else is said, and at most so many in one frame.
+USUAL_HANDS, MOST_HANDS = 4, 8
+# A hand whose centre is farther than this from a place, or from where a hand was a frame ago, is another one.
+SAME_HAND_MM = 150.0
+# Below this logit, either way, what a hand looks like leaves its side open.
+SURE_SIDE = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +29,9 @@ class Hand:
         side: "right" or "left".
         confidence: float32 [J], the probability that each joint lies within 20 mm of its place; None where the model
             does not know it.
+        right_logit: how much it looks like a right hand: above 0 a right one, below 0 a left one, and 0 where that was
+            not looked at. Of a hand that is followed, the sum over its frames.
+        track: the number of a hand that is followed (`lsps_tf.device.tracking`), None in a single frame.
     """
 
     joints_mm: np.ndarray
@@ -30,6 +40,8 @@ class Hand:
     skeleton: Skeleton
     side: str = "right"
     confidence: np.ndarray | None = None
+    right_logit: float = 0.0
+    track: int | None = None
 
     @property
     def joint_names(self) -> tuple[str, ...]:
@@ -44,6 +56,13 @@ class Hand:
         return dataclasses.replace(self, **joints, skeleton=skeleton, confidence=confidence)
 
     def to_dict(self) -> dict[str, Any]:
-        """The joints and the centre as plain lists for JSON; lengths in mm, to a thousandth."""
+        """Side, joints and centre as plain values for JSON; lengths in mm, to a thousandth."""
         values = {name: getattr(self, name) for name in ("center_mm", "joints_mm", "joints_uvd")}
-        return {name: np.round(value.astype(np.float64), 3).tolist() for name, value in values.items()}
+        lists = {name: np.round(value.astype(np.float64), 3).tolist() for name, value in values.items()}
+        track = {} if self.track is None else {"track": self.track}
+        return {**track, "side": self.side, "right_logit": round(float(self.right_logit), 3), **lists}
+
+
+def side_of(right_logit: float) -> str:
+    """The side that a logit says; "right" where it says nothing."""
+    return "left" if right_logit < 0.0 else "right"

@@ -14,11 +14,19 @@ import numpy as np
 from lsps_tf.camera import Camera
 
 HANDS = ("right", "left")
+# Or what the hand looks like says it.
+AUTO = "auto"
+HAND_SETTINGS = (*HANDS, AUTO)
 
 
 def mirror_depth(depth_mm):
     """Frames [..., H, W] with their columns reversed; array or tensor."""
     return depth_mm[..., ::-1]
+
+
+def mirror_crop(image):
+    """Crops [..., S, S, 1], the network's input, with their columns reversed; array or tensor."""
+    return image[..., ::-1, :]
 
 
 def mirror_camera(camera: Camera) -> Camera:

@@ -1,8 +1,8 @@
 """What an exported model says about itself: a small JSON, in the SavedModel's assets and inside the TFLite file.
 
 It can be read without TensorFlow. `format`, `version`, then the skeleton's name, `joint_names`, `bones`, the crop's
-`image_size` (pixels), `cube_mm`, the `numbers` of weights and activations, in `units` what each tensor holds, and the
-`limits` of what it was made for.
+`image_size` (pixels), `cube_mm`, the `numbers` of weights and activations, how many `hands` it finds in a frame, in
+`units` what each tensor holds, and the `limits` of what it was made for.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
 from lsps_tf.errors import InputError
+from lsps_tf.hand import MOST_HANDS
 from lsps_tf.skeleton import SKELETONS, Skeleton
 
 # The description must stay readable where TensorFlow is not installed.
@@ -36,6 +37,7 @@ FLOAT32, FLOAT16, DYNAMIC, INT8 = VARIANTS = ("float32", "float16", "dynamic", "
 MODEL_NAME = "lsps"
 FROM_PNG, FROM_PNG_HINTED = "serving_default", "serving_hinted"
 FROM_DEPTH, FROM_DEPTH_HINTED = "from_depth", "from_depth_hinted"
+FROM_PNG_HANDS, FROM_DEPTH_HANDS = "serving_hands", "from_depth_hands"
 FROM_CROP = "from_crop"
 
 _UNITS = {
@@ -48,14 +50,15 @@ _UNITS = {
     "joints_mm": "[B, J, 3] camera space in mm: x right, y down, z forward",
     "joints_uvd": "[B, J, 3] u, v in pixels of the frame, depth in mm",
     "center_mm": "[B, 3] center of the hand's cube, camera space in mm",
-    "hand": "[B] 'right' or 'left'",
+    "hand": "[B] 'right' or 'left', or 'auto' as an input, to have it told; '' as an output where no hand was found",
+    "right_logit": "[B] above 0 where it looks like a right hand, 0 where that was not looked at; adds up in sequences",
     "joints21_mm": "[B, 21, 3] wrist, thumb, index, middle, ring, pinky from the palm outwards; of NYU's joints",
     "cube_mm": "[B] side of the cube around center_mm that the network sees",
-    "presence": "[B] whether a hand was found; where it was not, the others are NaN and the confidence 0",
+    "presence": "[B] whether a hand was found; where it was not, the others are NaN, the confidence 0",
     "confidence": "[B, J] probability that the joint lies within 20 mm of its place",
 }
 _LIMITS = {
-    "hands": "one, the nearest; between 100 and 3000 mm from the camera",
+    "hands": "between 100 and 3000 mm from the camera; the nearest, or the N nearest: then [B, N] for [B]",
     "frame": "at least 32x32 pixels; made for 240 to 480 rows",
     "counts": "16 bits; depth_unit_mm of 1 reaches 65 m, of 0.125 (Intel SR305) 8 m",
     "camera": "a pinhole without distortion; undistort frames before",
@@ -71,16 +74,18 @@ class ModelInfo:
         image_size: S, pixels of the crop's side.
         cube_mm: side of the crop's cube in mm.
         numbers: what the weights and activations are: "float32", "float16", "dynamic" or "int8".
+        hands: how many are found in a frame at most.
     """
 
     skeleton: Skeleton
     image_size: int
     cube_mm: float
     numbers: str = "float32"
+    hands: int = MOST_HANDS
 
     @classmethod
-    def of_run(cls, run: Run, numbers: str = "float32") -> ModelInfo:
-        return cls(run.skeleton, run.config.data.image_size, run.config.data.cube_mm, numbers)
+    def of_run(cls, run: Run, numbers: str = "float32", hands: int = MOST_HANDS) -> ModelInfo:
+        return cls(run.skeleton, run.config.data.image_size, run.config.data.cube_mm, numbers, hands)
 
     def to_json(self) -> str:
         values = {
@@ -92,6 +97,7 @@ class ModelInfo:
             "image_size": self.image_size,
             "cube_mm": self.cube_mm,
             "numbers": self.numbers,
+            "hands": self.hands,
             "units": _UNITS,
             "limits": _LIMITS,
         }
@@ -113,7 +119,8 @@ class ModelInfo:
                     f"{' and '.join(SKELETONS)}"
                 )
             sizes = int(values["image_size"]), float(values["cube_mm"])
-            return cls(SKELETONS[values["skeleton"]], *sizes, str(values["numbers"]))
+            hands = int(values.get("hands", MOST_HANDS))
+            return cls(SKELETONS[values["skeleton"]], *sizes, str(values["numbers"]), hands)
         except InputError:
             raise
         except (ValueError, KeyError, TypeError) as error:

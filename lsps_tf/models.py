@@ -16,9 +16,11 @@ from lsps_tf.device.predictor import tflite_model
 from lsps_tf.errors import InputError
 from lsps_tf.hand import Hand
 from lsps_tf.hand_predictor import HandPredictor, OpenModel, View
+from lsps_tf.mirror import AUTO
 from lsps_tf.model_info import (
     ASSET_NAME,
     FROM_CROP,
+    FROM_DEPTH_HANDS,
     FROM_DEPTH_HINTED,
     MODEL_NAME,
     ModelInfo,
@@ -31,13 +33,14 @@ SHIPPED_TFLITE = SHIPPED / f"{MODEL_NAME}.tflite"
 
 def load_predictor(
     path: str | pathlib.Path | None = None,
-    hand: str = "right",
+    hand: str = AUTO,
     joints: int | None = None,
     rotation_degrees: int = 0,
     threads: int = 1,
+    hands: int = 1,
 ) -> HandPredictor:
     """As `lsps_tf.load_predictor`."""
-    return HandPredictor(open_model(path, threads), hand, joints, rotation_degrees)
+    return HandPredictor(open_model(path, threads), hand, joints, rotation_degrees, hands)
 
 
 def open_model(path: str | pathlib.Path | None = None, threads: int = 1) -> OpenModel:
@@ -70,14 +73,19 @@ def open_model(path: str | pathlib.Path | None = None, threads: int = 1) -> Open
     return _open_saved_model(version)
 
 
-def hand_of_outputs(outputs: dict[str, Any], info: ModelInfo, view: View) -> Hand | None:
-    """The hand of a model's outputs for one view, without the batch axis; None where there is none."""
+def hands_of_outputs(outputs: dict[str, Any], info: ModelInfo) -> list[Hand]:
+    """The hands in a model's outputs for one frame, without the batch axis: of one hand, or of several."""
+    if np.ndim(outputs["presence"]):
+        by_hand = {name: value for name, value in outputs.items() if np.ndim(value)}
+        rows = [dict(zip(by_hand, values)) for values in zip(*by_hand.values())]
+        return [hand for row in rows for hand in hands_of_outputs(row, info)]
     if not outputs["presence"]:
-        return None
-    names = ("joints_mm", "joints_uvd", "center_mm")
-    points = (np.asarray(outputs[name], np.float32) for name in names)
-    confidence = outputs.get("confidence")
-    return Hand(*points, info.skeleton, view.side, None if confidence is None else np.asarray(confidence, np.float32))
+        return []
+    points = (np.asarray(outputs[name], np.float32) for name in ("joints_mm", "joints_uvd", "center_mm"))
+    side, confidence = outputs["hand"], outputs.get("confidence")
+    side = side.decode() if isinstance(side, bytes) else str(side)
+    confidence = None if confidence is None else np.asarray(confidence, np.float32)
+    return [Hand(*points, info.skeleton, side, confidence, float(outputs["right_logit"]))]
 
 
 def _find_version(path: pathlib.Path) -> pathlib.Path | None:
@@ -99,10 +107,14 @@ def _open_run(path: pathlib.Path) -> OpenModel:
     predictor, info = predictor_of_run(run), ModelInfo.of_run(run)
     joints_of_crop = tf.function(lambda image: run.networks.predict_joints(image, run.domain))
 
-    def predict(view: View) -> Hand | None:
-        center_mm = None if view.center_mm is None else tf.constant(view.center_mm[None])
-        outputs = predictor(*_frame(view), center_mm, tf.constant([view.side == "left"]))
-        return hand_of_outputs(_first_row(outputs), info, view)
+    def predict(view: View) -> list[Hand]:
+        hand = tf.constant([view.side])
+        if view.hands > 1:
+            outputs = predictor.predict_hands(*_frame(view), view.hands, hand)
+        else:
+            center_mm = None if view.center_mm is None else tf.constant(view.center_mm[None])
+            outputs = predictor(*_frame(view), center_mm, hand)
+        return hands_of_outputs(_first_row(outputs), info)
 
     return OpenModel("run", str(path), info, predict, lambda images: joints_of_crop(tf.constant(images)).numpy())
 
@@ -118,14 +130,20 @@ def _open_saved_model(path: pathlib.Path) -> OpenModel:
         with plain_folder(path) as plain:
             loaded = tf.saved_model.load(plain)
         from_depth, from_crop = (loaded.signatures[name] for name in (FROM_DEPTH_HINTED, FROM_CROP))
+        several = loaded.signatures.get(FROM_DEPTH_HANDS)
     except (OSError, LookupError, ValueError, tf.errors.OpError) as error:
         raise InputError(f"{path}: the SavedModel is damaged ({_first_line(error)}); export the run again") from error
 
-    def predict(view: View) -> Hand | None:
+    if several is None:
+        raise InputError(f"{path}: the SavedModel was exported before models told hands apart; export the run again")
+
+    def predict(view: View) -> list[Hand]:
         depth_mm, intrinsics = _frame(view)
+        inputs = {"depth_mm": depth_mm, "intrinsics": intrinsics, "hand": tf.constant([view.side])}
+        if view.hands > 1:
+            return hands_of_outputs(_first_row(several(**inputs)), info)[: view.hands]
         center_mm = np.full(3, np.nan, np.float32) if view.center_mm is None else view.center_mm
-        hints = {"center_mm": tf.constant(center_mm[None]), "hand": tf.constant([view.side])}
-        return hand_of_outputs(_first_row(from_depth(depth_mm=depth_mm, intrinsics=intrinsics, **hints)), info, view)
+        return hands_of_outputs(_first_row(from_depth(center_mm=tf.constant(center_mm[None]), **inputs)), info)
 
     # The signatures do not keep the loaded object alive, and with it would go the variables.
     predict.model = loaded

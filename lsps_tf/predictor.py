@@ -1,4 +1,4 @@
-"""Depth frames to joints: find the hand, crop, predict, map back. The one path of evaluation, export and demo.
+"""Depth frames to joints: find the hands, crop, predict, map back. The one path of evaluation, export and demo.
 
 Evaluation starts from a store's crops, which are found and made already: it enters at `Predictor.predict_placed_crops`.
 """
@@ -12,29 +12,36 @@ import tensorflow as tf
 
 from lsps_tf import camera, crop, mirror
 from lsps_tf.confidence import Confidence
+from lsps_tf.hand import SAME_HAND_MM, USUAL_HANDS
 from lsps_tf.hand_finding import search
+from lsps_tf.hand_finding.search import FoundHands
 from lsps_tf.run_folder import Run
 from lsps_tf.skeleton import Skeleton
 
 
 class Located(NamedTuple):
-    """Hands in their crops; left ones as right ones in a mirror.
+    """Hands in their crops; left ones as right ones in a mirror. One of each frame, or N: then [B, N] for [B].
 
     Attributes:
         image: [B, S, S, 1] in [-1, 1], the network's input.
-        center_mm: [B, 3] camera space (of the mirrored view for left hands).
+        center_mm: [B, 3] camera space.
         presence: [B], bool: whether there is a hand.
+        right_logit: [B], above 0 where it looks like a right hand; 0 where that was not looked at.
+        left: [B], bool: which are taken for left hands.
     """
 
     image: tf.Tensor
     center_mm: tf.Tensor
     presence: tf.Tensor
+    right_logit: tf.Tensor
+    left: tf.Tensor
 
 
 class Predictor(tf.Module):
     """P_r = G_y o E_r (section 3) with what stands before and after it.
 
-    Networks know right hands. A left one is shown to them in a mirror, and what they say is mirrored back.
+    Networks know right hands. A left one is shown to them in a mirror, and what they say is mirrored back. Where it is
+    not said which hand it is, the finder's logit decides.
 
     Attributes:
         joints_of_crop: normalised crops [B, S, S, 1] to joints [B, J, 3] in half cubes.
@@ -61,7 +68,7 @@ class Predictor(tf.Module):
         depth_mm: tf.Tensor,
         intrinsics: tf.Tensor,
         center_mm: tf.Tensor | None = None,
-        left: tf.Tensor | None = None,
+        hand: tf.Tensor | None = None,
     ) -> dict[str, tf.Tensor]:
         """Predicts the joints of the nearest hand, or of the one around `center_mm`.
 
@@ -69,55 +76,79 @@ class Predictor(tf.Module):
             depth_mm: [B, H, W], 0 = no reading.
             intrinsics: [B, 4] fx, fy, cx, cy in pixels.
             center_mm: [B, 3] camera space, NaN where the hand is to be found; None finds all.
-            left: [B], bool, which are left hands; None for none.
+            hand: [B], string, which hand it is: "right", "left", or "auto" to have it told; None for "auto".
 
         Returns:
             As `predict`.
         """
-        return self.predict(self.locate(depth_mm, intrinsics, center_mm, left), intrinsics, left)
+        return self.predict(self.locate(depth_mm, intrinsics, center_mm, hand), intrinsics)
+
+    def predict_hands(
+        self, depth_mm: tf.Tensor, intrinsics: tf.Tensor, count: int, hand: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Predicts the joints of the `count` nearest hands; arguments and results as of a call, but [B, count]."""
+        return self.predict(self.locate_hands(depth_mm, intrinsics, count, hand), intrinsics)
 
     def locate(
         self,
         depth_mm: tf.Tensor,
         intrinsics: tf.Tensor,
         center_mm: tf.Tensor | None = None,
-        left: tf.Tensor | None = None,
+        hand: tf.Tensor | None = None,
     ) -> Located:
-        """Finds and crops hands; arguments as of a call."""
-        if left is not None:
-            depth_mm, intrinsics = _mirrored_views(depth_mm, intrinsics, left)
-            center_mm = None if center_mm is None else _mirrored_points(center_mm, left)
+        """Finds and crops one hand in each frame; arguments as of a call."""
         if center_mm is None:
-            center_mm, presence = search.find_hand(depth_mm, intrinsics)
+            found = _nearest(search.find_hands(depth_mm, intrinsics, 1))
         else:
-            center_mm, presence = _find_unknown(depth_mm, intrinsics, center_mm)
-        cropped_mm = crop.crop_frame(depth_mm, intrinsics, center_mm, self.cube_mm, self.image_size)
-        image = crop.normalize_depth(cropped_mm, center_mm, self.cube_mm)
-        return Located(image, center_mm, presence & tf.reduce_any(image < 1.0, axis=(1, 2, 3)))
+            found = _find_unknown(depth_mm, intrinsics, center_mm, hand)
+        return self._cropped(depth_mm, intrinsics, found, _left_hands(found.right, hand))
 
-    def predict(self, located: Located, intrinsics: tf.Tensor, left: tf.Tensor | None = None) -> dict[str, tf.Tensor]:
+    def locate_hands(
+        self, depth_mm: tf.Tensor, intrinsics: tf.Tensor, count: int, hand: tf.Tensor | None = None
+    ) -> Located:
+        """Finds and crops the `count` nearest hands of each frame, which may show fewer; arguments as of a call."""
+        found = search.find_hands(depth_mm, intrinsics, count)
+        left = _left_hands(found.right, None if hand is None else hand[:, None])
+        each = [
+            self._cropped(depth_mm, intrinsics, FoundHands(*(part[:, number] for part in found)), left[:, number])
+            for number in range(count)
+        ]
+        return Located(*(tf.stack(parts, axis=1) for parts in zip(*each)))
+
+    def _cropped(self, depth_mm: tf.Tensor, intrinsics: tf.Tensor, found: FoundHands, left: tf.Tensor) -> Located:
+        cropped_mm = crop.crop_frame(depth_mm, intrinsics, found.center_mm, self.cube_mm, self.image_size)
+        image = crop.normalize_depth(cropped_mm, found.center_mm, self.cube_mm)
+        presence = found.presence & tf.reduce_any(image < 1.0, axis=(1, 2, 3))
+        image = tf.where(_like(left, image), mirror.mirror_crop(image), image)
+        return Located(image, found.center_mm, presence, found.right, left)
+
+    def predict(self, located: Located, intrinsics: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts the joints of located hands.
 
         Args:
-            located: of `locate`.
+            located: of `locate`, or of `locate_hands`.
             intrinsics: [B, 4] of the frames.
-            left: [B] as given to `locate`.
 
         Returns:
-            joints_mm [B, J, 3] in camera space, joints_uvd [B, J, 3] (pixels, pixels, mm), center_mm [B, 3], presence
-            [B], bool, and, where the predictor knows it, confidence [B, J]. Where presence is False, the others are
-            NaN, but the confidence 0.
+            joints_mm [B, J, 3] in camera space, joints_uvd [B, J, 3] (pixels, pixels, mm), center_mm [B, 3],
+            right_logit [B], presence [B], bool, hand [B], string, and, where the predictor knows it, confidence
+            [B, J]. Where presence is False, the others are NaN, but the confidence 0 and the hand "". Of N hands in
+            each frame it is [B, N] for [B].
         """
-        crops = self.predict_placed_crops(located.image, located.center_mm, self.cube_mm)
-        joints_mm, center_mm = crops["joints_mm"], located.center_mm
-        if left is not None:
-            joints_mm, center_mm = (_mirrored_points(value, left) for value in (joints_mm, center_mm))
+        several, size = located.presence.shape[1:], self.image_size
+        crops = self.predict_crops(tf.reshape(located.image, [-1, size, size, 1]))
+        crops = {name: tf.reshape(value, [-1, *several, *value.shape[1:]]) for name, value in crops.items()}
+        joints_norm = crops["joints_norm"]
+        joints_norm = tf.where(_like(located.left, joints_norm), mirror.mirror_points(joints_norm), joints_norm)
+        joints_mm = 0.5 * self.cube_mm * joints_norm + located.center_mm[..., None, :]
         found = {
             "joints_mm": joints_mm,
-            "joints_uvd": camera.mm_to_uvd(joints_mm, intrinsics[:, None, :]),
-            "center_mm": center_mm,
+            "joints_uvd": camera.mm_to_uvd(joints_mm, tf.reshape(intrinsics, [-1, *(1 for _ in several), 1, 4])),
+            "center_mm": located.center_mm,
+            "right_logit": located.right_logit,
         }
         outputs = {name: _where(located.presence, value, float("nan")) for name, value in found.items()}
+        outputs["hand"] = _where(located.presence, tf.where(located.left, "left", "right"), "")
         if "confidence" in crops:
             outputs["confidence"] = _where(located.presence, crops["confidence"], 0.0)
         return {**outputs, "presence": located.presence}
@@ -163,32 +194,59 @@ def predictor_of_run(run: Run, confidence: Confidence | None = None) -> Predicto
     )
 
 
-def _find_unknown(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The centres that are given, and those of the hands that must be found where one is NaN."""
+def _find_unknown(
+    depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor, hand: tf.Tensor | None
+) -> FoundHands:
+    """The hands around the centres that are given, and those that must be found where one is NaN.
+
+    Of a given centre, what lies nearest to it among the hands found says the side.
+    """
     known = tf.reduce_all(tf.math.is_finite(center_mm), axis=1)
-    found_mm, presence = tf.cond(
-        tf.reduce_all(known), lambda: (center_mm, known), lambda: search.find_hand(depth_mm, intrinsics)
+    said = tf.zeros_like(known) if hand is None else tf.not_equal(hand, mirror.AUTO)
+    given = FoundHands(center_mm, known, tf.zeros_like(center_mm[:, 0]))
+
+    def find() -> FoundHands:
+        # One hand costs less than several.
+        return tf.cond(
+            tf.reduce_any(known),
+            lambda: _merged(given, said, search.find_hands(depth_mm, intrinsics, USUAL_HANDS)),
+            lambda: _nearest(search.find_hands(depth_mm, intrinsics, 1)),
+        )
+
+    return tf.cond(tf.reduce_all(known & said), lambda: given, find)
+
+
+def _merged(given: FoundHands, said: tf.Tensor, found: FoundHands) -> FoundHands:
+    """Hands at given places, with the side of what was found there where it is not said; elsewhere those found."""
+    first, known = _nearest(found), given.presence
+    away_mm = tf.norm(found.center_mm - given.center_mm[:, None], axis=-1)
+    away_mm = tf.where(found.presence, away_mm, SAME_HAND_MM)
+    right = tf.gather(found.right, tf.argmin(away_mm, axis=1), batch_dims=1)
+    right = tf.where(~said & (tf.reduce_min(away_mm, axis=1) < SAME_HAND_MM), right, 0.0)
+    return FoundHands(
+        tf.where(known[:, None], given.center_mm, first.center_mm),
+        known | first.presence,
+        tf.where(known, right, first.right),
     )
-    return tf.where(known[:, None], center_mm, found_mm), known | presence
 
 
-def _mirrored_views(depth_mm: tf.Tensor, intrinsics: tf.Tensor, left: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    mirrored = mirror.mirror_intrinsics(intrinsics, tf.shape(depth_mm)[2])
-    depth_mm = tf.cond(
-        tf.reduce_any(left),
-        lambda: tf.where(left[:, None, None], tf.reverse(depth_mm, [2]), depth_mm),
-        lambda: depth_mm,
-    )
-    return depth_mm, tf.where(left[:, None], mirrored, intrinsics)
+def _nearest(found: FoundHands) -> FoundHands:
+    """The first of the hands in each frame, [B] of [B, N]."""
+    return FoundHands(*(part[:, 0] for part in found))
 
 
-def _mirrored_points(points_mm: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
-    return tf.where(_like(left, points_mm), mirror.mirror_points(points_mm), points_mm)
+def _left_hands(right_logit: tf.Tensor, hand: tf.Tensor | None) -> tf.Tensor:
+    """Which hands are left ones, bool, by what is said or, where nothing is, by what they look like."""
+    looks_left = right_logit < 0.0
+    if hand is None:
+        return looks_left
+    return tf.where(tf.equal(hand, mirror.AUTO), looks_left, tf.equal(hand, "left"))
 
 
-def _where(presence: tf.Tensor, value: tf.Tensor, otherwise: float) -> tf.Tensor:
+def _where(presence: tf.Tensor, value: tf.Tensor, otherwise: float | str) -> tf.Tensor:
     return tf.where(_like(presence, value), value, tf.constant(otherwise))
 
 
 def _like(flags: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-    return tf.reshape(flags, [-1] + [1] * (len(value.shape) - 1))
+    """Flags with as many axes as a value, whose first axes are theirs."""
+    return flags[(..., *[None] * (len(value.shape) - len(flags.shape)))]

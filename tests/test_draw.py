@@ -65,11 +65,27 @@ def test_both_skeletons_can_be_drawn():
         assert (pixels == color).all(axis=-1).any(), color
 
 
+def test_several_hands_each_have_a_color_and_their_side():
+    hands_uv = [hand(middle=120.0, spread=25.0), hand(middle=300.0, spread=25.0)]
+    depth_mm = np.full((400, 400), 700.0)
+    pixels = np.asarray(draw.overlay_hands(depth_mm, hands_uv, ["right", "left"], NYU)).astype(int)
+    without = np.asarray(draw.overlay_hands(depth_mm, hands_uv, ["", ""], NYU)).astype(int)
+    for joints, color in zip(hands_uv, draw.HAND_COLORS):
+        rows, columns = np.nonzero((without == color).all(axis=-1))
+        assert len(rows) > 20
+        np.testing.assert_allclose([columns.mean(), rows.mean()], joints.mean(axis=0), atol=40.0)
+    rows, _ = np.nonzero((pixels != without).any(axis=-1))
+    tops = [joints[:, 1].min() for joints in hands_uv]
+    assert len(rows) > 100 and all(((rows > top - 30) & (rows < top)).any() for top in tops)
+
+
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"\[36, 2\] are needed"):
         draw.overlay(np.zeros((8, 8)), hand(ICVL), NYU)
     with pytest.raises(ValueError, match="are needed"):
         draw.overlay(np.zeros((8, 8, 1)), hand(), NYU)
+    with pytest.raises(ValueError, match=r"\[36, 2\] are needed"):
+        draw.overlay_hands(np.zeros((8, 8)), [hand(ICVL)], ["right"], NYU)
     with pytest.raises(ValueError, match="rows of images"):
         draw.picture_grid({"a": np.zeros((8, 8))})
     with pytest.raises(ValueError, match="rows of images"):

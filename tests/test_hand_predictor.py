@@ -1,4 +1,4 @@
-"""`lsps_tf.load_predictor`: three lines of Python, every kind of model, 21 joints, turned cameras, left hands."""
+"""`lsps_tf.load_predictor`: every kind of model, 21 joints, turned cameras, left hands, several hands."""
 
 import dataclasses
 
@@ -12,6 +12,7 @@ from lsps_tf.hand_predictor import HandPredictor
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import SHIPPED, load_run
 from lsps_tf.skeleton import HAND21, HAND21_FROM_NYU
+from tests import two_hands
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def test_the_shipped_tflite_file_predicts_what_the_shipped_weights_do(shipped, f
     hand = shipped(frame_mm, "nyu")
     for name in ("joints_mm", "joints_uvd", "center_mm"):
         np.testing.assert_allclose(getattr(hand, name), outputs[name][0], atol=0.01, err_msg=name)
-    assert hand.side == "right" and hand.joint_names == hand.skeleton.joint_names
+    assert hand.side == outputs["hand"][0].numpy().decode() and hand.joint_names == hand.skeleton.joint_names
     assert hand.confidence.shape == (36,) and 0.0 <= hand.confidence.min() < hand.confidence.max() <= 1.0
 
 
@@ -87,9 +88,21 @@ def test_16_joints_do_not_give_21(tmp_path, make_run):
     run = make_run(tmp_path / "icvl", skeleton="icvl")
     with pytest.raises(lsps_tf.InputError, match="the 21 joints of hand21 cannot be had from a model of icvl's 16"):
         lsps_tf.load_predictor(run, joints=21)
-    for options in ({"joints": 20}, {"hand": "both"}, {"rotation_degrees": 45}):
-        with pytest.raises(lsps_tf.InputError):
-            lsps_tf.load_predictor(None, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"joints": 20}, "joints: 20 cannot be had"),
+        ({"hand": "both"}, "hand: there is no 'both' hand; give right, left or auto"),
+        ({"rotation_degrees": 45}, "45 degrees are no quarter turn"),
+        ({"hands": 0}, "hands: 0 cannot be predicted; give how many at most, from 1 to 8"),
+        ({"hands": 9}, r"lsps\.tflite finds at most 8 hands in a frame, not 9; give fewer$"),
+    ],
+)
+def test_wrong_arguments_are_named(options, message):
+    with pytest.raises(lsps_tf.InputError, match=message):
+        lsps_tf.load_predictor(None, **options)
 
 
 @pytest.mark.parametrize("turn", rotation.ROTATIONS)
@@ -103,22 +116,69 @@ def test_a_turned_camera_sees_the_same_hand_turned(shipped, frame_mm, turn):
     np.testing.assert_allclose(hand.joints_mm, rotation.rotate_points(expected.joints_mm, back), atol=1e-3)
     np.testing.assert_allclose(hand.joints_uvd, mm_to_uvd(hand.joints_mm, camera.intrinsics), atol=1e-2)
     assert_same(predictor(recorded_mm, camera, center_mm=hand.center_mm), hand, atol=0.02)
-    assert_same(predictor(recorded_mm, camera, previous_mm=hand.center_mm), hand, atol=5.0)
 
 
-def test_a_left_hand_in_a_turned_frame(shipped, frame_mm):
+def test_a_left_hand_in_a_turned_frame(frame_mm):
     mirrored_mm, camera = mirror.mirror_depth(frame_mm), mirror.mirror_camera(NYU)
     recorded_mm, seen_by = rotation.rotate_depth(mirrored_mm, 270), rotation.rotate_camera(camera, 270)
-    left = lsps_tf.load_predictor(hand="left", rotation_degrees=90)(recorded_mm, seen_by)
-    expected_mm = rotation.rotate_points(mirror.mirror_points(shipped(frame_mm, NYU).joints_mm), 270)
+    right = lsps_tf.load_predictor(hand="right")(frame_mm, NYU)
+    center_mm = rotation.rotate_points(mirror.mirror_points(right.center_mm), 270)
+    left = lsps_tf.load_predictor(hand="left", rotation_degrees=90)(recorded_mm, seen_by, center_mm)
+    expected_mm = rotation.rotate_points(mirror.mirror_points(right.joints_mm), 270)
     np.testing.assert_allclose(left.joints_mm, expected_mm, atol=1e-2)
     assert left.side == "left"
 
 
+@pytest.fixture
+def frame_of_two(monkeypatch):
+    """A frame of two hands, and finders of both kinds that find them."""
+    monkeypatch.setattr("lsps_tf.device.search.find_hands", two_hands.find_hands)
+    monkeypatch.setattr("lsps_tf.hand_finding.search.find_hands", two_hands.find_hands_tf)
+    return two_hands.two_hands()
+
+
+@pytest.mark.parametrize("kind", ["TFLite", "run"])
+def test_several_hands_come_as_a_list_the_nearest_first(run_dir, model_dir, frame_of_two, kind):
+    path = run_dir if kind == "run" else model_dir / "lsps.tflite"
+    frame = frame_of_two.depth_mm, frame_of_two.camera
+    hands = lsps_tf.load_predictor(path, hands=3)(*frame)
+    assert [(hand.side, hand.right_logit, hand.track) for hand in hands] == [("right", 2.5, None), ("left", -3.0, None)]
+    one = lsps_tf.load_predictor(path)
+    assert_same(one(*frame), hands[0])
+    assert one.count_hands(*frame) == 2
+    for hand in hands:
+        # As the only hand, where its place and its side are given, and where its place alone is.
+        for said in (hand.side, "auto"):
+            alone = lsps_tf.load_predictor(path, hand=said)(*frame, center_mm=hand.center_mm)
+            assert_same(alone, hand)
+            assert alone.side == hand.side
+    said = lsps_tf.load_predictor(path, hand="right", hands=2)(*frame)
+    assert [hand.side for hand in said] == ["right", "right"] and said[1].right_logit == -3.0
+    assert np.abs(said[1].joints_mm - hands[1].joints_mm).max() > 1.0
+    assert lsps_tf.load_predictor(path, hands=2)(np.zeros_like(frame[0]), frame[1]) == []
+
+
+def test_the_side_of_a_place_is_that_of_the_hand_there(model_dir, frame_of_two):
+    predictor, frame = lsps_tf.load_predictor(model_dir / "lsps.tflite"), (frame_of_two.depth_mm, frame_of_two.camera)
+    near_mm = frame_of_two.centers_mm[1] + np.float32([20.0, 10.0, 0.0])
+    assert predictor(*frame, center_mm=near_mm).side == "left"
+    # Where no hand was found the side stays open, and a right hand is taken.
+    apart_mm = frame_of_two.centers_mm[0] + np.float32([0.0, 0.0, 100.0 + two_hands.LOGITS[0]])
+    assert predictor(*frame, center_mm=apart_mm).right_logit == 2.5
+    behind_mm = frame_of_two.centers_mm[1] - np.float32([0.0, 160.0, 0.0])
+    hand = predictor(*frame, center_mm=behind_mm)
+    assert hand is None or (hand.side, hand.right_logit) == ("right", 0.0)
+
+
+def test_a_place_and_several_hands_exclude_each_other(frame_of_two):
+    with pytest.raises(lsps_tf.InputError, match="center: one hand lies there, and 2 are asked for"):
+        lsps_tf.load_predictor(hands=2)(frame_of_two.depth_mm, frame_of_two.camera, (0.0, 0.0, 600.0))
+
+
 def test_joints_that_are_no_numbers_are_refused(shipped, frame_mm):
     def predict(view):
-        hand = shipped.model.predict(view)
-        return dataclasses.replace(hand, joints_mm=np.full_like(hand.joints_mm, np.nan))
+        [hand] = shipped.model.predict(view)
+        return [dataclasses.replace(hand, joints_mm=np.full_like(hand.joints_mm, np.nan))]
 
     broken = HandPredictor(dataclasses.replace(shipped.model, name="broken.tflite", predict=predict))
     with pytest.raises(lsps_tf.InputError, match=r"broken\.tflite: the model predicts joints that are no numbers"):

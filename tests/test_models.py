@@ -36,17 +36,19 @@ def test_every_kind_predicts_what_the_run_does(run_dir, model_dir, frame_mm, kin
     for center_mm in (None, np.array([200.0, -50.0, 760.0], np.float32)):
         center = None if center_mm is None else center_mm[None]
         expected = predictor(frame_mm[None], NYU.intrinsics[None], center)
-        hand = model.predict(View(frame_mm, NYU, center_mm=center_mm))
+        [hand] = model.predict(View(frame_mm, NYU, center_mm=center_mm))
         for name in ("joints_mm", "joints_uvd", "center_mm"):
             np.testing.assert_allclose(getattr(hand, name), expected[name][0], atol=1e-2)
-    assert model.predict(View(np.zeros_like(frame_mm), NYU)) is None
+        assert hand.side == expected["hand"][0].numpy().decode()
+    assert model.predict(View(np.zeros_like(frame_mm), NYU)) == []
 
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_every_kind_takes_left_hands(run_dir, model_dir, frame_mm, kind):
     model = open_model(path_of(kind, run_dir, model_dir))
-    right = model.predict(View(frame_mm, NYU))
-    left = model.predict(View(mirror.mirror_depth(frame_mm), mirror.mirror_camera(NYU), "left"))
+    [right] = model.predict(View(frame_mm, NYU, "right"))
+    mirrored = mirror.mirror_depth(frame_mm), mirror.mirror_camera(NYU), "left"
+    [left] = model.predict(View(*mirrored, center_mm=mirror.mirror_points(right.center_mm)))
     np.testing.assert_allclose(left.joints_mm, mirror.mirror_points(right.joints_mm), atol=1e-2)
     np.testing.assert_allclose(left.joints_uvd, mirror.mirror_uvd(right.joints_uvd, NYU.width), atol=1e-2)
     assert (left.side, right.side) == ("left", "right")

@@ -1,17 +1,20 @@
 """The predictor around a network that is known, on simulated frames of hands."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from lsps_tf import camera, crop, mirror
 from lsps_tf.predictor import Predictor
 from lsps_tf.skeleton import ICVL
+from tests import two_hands
 from tests.scene_frames import CAMERA, hand_frames
 
 CUBE_MM, SIZE = 250.0, 32
 FRAMES = hand_frames("bare")[0][[0, 1]]
 MIDDLES_MM = hand_frames("bare")[1][[0, 1]].mean(axis=1)
 INTRINSICS = np.tile(CAMERA.intrinsics, (2, 1))
+RIGHT = np.array(["right", "right"])
 JOINTS_NORM = np.linspace(-0.8, 0.7, ICVL.num_joints * 3, dtype=np.float32).reshape(1, -1, 3)
 
 
@@ -34,12 +37,20 @@ def predict(network, *inputs, **more):
     return {name: value.numpy() for name, value in predictor(*map(_tensor, inputs)).items()}
 
 
+def assert_close(value, expected, **tolerances):
+    """Of numbers, and of texts."""
+    if np.asarray(value).dtype.kind in "fib":
+        np.testing.assert_allclose(value, expected, **tolerances)
+    else:
+        np.testing.assert_array_equal(value, expected)
+
+
 def _tensor(value):
     return None if value is None else tf.constant(value)
 
 
 def test_the_hand_is_found_and_joints_lie_around_it():
-    outputs = predict(constant, FRAMES, INTRINSICS)
+    outputs = predict(constant, FRAMES, INTRINSICS, None, RIGHT)
     assert outputs["presence"].tolist() == [True, True] and "confidence" not in outputs
     # The camera sees the front of the hand.
     assert np.linalg.norm(outputs["center_mm"] - MIDDLES_MM, axis=1).max() < 60.0
@@ -55,7 +66,7 @@ def test_joints_in_pixels_are_the_projection_of_those_in_mm():
 
 def test_a_given_center_is_the_one_that_is_cropped():
     centers_mm = np.add(MIDDLES_MM, [5.0, -8.0, 12.0]).astype(np.float32)
-    outputs = predict(mean_depth, FRAMES, INTRINSICS, centers_mm)
+    outputs = predict(mean_depth, FRAMES, INTRINSICS, centers_mm, RIGHT)
     np.testing.assert_array_equal(outputs["center_mm"], centers_mm)
     image = crop.normalize_depth(
         crop.crop_frame(tf.constant(FRAMES), tf.constant(INTRINSICS), tf.constant(centers_mm), CUBE_MM, SIZE),
@@ -86,7 +97,7 @@ def test_a_batch_is_its_frames_one_by_one():
     for row in range(2):
         alone = predict(mean_depth, FRAMES[row : row + 1], INTRINSICS[row : row + 1])
         for name, value in alone.items():
-            np.testing.assert_allclose(value[0], together[name][row], rtol=1e-5, atol=1e-3)
+            assert_close(value[0], together[name][row], rtol=1e-5, atol=1e-3)
 
 
 def test_a_frame_without_a_hand_has_no_numbers_and_does_not_touch_its_neighbour():
@@ -102,18 +113,54 @@ def test_a_frame_without_a_hand_has_no_numbers_and_does_not_touch_its_neighbour(
 
 
 def test_left_hands_are_right_ones_in_a_mirror():
-    expected = predict(mean_depth, FRAMES, INTRINSICS)
+    expected = predict(mean_depth, FRAMES, INTRINSICS, None, RIGHT)
     seen_by = mirror.mirror_camera(CAMERA)
     frames = np.stack([FRAMES[0], mirror.mirror_depth(FRAMES[1])])
     intrinsics = np.stack([CAMERA.intrinsics, seen_by.intrinsics])
-    left = np.array([False, True])
-    for center_mm in (None, np.stack([expected["center_mm"][0], mirror.mirror_points(expected["center_mm"][1])])):
-        outputs = predict(mean_depth, frames, intrinsics, center_mm, left)
-        for name in ("joints_mm", "center_mm"):
-            np.testing.assert_allclose(outputs[name][0], expected[name][0], atol=1e-3)
-            np.testing.assert_allclose(outputs[name][1], mirror.mirror_points(expected[name][1]), atol=1e-3)
-        uvd = mirror.mirror_uvd(expected["joints_uvd"][1], CAMERA.width)
-        np.testing.assert_allclose(outputs["joints_uvd"][1], uvd, atol=1e-2)
+    center_mm = np.stack([expected["center_mm"][0], mirror.mirror_points(expected["center_mm"][1])])
+    outputs = predict(mean_depth, frames, intrinsics, center_mm, np.array(["right", "left"]))
+    for name in ("joints_mm", "center_mm"):
+        np.testing.assert_allclose(outputs[name][0], expected[name][0], atol=1e-3)
+        np.testing.assert_allclose(outputs[name][1], mirror.mirror_points(expected[name][1]), atol=1e-3)
+    uvd = mirror.mirror_uvd(expected["joints_uvd"][1], CAMERA.width)
+    np.testing.assert_allclose(outputs["joints_uvd"][1], uvd, atol=1e-2)
+    assert outputs["hand"].tolist() == [b"right", b"left"]
+
+
+@pytest.fixture
+def frame_of_two(monkeypatch):
+    monkeypatch.setattr("lsps_tf.hand_finding.search.find_hands", two_hands.find_hands_tf)
+    frame = two_hands.two_hands()
+    return np.stack([frame.depth_mm, np.zeros_like(frame.depth_mm)]), np.tile(frame.camera.intrinsics, (2, 1))
+
+
+def test_several_hands_are_each_predicted_as_if_alone(frame_of_two):
+    predictor = Predictor(mean_depth, SIZE, CUBE_MM, ICVL, sure)
+    outputs = {name: value.numpy() for name, value in predictor.predict_hands(*frame_of_two, 3).items()}
+    assert outputs["presence"].tolist() == [[True, True, False], [False] * 3]
+    assert outputs["hand"].tolist() == [[b"right", b"left", b""], [b""] * 3]
+    assert outputs["joints_mm"].shape == (2, 3, ICVL.num_joints, 3) and outputs["confidence"].shape[:2] == (2, 3)
+    assert np.isnan(outputs["joints_mm"][0, 2]).all() and np.isnan(outputs["right_logit"][1]).all()
+    for number, side in enumerate(("right", "left")):
+        center_mm = np.tile(outputs["center_mm"][0, number], (2, 1))
+        alone = predict(mean_depth, *frame_of_two, center_mm, np.array([side] * 2), sure_joints_of_crop=sure)
+        for name in ("joints_mm", "joints_uvd", "confidence"):
+            np.testing.assert_allclose(outputs[name][0, number], alone[name][0], rtol=1e-5)
+        assert (alone["hand"][0].decode(), alone["right_logit"][0]) == (side, 0.0)
+    said = predictor.predict_hands(*frame_of_two, 2, tf.constant(["left", "auto"]))
+    assert said["hand"].numpy().tolist() == [[b"left", b"left"], [b"", b""]]
+
+
+def test_what_is_not_said_of_a_hand_is_told(frame_of_two):
+    """A place of each hand, one of none, and none: the side is that of what was found there."""
+    depth_mm, intrinsics = (np.repeat(value[:1], 4, axis=0) for value in frame_of_two)
+    places_mm = two_hands.two_hands().centers_mm
+    aside_mm = places_mm[0] - np.float32([0.0, 30.0, 0.0])
+    centers_mm = np.stack([places_mm[1], aside_mm, places_mm[0] + np.float32([0, 0, 155.0]), np.full(3, np.nan)])
+    outputs = predict(constant, depth_mm, intrinsics, np.float32(centers_mm), np.array(["auto"] * 4))
+    assert outputs["hand"][[0, 1, 3]].tolist() == [b"left", b"right", b"right"]
+    np.testing.assert_allclose(outputs["right_logit"][[0, 1, 3]], [-3.0, 2.5, 2.5])
+    np.testing.assert_array_equal(outputs["center_mm"][3], places_mm[0])
 
 
 def test_it_is_one_graph_for_any_batch():
@@ -131,7 +178,7 @@ def test_crops_whose_place_is_known_go_the_way_of_frames_each_with_its_cube():
     """As evaluation has them: from a store, beside the frames' own crops."""
     predictor = Predictor(mean_depth, SIZE, CUBE_MM, ICVL, sure)
     intrinsics = tf.constant(INTRINSICS)
-    located = predictor.locate(tf.constant(FRAMES), intrinsics)
+    located = predictor.locate(tf.constant(FRAMES), intrinsics, hand=tf.constant(RIGHT))
     frames = predictor.predict(located, intrinsics)
     placed = predictor.predict_placed_crops(located.image, located.center_mm, CUBE_MM)
     assert set(placed) == {"joints_mm", "confidence"}

@@ -9,6 +9,7 @@ from typing import Any
 from lsps_tf.commandline.parser import Parser
 from lsps_tf.config import GROUPS, PRESETS, RECIPES, RENAMED, Config, setting_fields
 from lsps_tf.errors import InputError
+from lsps_tf.mirror import HAND_SETTINGS
 from lsps_tf.skeleton import SKELETONS
 from training.methods import DEFAULT, METHODS, all_stages
 
@@ -90,7 +91,9 @@ def _add_recorded(group: argparse._ArgumentGroup) -> None:
         metavar="NAME|sim",
         help="frames with labels: the renderings of a public dataset (nyu; the default where they are), or simulated",
     )
-    group.add_argument("--hand", choices=("right", "left", "auto"), help="of frames: in place of what camera.toml says")
+    group.add_argument(
+        "--hand", choices=HAND_SETTINGS, help="of frames: in place of what camera.toml says (default: auto)"
+    )
     group.add_argument("--topic", metavar="NAME", help="of frames: which depth of a recording, where it has several")
     group.add_argument("--rotated", action="store_true", help="icvl: the rotated training sequences, too")
     group.add_argument("--centers", metavar="FILE", help="published centres of the test frames to start from")

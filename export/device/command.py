@@ -31,7 +31,9 @@ def edge_command(arguments: list[str]) -> int:
     options = _build_parser().parse_args(arguments)
     _check(options)
     asked = FrameOptions.of(options)
-    predictor = EdgePredictor(options.model, options.threads, asked.hand, options.joints, asked.rotation_degrees)
+    predictor = EdgePredictor(
+        options.model, options.threads, asked.hand, options.joints, asked.rotation_degrees, options.hands
+    )
     write = _writer(options.json)
     if options.frame:
         return _predict_files(predictor, options, asked, write)
@@ -57,7 +59,7 @@ def _build_parser() -> argparse.ArgumentParser:
         "--folder",
         type=pathlib.Path,
         metavar="DIR|FILE",
-        help="follow a hand through the frames in DIR, or through a recording, all of its frames",
+        help="follow the hands through the frames in DIR, or through a recording, all of its frames",
     )
     parser.add_argument("--stdin", action="store_true", help="or through raw 16-bit little-endian frames")
     parser.add_argument("--size", metavar="WxH", help="pixels of the stream's frames (default: the camera's)")
@@ -77,7 +79,7 @@ def _check(options: argparse.Namespace) -> None:
         raise InputError(f"give frames, or --folder, or --stdin: one of them, not {given}; see edge.py --help")
     if not options.fps > 0:
         raise InputError(f"--fps {options.fps:g}: give the frames per second, more than 0")
-    for name in ("threads", "limit"):
+    for name in ("threads", "limit", "hands"):
         value = getattr(options, name)
         if value is not None and value < 1:
             raise InputError(f"--{name} {value}: at least 1 is needed")
@@ -89,13 +91,15 @@ def _predict_files(
     for path in options.frame[: options.limit]:
         depth_mm, camera = asked.read(path)
         started = time.perf_counter()
-        hand = predictor(depth_mm, camera)
-        if hand is None:
+        hands = predictor.hands_in(depth_mm, camera)
+        if not hands:
             raise InputError(
                 f"{path}: no hand was found; it must be what is nearest to the camera, and --camera and --depth-unit "
                 "must be right"
             )
-        write(_line(Frame(str(path), depth_mm, 0.0), hand, started, predictor))
+        write(_line(Frame(str(path), depth_mm, 0.0), hands, started, predictor))
+        if predictor.hands == 1:
+            _warn_of_others(path, predictor.count_hands(depth_mm, camera))
     return 0
 
 
@@ -103,15 +107,17 @@ def _follow(
     predictor: EdgePredictor, options: argparse.Namespace, asked: FrameOptions, write: Callable[[dict], None]
 ) -> None:
     smoothing = None if options.no_smoothing else OneEuroFilter()
-    tracker, used = None, None
+    tracker, used, warned = None, None, False
     # A recording is worked on to its end; a live loop that cannot start says so at once.
     patient = options.folder is not None and (options.every_frame or is_recording(options.folder))
     for number, (frame, camera) in enumerate(_usable(*_frames(options, asked), patient), start=1):
         if camera != used:
             tracker, used = HandTracker(predictor, camera, smoothing), camera
         started = time.perf_counter()
-        hand = tracker.update(asked.prepared(frame.depth_mm), frame.time_s)
-        write(_line(frame, hand, started, predictor))
+        hands = tracker.hands_in(asked.prepared(frame.depth_mm), frame.time_s)
+        write(_line(frame, hands, started, predictor))
+        if predictor.hands == 1 and not warned:
+            warned = _warn_of_others(frame.name, tracker.seen)
         if number == options.limit:
             return
 
@@ -190,13 +196,22 @@ def _writer(path: pathlib.Path | None) -> Callable[[dict[str, Any]], None]:
     return lambda line: file.write(json.dumps(line) + "\n")
 
 
-def _line(frame: Frame, hand: Hand | None, started: float, predictor: EdgePredictor) -> dict[str, Any]:
+def _warn_of_others(frame: str | pathlib.Path, seen: int) -> bool:
+    """Says that a frame shows more hands than the one that is asked for; whether it does."""
+    if seen > 1:
+        print(f"warning: {frame}: {seen} hands are seen, and one is taken; --hands {seen} gives all", file=sys.stderr)
+    return seen > 1
+
+
+def _line(frame: Frame, hands: list[Hand], started: float, predictor: EdgePredictor) -> dict[str, Any]:
+    """What a line says: of one hand in the line itself, of several in a list."""
+    each = [hand.to_dict() for hand in hands]
     return {
         "frame": frame.name,
         "time_s": round(frame.time_s, 4),
         "passed_over": frame.passed_over,
         "milliseconds": round(1000 * (time.perf_counter() - started), 2),
         "skeleton": predictor.skeleton.name,
-        "presence": hand is not None,
-        **({} if hand is None else hand.to_dict()),
+        "presence": bool(hands),
+        **({"hands": each} if predictor.hands > 1 else each[0] if each else {}),
     }

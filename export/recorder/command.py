@@ -18,12 +18,13 @@ from export.recorder.preview import Preview, find_window, preview_path
 from export.recorder.verdict import Sightings, judge
 from lsps_tf.commandline.parser import Parser
 from lsps_tf.commandline.values import parse_numbers
-from lsps_tf.datasets.own.camera_file import CAMERA_FILE, HAND_SETTINGS
+from lsps_tf.datasets.own.camera_file import CAMERA_FILE
 from lsps_tf.depth_files import counts_to_mm, write_depth_png16
 from lsps_tf.distortion import undistort_depth
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path
 from lsps_tf.hand_predictor import HandPredictor
+from lsps_tf.mirror import AUTO, HAND_SETTINGS
 
 # Looking takes longer than a frame lasts; the frames between are recorded all the same.
 _LOOK_EVERY_S, _SAY_EVERY_S = 0.2, 1.0
@@ -45,7 +46,7 @@ def record_command(
     said, picture = _said(options), preview_path(folder, options.preview)
     from lsps_tf.models import load_predictor
 
-    predictor = load_predictor(options.model, "left" if options.hand == "left" else "right")
+    predictor = load_predictor(options.model, options.hand)
     camera = open_it(options.camera, said)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,7 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("folder", type=pathlib.Path, metavar="FOLDER", help="a new one")
     parser.add_argument("--camera", choices=list(SOURCES), help="(default: the first that is found)")
-    parser.add_argument("--hand", choices=HAND_SETTINGS, required=True, help="which hand it will show")
+    parser.add_argument("--hand", choices=HAND_SETTINGS, default=AUTO, help="which hand it will show (default: auto)")
     parser.add_argument("--seconds", type=float, default=120.0, metavar="S", help="how long (default: 120)")
     parser.add_argument("--countdown", type=float, default=3.0, metavar="S", help="before it starts (default: 3)")
     parser.add_argument("--model", type=pathlib.Path, metavar="PATH", help="what sees the hand (default: the shipped)")

@@ -13,19 +13,19 @@ from lsps_tf.run_folder import Run
 CARD_NAME = "MODEL_CARD.md"
 
 
-def write_card(run: Run, path: pathlib.Path, confidence: Confidence | None) -> None:
+def write_card(run: Run, path: pathlib.Path, confidence: Confidence | None, hands: int) -> None:
     """Writes the card of a run as Markdown; figures come from the run's `evaluation/test.json` where it is there."""
-    path.write_text(card_text(run, confidence), encoding="utf-8")
+    path.write_text(card_text(run, confidence, hands), encoding="utf-8")
 
 
-def card_text(run: Run, confidence: Confidence | None) -> str:
+def card_text(run: Run, confidence: Confidence | None, hands: int) -> str:
     """The card of a run as Markdown."""
     settings, skeleton, data = run.settings, run.skeleton, run.config.data
     sensor = f", sensor model {settings.sensor}" if settings.sensor else ""
     labels = f"{100 * settings.labels:g} % of the real labels" if settings.labels else "no real labels"
     parts = [
         "# Model card",
-        "3D joints of one hand from one depth image.",
+        "3D joints of hands from one depth image.",
         "## Model",
         f"- Method: {settings.method_title or settings.method}, preset {run.config.preset}, "
         f"seed {run.config.training.seed}",
@@ -39,7 +39,9 @@ def card_text(run: Run, confidence: Confidence | None) -> str:
         "## Confidence",
         f"- {confidence.describe() if confidence is not None else 'Not calibrated: the model gives none.'}",
         "## Limits",
-        "- Right hands; a left one is mirrored (input `hand`). One hand per frame, the nearest.",
+        f"- One hand per frame, the nearest; `serving_hands` and `from_depth_hands` give the {hands} nearest.",
+        "- Whether it is a right or a left hand is told from what it looks like, and one frame does not always show "
+        "it. The input `hand` says it; in a sequence the sum of `right_logit` does.",
         "- Depth of other sensors than the one it was trained for costs accuracy; train on frames of your own camera.",
         "- Hands that hold things, and two hands that touch, were not trained on.",
         "- Not for identifying people, and not where a wrong pose can do harm.",

@@ -7,7 +7,7 @@ import errno
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
@@ -16,12 +16,16 @@ from export.saved_model.png_graph import decode_depth
 from export.saved_model.warmup import write_warmup_requests
 from lsps_tf.confidence import Confidence
 from lsps_tf.files import atomic_path
+from lsps_tf.hand import USUAL_HANDS
+from lsps_tf.mirror import AUTO, HAND_SETTINGS
 from lsps_tf.model_info import (
     ASSET_NAME,
     FROM_CROP,
     FROM_DEPTH,
+    FROM_DEPTH_HANDS,
     FROM_DEPTH_HINTED,
     FROM_PNG,
+    FROM_PNG_HANDS,
     FROM_PNG_HINTED,
     MODEL_NAME,
     ModelInfo,
@@ -50,21 +54,26 @@ class Servable(tf.Module):
         signatures_by_name: concrete functions, all with a dynamic batch.
     """
 
-    def __init__(self, run: Run, predictor: Predictor, assets: list[pathlib.Path]):
+    def __init__(self, run: Run, predictor: Predictor, assets: list[pathlib.Path], hands: int = USUAL_HANDS):
         super().__init__(name="lsps")
         self.deployed = run.networks.deployed_variables(run.domain)
         self.assets = [tf.saved_model.Asset(str(path)) for path in assets]
-        self._predictor = predictor
-        # One graph of it, which all signatures call.
-        left = tf.TensorSpec([None], tf.bool)
-        self._locate = tf.function(predictor.locate, input_signature=(_DEPTH, _INTRINSICS, _CENTER, left))
+        self._predictor, self._hands = predictor, hands
+        # One graph of each, which several signatures call.
+        self._locate = tf.function(predictor.locate, input_signature=(_DEPTH, _INTRINSICS, _CENTER, _HAND))
+        self._locate_hands = tf.function(
+            lambda depth_mm, intrinsics, hand: predictor.locate_hands(depth_mm, intrinsics, hands, hand),
+            input_signature=(_DEPTH, _INTRINSICS, _HAND),
+        )
         size = run.config.data.image_size
         image = tf.TensorSpec([None, size, size, 1], tf.float32, "image")
         functions = {
             FROM_PNG: (self.from_png, (_PNG, _INTRINSICS, _UNIT)),
             FROM_PNG_HINTED: (self.from_png_hinted, (_PNG, _INTRINSICS, _UNIT, _CENTER, _HAND)),
+            FROM_PNG_HANDS: (self.from_png_hands, (_PNG, _INTRINSICS, _UNIT, _HAND)),
             FROM_DEPTH: (self.from_depth, (_DEPTH, _INTRINSICS)),
             FROM_DEPTH_HINTED: (self.from_depth_hinted, (_DEPTH, _INTRINSICS, _CENTER, _HAND)),
+            FROM_DEPTH_HANDS: (self.from_depth_hands, (_DEPTH, _INTRINSICS, _HAND)),
             FROM_CROP: (self.from_crop, (image,)),
         }
         self.signatures_by_name = {
@@ -83,23 +92,19 @@ class Servable(tf.Module):
         center_mm: tf.Tensor,
         hand: tf.Tensor,
     ) -> Outputs:
-        """The same with the hand's centre, NaN where it is to be found, and which hand it is.
-
-        Frames are found and cropped one by one, as their sizes may differ; the network sees all crops at once.
-        """
-
-        def locate(row: tuple[tf.Tensor, ...]) -> Located:
-            png_bytes, unit_mm, *others = row
-            depth_mm = _readings(decode_depth(png_bytes) * unit_mm)
-            located = self._locate(depth_mm[None], *(value[None] for value in others))
-            return Located(*(value[0] for value in located))
-
-        size = self._predictor.image_size
-        specs = Located(tf.TensorSpec([size, size, 1]), tf.TensorSpec([3]), tf.TensorSpec([], tf.bool))
+        """The same with the hand's centre, NaN where it is to be found, and which hand it is."""
         with _checked(intrinsics=intrinsics, depth_unit_mm=depth_unit_mm, center_mm=center_mm, hand=hand):
-            left = tf.equal(hand, "left")
-            rows = (tf.identity(depth_png_bytes), depth_unit_mm, intrinsics, center_mm, left)
-            return self._predict(tf.map_fn(locate, rows, fn_output_signature=specs), intrinsics, left)
+            located = self._each_png(self._locate, depth_png_bytes, depth_unit_mm, (intrinsics, center_mm, hand), ())
+            return self._predict(located, intrinsics)
+
+    def from_png_hands(
+        self, depth_png_bytes: tf.Tensor, intrinsics: tf.Tensor, depth_unit_mm: tf.Tensor, hand: tf.Tensor
+    ) -> Outputs:
+        """The nearest hands of encoded frames, whose sizes may differ."""
+        with _checked(intrinsics=intrinsics, depth_unit_mm=depth_unit_mm, hand=hand):
+            rows, several = (intrinsics, hand), (self._hands,)
+            located = self._each_png(self._locate_hands, depth_png_bytes, depth_unit_mm, rows, several)
+            return self._predict(located, intrinsics)
 
     def from_depth(self, depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> Outputs:
         """Frames in mm."""
@@ -110,16 +115,46 @@ class Servable(tf.Module):
     ) -> Outputs:
         """The same with the hand's centre, NaN where it is to be found, and which hand it is."""
         with _checked(intrinsics=intrinsics, center_mm=center_mm, hand=hand):
-            left = tf.equal(hand, "left")
-            located = self._locate(_readings(depth_mm), intrinsics, center_mm, left)
-            return self._predict(Located(*located), intrinsics, left)
+            return self._predict(Located(*self._locate(_readings(depth_mm), intrinsics, center_mm, hand)), intrinsics)
 
-    def _predict(self, located: Located, intrinsics: tf.Tensor, left: tf.Tensor) -> Outputs:
+    def from_depth_hands(self, depth_mm: tf.Tensor, intrinsics: tf.Tensor, hand: tf.Tensor) -> Outputs:
+        """The nearest hands of frames in mm."""
+        with _checked(intrinsics=intrinsics, hand=hand):
+            return self._predict(Located(*self._locate_hands(_readings(depth_mm), intrinsics, hand)), intrinsics)
+
+    def _each_png(
+        self,
+        locate: Callable[..., Located],
+        png_bytes: tf.Tensor,
+        unit_mm: tf.Tensor,
+        others: tuple[tf.Tensor, ...],
+        several: tuple[int, ...],
+    ) -> Located:
+        """Finds and crops in frames one by one, as their sizes may differ; the network sees all crops at once."""
+
+        def locate_one(row: tuple[tf.Tensor, ...]) -> Located:
+            content, unit_mm, *others = row
+            depth_mm = _readings(decode_depth(content) * unit_mm)
+            located = locate(depth_mm[None], *(value[None] for value in others))
+            return Located(*(value[0] for value in located))
+
+        size = self._predictor.image_size
+        specs = Located(
+            tf.TensorSpec([*several, size, size, 1]),
+            tf.TensorSpec([*several, 3]),
+            tf.TensorSpec(several, tf.bool),
+            tf.TensorSpec(several),
+            tf.TensorSpec(several, tf.bool),
+        )
+        rows = (tf.identity(png_bytes), unit_mm, *others)
+        return tf.map_fn(locate_one, rows, fn_output_signature=specs)
+
+    def _predict(self, located: Located, intrinsics: tf.Tensor) -> Outputs:
         """The predictor's outputs, and what clients need beside them."""
-        outputs = self._predictor.predict(located, intrinsics, left)
-        outputs["cube_mm"] = tf.fill(tf.shape(located.center_mm)[:1], tf.constant(self._predictor.cube_mm, tf.float32))
+        outputs = self._predictor.predict(located, intrinsics)
+        outputs["cube_mm"] = tf.fill(tf.shape(intrinsics)[:1], tf.constant(self._predictor.cube_mm, tf.float32))
         if self._predictor.skeleton == NYU:
-            outputs["joints21_mm"] = tf.gather(outputs["joints_mm"], HAND21_FROM_NYU, axis=1)
+            outputs["joints21_mm"] = tf.gather(outputs["joints_mm"], HAND21_FROM_NYU, axis=-2)
         return outputs
 
     def from_crop(self, image: tf.Tensor) -> Outputs:
@@ -127,25 +162,31 @@ class Servable(tf.Module):
         return self._predictor.predict_crops(image)
 
 
-def export_saved_model(run: Run, directory: str | pathlib.Path, confidence: Confidence | None = None) -> pathlib.Path:
+def export_saved_model(
+    run: Run, directory: str | pathlib.Path, confidence: Confidence | None = None, hands: int = USUAL_HANDS
+) -> pathlib.Path:
     """Writes `directory`/lsps/1, the layout of TensorFlow Serving.
 
     Signatures, all pure graphs with a dynamic batch:
         serving_default: depth_png_bytes [B] (16-bit grayscale PNG, or the NYU encoding; sizes may differ), intrinsics
             [B, 4] in pixels and depth_unit_mm [B], the mm of one count.
         serving_hinted: the same, and what serving_default does by itself: center_mm [B, 3], NaN where the hand is to
-            be found, and hand [B], "right" or "left". Signatures have no optional inputs, hence two.
-        from_depth, from_depth_hinted: the same of depth_mm [B, H, W] in mm, 0 = no reading.
+            be found, and hand [B], "right", "left", or "auto" to have it told. Signatures have no optional inputs,
+            hence two.
+        serving_hands: the same without the centre, of the N nearest hands.
+        from_depth, from_depth_hinted, from_depth_hands: the same of depth_mm [B, H, W] in mm, 0 = no reading.
         from_crop: image [B, S, S, 1] in [-1, 1] to joints_norm [B, J, 3] in half cubes.
     The others give joints_mm [B, J, 3] and joints_uvd [B, J, 3], center_mm [B, 3] and presence [B], where it is False
-    NaN; cube_mm [B], the side of the cube around the centre; and, of NYU's joints, joints21_mm [B, 21, 3] in the order
-    of `lsps_tf.skeleton.HAND21`. All give the confidence [B, J] of each joint where it is known. The assets are the
-    description `lsps.json` and the model card; warm-up requests lie in `assets.extra`.
+    NaN; hand [B], the side, and right_logit [B], how much it looks like a right hand; cube_mm [B], the side of the cube
+    around the centre; and, of NYU's joints, joints21_mm [B, 21, 3] in the order of `lsps_tf.skeleton.HAND21`. All give
+    the confidence [B, J] of each joint where it is known. Of N hands all is [B, N] for [B], but for cube_mm. The assets
+    are the description `lsps.json` and the model card; warm-up requests lie in `assets.extra`.
 
     Args:
         run: a loaded run.
         directory: where the folder `lsps` comes to lie.
         confidence: of the run's joints, None leaves it out.
+        hands: N.
 
     Returns:
         The folder of the version.
@@ -156,9 +197,9 @@ def export_saved_model(run: Run, directory: str | pathlib.Path, confidence: Conf
     path = pathlib.Path(directory) / MODEL_NAME / VERSION
     with tempfile.TemporaryDirectory() as scratch, atomic_path(path) as partial, _full_disk(path):
         info_path, card_path = pathlib.Path(scratch) / ASSET_NAME, pathlib.Path(scratch) / CARD_NAME
-        info_path.write_text(ModelInfo.of_run(run).to_json(), encoding="utf-8")
-        write_card(run, card_path, confidence)
-        servable = Servable(run, predictor_of_run(run, confidence), [info_path, card_path])
+        info_path.write_text(ModelInfo.of_run(run, hands=hands).to_json(), encoding="utf-8")
+        write_card(run, card_path, confidence, hands)
+        servable = Servable(run, predictor_of_run(run, confidence), [info_path, card_path], hands)
         partial.mkdir()
         with plain_folder(partial) as plain:
             tf.saved_model.save(servable, plain, signatures=servable.signatures_by_name)
@@ -178,7 +219,7 @@ def _full_disk(path: pathlib.Path) -> Iterator[None]:
 def _no_hints(intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Centres and hands of a batch about which nothing is known."""
     batch = tf.shape(intrinsics)[0]
-    return tf.fill([batch, 3], float("nan")), tf.fill([batch], "right")
+    return tf.fill([batch, 3], float("nan")), tf.fill([batch], AUTO)
 
 
 def _readings(depth_mm: tf.Tensor) -> tf.Tensor:
@@ -210,5 +251,8 @@ _CHECKS = {
     "intrinsics": (_is_camera, "fx, fy, cx, cy must be finite, and the focal lengths fx, fy more than 0 pixels"),
     "depth_unit_mm": (lambda unit: tf.math.is_finite(unit) & (unit > 0.0), "the mm of one count must be more than 0"),
     "center_mm": (_is_center, "x, y, z must be finite with z more than 0, or all NaN where the hand is to be found"),
-    "hand": (lambda hand: tf.equal(hand, "right") | tf.equal(hand, "left"), "it must be right or left"),
+    "hand": (
+        lambda hand: tf.reduce_any(tf.equal(hand[:, None], HAND_SETTINGS), axis=1),
+        "it must be right, left or auto",
+    ),
 }

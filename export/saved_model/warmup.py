@@ -55,7 +55,7 @@ def _example_value(spec: tf.TensorSpec, frame_mm: np.ndarray) -> np.ndarray:
         "intrinsics": lambda: CAMERA.intrinsics,
         "depth_unit_mm": lambda: np.float32(1.0),
         "center_mm": lambda: np.full(3, np.nan, np.float32),
-        "hand": lambda: np.array(b"right", object),
+        "hand": lambda: np.array(b"auto", object),
         "image": lambda: np.ones(spec.shape[1:], np.float32),
     }
     return np.asarray(values[spec.name]())

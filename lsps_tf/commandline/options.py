@@ -14,7 +14,7 @@ from lsps_tf.commandline.values import parse_camera
 from lsps_tf.depth_files import read_depth
 from lsps_tf.distortion import undistort_depth
 from lsps_tf.errors import InputError
-from lsps_tf.mirror import HANDS
+from lsps_tf.mirror import AUTO, HAND_SETTINGS
 from lsps_tf.recordings.depth import DepthRecording, frame_of_recording
 from lsps_tf.recordings.opening import open_recording
 from lsps_tf.rotation import ROTATIONS
@@ -25,7 +25,7 @@ FRAME_HELP = "16-bit PNG or TIFF, NYU-encoded PNG, .npy, .pgm, .exr; or a frame 
 
 
 def add_frame_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what `predict.py` and `edge.py` ask of a frame: camera, unit, limit, hand, turn, joints."""
+    """Adds what `predict.py` and `edge.py` ask of a frame: camera, unit, limit, hand, hands, turn, joints."""
     names = "|".join(CAMERAS)
     parser.add_argument(
         "--camera",
@@ -41,7 +41,10 @@ def add_frame_options(parser: argparse.ArgumentParser) -> None:
         help="mm that one count stands for (default: what a recording says; 1)",
     )
     parser.add_argument("--far", type=float, metavar="MM", help="what is farther is no reading (default: no limit)")
-    parser.add_argument("--hand", choices=HANDS, help="which hand it shows (default: right)")
+    parser.add_argument(
+        "--hand", choices=HAND_SETTINGS, help="which hand it shows (default: auto, which tells it from its look)"
+    )
+    parser.add_argument("--hands", type=int, default=1, metavar="N", help="the N nearest hands (default: 1)")
     parser.add_argument(
         "--rotate",
         type=int,
@@ -65,7 +68,7 @@ class FrameOptions:
         file: what it says, None where it is a name or numbers.
         depth_unit_mm: mm that one count stands for, None for the default of the frames' format.
         near_mm, far_mm: readings outside are none.
-        hand: "right" or "left".
+        hand: "right", "left" or "auto".
         rotation_degrees: how far clockwise the frames are turned to stand upright.
         topic: which depth of a recording, None for its only one.
     """
@@ -98,7 +101,7 @@ class FrameOptions:
             given(options.depth_unit, "depth_unit_mm", None),
             0.0 if file is None else file.near_mm,
             given(options.far, "far_mm", float("inf")),
-            given(options.hand, "hand", HANDS[0]),
+            given(options.hand, "hand", AUTO),
             given(options.rotate, "rotation_degrees", 0),
             options.topic,
         )

@@ -1,21 +1,21 @@
-"""Depth frames to joints on an edge device: find the hand, crop, predict, map back. NumPy and ai-edge-litert alone.
+"""Depth frames to joints on an edge device: find the hands, crop, predict, map back. NumPy and ai-edge-litert alone.
 
 The twin of `lsps_tf/predictor.py`, for one frame at a time; a test compares their joints.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 
 import numpy as np
 
 from lsps_tf import mirror
 from lsps_tf.camera import mm_to_uvd
+from lsps_tf.device import search
 from lsps_tf.device.crop import crop_frame, normalize_depth
 from lsps_tf.device.network import TfliteNetwork
-from lsps_tf.device.search import find_hand, track_hand
-from lsps_tf.hand import Hand
+from lsps_tf.device.search import FoundHand
+from lsps_tf.hand import SAME_HAND_MM, USUAL_HANDS, Hand, side_of
 from lsps_tf.hand_predictor import HandPredictor, OpenModel, View
 
 
@@ -30,23 +30,22 @@ class EdgePredictor(HandPredictor):
         self,
         model: str | pathlib.Path,
         threads: int = 1,
-        hand: str = "right",
+        hand: str = mirror.AUTO,
         joints: int | None = None,
         rotation_degrees: int = 0,
+        hands: int = 1,
     ):
         """Opens a `.tflite` file; InputError where it is missing, damaged or not one of this project's."""
         self.network = TfliteNetwork(model, threads)
-        super().__init__(tflite_model(self.network), hand, joints, rotation_degrees)
+        super().__init__(tflite_model(self.network), hand, joints, rotation_degrees, hands)
 
 
 def tflite_model(network: TfliteNetwork) -> OpenModel:
     """A network as a model that finds, crops and predicts hands."""
 
-    def predict(view: View) -> Hand | None:
-        if view.side == "right":
-            return _predict_right(network, view)
-        hand = _predict_right(network, _mirrored(view))
-        return None if hand is None else _mirrored_back(hand, view)
+    def predict(view: View) -> list[Hand]:
+        hands = [_predict_hand(network, view, found) for found in _locate(view)]
+        return [hand for hand in hands if hand is not None]
 
     def joints_of_crop(images: np.ndarray) -> np.ndarray:
         return np.stack([network(image)[0] for image in np.asarray(images, np.float32)])
@@ -54,35 +53,32 @@ def tflite_model(network: TfliteNetwork) -> OpenModel:
     return OpenModel("TFLite", network.name, network.info, predict, joints_of_crop)
 
 
-def _predict_right(network: TfliteNetwork, view: View) -> Hand | None:
-    info, intrinsics, center_mm = network.info, view.camera.intrinsics, view.center_mm
-    if center_mm is None and view.previous_mm is not None:
-        center_mm, _ = track_hand(view.depth_mm, intrinsics, view.previous_mm)
-    elif center_mm is None:
-        center_mm = find_hand(view.depth_mm, intrinsics)
-    if center_mm is None:
-        return None
-    center_mm = np.asarray(center_mm, np.float32)
+def _locate(view: View) -> list[FoundHand]:
+    """The hands that are found, or the one that is given, with the side that it looks like where that is asked for."""
+    intrinsics = view.camera.intrinsics
+    if view.center_mm is None:
+        return search.find_hands(view.depth_mm, intrinsics, view.hands)
+    center_mm, right = np.asarray(view.center_mm, np.float32), 0.0
+    if view.side == mirror.AUTO:
+        found = search.find_hands(view.depth_mm, intrinsics, USUAL_HANDS)
+        distances_mm = [float(np.linalg.norm(hand.center_mm - center_mm)) for hand in found]
+        nearest = min(range(len(found)), key=distances_mm.__getitem__, default=None)
+        if nearest is not None and distances_mm[nearest] < SAME_HAND_MM:
+            right = found[nearest].right
+    return [FoundHand(center_mm, right)]
+
+
+def _predict_hand(network: TfliteNetwork, view: View, found: FoundHand) -> Hand | None:
+    """None around a centre where nothing was measured."""
+    info, intrinsics, center_mm = network.info, view.camera.intrinsics, np.asarray(found.center_mm, np.float32)
     cropped_mm = crop_frame(view.depth_mm, intrinsics, center_mm, info.cube_mm, info.image_size)
     image = normalize_depth(cropped_mm, center_mm, info.cube_mm)
     if not (image < 1.0).any():
-        # A given centre around which nothing was measured.
         return None
-    joints_norm, confidence = network(image)
+    side = side_of(found.right) if view.side == mirror.AUTO else view.side
+    joints_norm, confidence = network(image if side == "right" else np.ascontiguousarray(mirror.mirror_crop(image)))
+    if side == "left":
+        joints_norm = mirror.mirror_points(joints_norm)
     joints_mm = joints_norm * np.float32(0.5 * info.cube_mm) + center_mm
-    return Hand(joints_mm, mm_to_uvd(joints_mm, intrinsics), center_mm, info.skeleton, "right", confidence)
-
-
-def _mirrored(view: View) -> View:
-    places = {
-        name: None if place is None else mirror.mirror_points(np.asarray(place, np.float32))
-        for name, place in (("center_mm", view.center_mm), ("previous_mm", view.previous_mm))
-    }
-    depth_mm, camera = mirror.mirror_depth(view.depth_mm), mirror.mirror_camera(view.camera)
-    return View(depth_mm, camera, "right", **places)
-
-
-def _mirrored_back(hand: Hand, view: View) -> Hand:
-    joints_mm = mirror.mirror_points(hand.joints_mm)
-    uvd, center_mm = mm_to_uvd(joints_mm, view.camera.intrinsics), mirror.mirror_points(hand.center_mm)
-    return dataclasses.replace(hand, joints_mm=joints_mm, joints_uvd=uvd, center_mm=center_mm, side="left")
+    uvd = mm_to_uvd(joints_mm, intrinsics)
+    return Hand(joints_mm, uvd, center_mm, info.skeleton, side, confidence, float(found.right))

@@ -47,6 +47,19 @@ class Thinned(NamedTuple):
     intrinsics: np.ndarray
 
 
+class FoundHand(NamedTuple):
+    """A hand: center_mm [3], camera space, and a logit, above 0 where it looks like a right hand."""
+
+    center_mm: np.ndarray
+    right: float
+
+
+def find_hands(depth_mm: np.ndarray, intrinsics: np.ndarray, count: int) -> list[FoundHand]:
+    """Finds the hands that are nearest to the camera, at most `count`, the nearest first; arguments as `find_hand`."""
+    center_mm = find_hand(depth_mm, intrinsics)
+    return [] if center_mm is None or count < 1 else [FoundHand(center_mm, 0.0)]
+
+
 def find_hand(depth_mm: np.ndarray, intrinsics: np.ndarray) -> np.ndarray | None:
     """Finds the hand that is nearest to the camera.
 

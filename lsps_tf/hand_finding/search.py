@@ -8,6 +8,8 @@ training crops, so that a network meets at work what it was trained on.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from lsps_tf import crop
@@ -36,6 +38,32 @@ from lsps_tf.hand_finding.constants import (
 )
 
 _NOWHERE_MM = (0.0, 0.0, 1000.0)
+
+
+class FoundHands(NamedTuple):
+    """N hands in each of B frames, the nearest first; fewer where fewer are seen.
+
+    Attributes:
+        center_mm: [B, N, 3] camera space; finite, but without meaning, where there is no hand.
+        presence: [B, N], bool, whether there is a hand.
+        right: [B, N], a logit, above 0 where it looks like a right hand.
+    """
+
+    center_mm: tf.Tensor
+    presence: tf.Tensor
+    right: tf.Tensor
+
+
+def find_hands(depth_mm: tf.Tensor, intrinsics: tf.Tensor, count: int) -> FoundHands:
+    """Finds the `count` hands that are nearest to the camera, in each frame by itself; arguments as of `find_hand`."""
+    center_mm, presence = find_hand(depth_mm, intrinsics)
+    _, right = find_palm(depth_mm, intrinsics, center_mm)
+    missing = [[0, 0], [0, count - 1]]
+    return FoundHands(
+        tf.repeat(center_mm[:, None], count, axis=1),
+        tf.pad(presence[:, None], missing),
+        tf.pad(right[:, None], missing),
+    )
 
 
 def find_hand(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

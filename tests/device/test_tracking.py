@@ -3,9 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from lsps_tf.camera import ICVL, mm_to_uvd
+from lsps_tf.camera import mm_to_uvd
+from lsps_tf.device.search import FoundHand
 from lsps_tf.device.tracking import HandTracker, OneEuroFilter
 from lsps_tf.hand import Hand
+from lsps_tf.hand_predictor import View
 from lsps_tf.skeleton import NYU
 
 RNG = np.random.default_rng(2)
@@ -68,52 +70,110 @@ def test_a_time_that_does_not_rise_starts_anew():
         OneEuroFilter(0.0)
 
 
-class Recorder:
-    """Stands for a predictor: notes where it was told to look; a frame's first number says what it sees."""
+class Seer:
+    """Stands for a predictor and its finder: a frame is a list of hands, (x, y, logit) each, at a depth of 600 mm."""
 
-    def __init__(self):
+    hands, hand = 1, "auto"
+
+    def __init__(self, monkeypatch, hands=1, hand="auto"):
+        self.hands, self.hand = hands, hand
         self.asked = []
+        monkeypatch.setattr("lsps_tf.device.search.find_hands", self.find)
 
-    def __call__(self, depth_mm, camera, previous_mm):
-        self.asked.append(None if previous_mm is None else float(previous_mm[0]))
-        if depth_mm[0, 0] == 0:
-            return None
-        center = np.array([depth_mm[0, 0], 0.0, 600.0], np.float32)
-        joints_mm = np.tile(center, (3, 1))
-        return Hand(joints_mm, mm_to_uvd(joints_mm, camera.intrinsics), center, NYU)
+    @staticmethod
+    def find(depth_mm, intrinsics, count):
+        assert count == 4
+        return [FoundHand(np.array([x, y, 600.0], np.float32), logit) for x, y, logit in depth_mm if x]
 
+    def upright(self, depth_mm, camera):
+        return View(depth_mm, camera, self.hand)
 
-def frame(x):
-    return np.array([[x]], np.float32)
-
-
-def test_a_hand_is_looked_for_where_it_was_and_anew_once_it_is_lost():
-    predictor = Recorder()
-    tracker = HandTracker(predictor, ICVL)
-    for number, image in enumerate([frame(10), frame(20), frame(30), frame(0), frame(40)]):
-        hand = tracker.update(image, number / 30)
-        assert (hand is None) == (image[0, 0] == 0)
-    assert predictor.asked == [None, 10, 20, 30, None]
-    tracker.update(frame(50), 4 / 30 + 0.6)
-    tracker.update(frame(60), 0.1)
-    assert predictor.asked[-2:] == [None, None]
+    def predict(self, view):
+        self.asked.append((float(view.center_mm[0]), view.side))
+        sign = 1.0 if view.side == "right" else -1.0
+        joints_mm = np.tile(view.center_mm, (3, 1)) + np.float32([0.0, sign, 0.0])
+        return [Hand(joints_mm, mm_to_uvd(joints_mm, view.camera.intrinsics), view.center_mm, NYU, view.side)]
 
 
-def test_joints_are_smoothed_and_projected_again():
-    tracker = HandTracker(Recorder(), ICVL, OneEuroFilter())
-    first, second = (tracker.update(frame(x), t) for x, t in [(10, 0.0), (30, 1 / 30)])
+CAMERA = (240.0, 240.0, 1.0, 1.0)
+
+
+def frame(*hands):
+    """As many rows as hands, of three numbers."""
+    return np.array([(*hand, 0.0, 0.0)[:3] for hand in hands or [(0.0,)]], np.float32)
+
+
+def follow(tracker, frames, rate=30):
+    return [tracker.update(image, number / rate) for number, image in enumerate(frames)]
+
+
+def test_a_hand_keeps_its_track_while_it_is_near_and_soon_seen_again(monkeypatch):
+    tracker = HandTracker(Seer(monkeypatch), CAMERA)
+    hands = follow(tracker, [frame((10,)), frame((100,)), frame(), frame((110,)), frame((300,)), frame((310,))])
+    assert [None if hand is None else hand.track for hand in hands] == [0, 0, None, 0, 1, 1]
+    assert tracker.update(frame((310,)), 5 / 30 + 0.51).track == 2
+    assert tracker.update(frame((310,)), 0.1).track == 3
+
+
+def test_the_followed_hand_is_kept_though_another_comes_nearer(monkeypatch):
+    tracker = HandTracker(Seer(monkeypatch), CAMERA)
+    hands = follow(
+        tracker, [frame((-100,)), frame((100,), (-90,)), frame((100,), (-80,)), frame((105,)), frame((105,))]
+    )
+    assert [(hand.track, hand.center_mm[0]) for hand in hands] == [(0, -100), (0, -90), (0, -80), (1, 105), (1, 105)]
+    assert tracker.seen == 1
+    tracker.update(frame((105,), (-80,)), 0.2)
+    assert tracker.seen == 2
+
+
+def test_two_hands_are_told_apart_where_they_are_near_each_other(monkeypatch):
+    tracker = HandTracker(Seer(monkeypatch, hands=2), CAMERA)
+    frames = [frame((-60, 0, 3), (60, 0, -3)), frame((20, 0, 0), (-30, 0, 0)), frame((-10, 0, 0), (-5, 90, 0))]
+    hands = follow(tracker, frames)
+    # The order is the finder's, the nearest first; the tracks say which is which.
+    assert [[(hand.track, hand.side) for hand in each] for each in hands] == [
+        [(0, "right"), (1, "left")],
+        [(1, "left"), (0, "right")],
+        [(0, "right"), (1, "left")],
+    ]
+    assert follow(HandTracker(Seer(monkeypatch, hands=2), CAMERA), [frame()]) == [[]]
+
+
+def test_a_third_hand_waits_until_one_of_two_leaves(monkeypatch):
+    tracker = HandTracker(Seer(monkeypatch, hands=2), CAMERA)
+    frames = [frame((200,), (-200,)), frame((1,), (200,), (-200,)), frame((1,), (-200,)), frame((1,), (-200,), (200,))]
+    tracks = [[hand.track for hand in each] for each in follow(tracker, frames)]
+    assert tracks == [[0, 1], [0, 1], [2, 1], [2, 1]]
+
+
+def test_the_sum_over_a_sequence_decides_the_side(monkeypatch):
+    seer = Seer(monkeypatch)
+    hands = follow(HandTracker(seer, CAMERA), [frame((10, 0, logit)) for logit in (0.5, 3.0, -2.0, -2.0, 1.0, -0.5)])
+    assert [hand.side for hand in hands] == ["right", "right", "right", "left", "right", "right"]
+    np.testing.assert_allclose([hand.right_logit for hand in hands], [0.5, 3.5, 1.5, -0.5, 0.5, 0.0])
+    assert [side for _, side in seer.asked] == [hand.side for hand in hands]
+    said = Seer(monkeypatch, hand="left")
+    assert {hand.side for hand in follow(HandTracker(said, CAMERA), [frame((10, 0, 5.0))] * 2)} == {"left"}
+
+
+def test_joints_are_smoothed_and_projected_again(monkeypatch):
+    tracker = HandTracker(Seer(monkeypatch, hand="right"), CAMERA, OneEuroFilter())
+    first, second = (tracker.update(frame((x,)), t) for x, t in [(10, 0.0), (30, 1 / 30)])
     np.testing.assert_array_equal(first.joints_mm[:, 0], 10)
     assert (second.joints_mm[:, 0] > 10).all() and (second.joints_mm[:, 0] < 29).all()
-    np.testing.assert_allclose(second.joints_uvd, mm_to_uvd(second.joints_mm, ICVL.intrinsics), rtol=1e-6)
+    np.testing.assert_allclose(second.joints_uvd, mm_to_uvd(second.joints_mm, np.float32(CAMERA)), rtol=1e-6)
     assert second.center_mm[0] == 30
-    tracker.update(frame(0), 2 / 30)
-    assert tracker.update(frame(90), 3 / 30).joints_mm[0, 0] == 90
-    assert tracker.update(frame(290), 4 / 30).joints_mm[0, 0] == 290
+    assert tracker.update(frame((290,)), 2 / 30).joints_mm[0, 0] == 290
 
 
-def test_the_clock_is_taken_where_no_time_is_given():
-    predictor = Recorder()
-    tracker = HandTracker(predictor, ICVL)
-    tracker.update(frame(10))
-    tracker.update(frame(20))
-    assert predictor.asked == [None, 10]
+def test_each_hand_has_its_filter_and_a_new_side_starts_it_anew(monkeypatch):
+    tracker = HandTracker(Seer(monkeypatch, hands=2), CAMERA, OneEuroFilter())
+    follow(tracker, [frame((-50, 0, 1), (50, 0, 1))])
+    moved, still = tracker.update(frame((-20, 0, 1), (50, 0, -9)), 1 / 30)
+    assert -50 < moved.joints_mm[0, 0] < -21
+    np.testing.assert_array_equal(still.joints_mm[0], [50.0, -1.0, 600.0])
+
+
+def test_the_clock_is_taken_where_no_time_is_given(monkeypatch):
+    tracker = HandTracker(Seer(monkeypatch), CAMERA)
+    assert [tracker.update(frame((x,))).track for x in (10, 20)] == [0, 0]

@@ -2,17 +2,20 @@
 
 import json
 import pathlib
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from export.prediction import predict_command
+from lsps_tf import draw
 from lsps_tf.camera import NYU, mm_to_uvd
-from lsps_tf.depth_files import read_depth
+from lsps_tf.depth_files import read_depth, write_depth_png16
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import SHIPPED, load_run
 from lsps_tf.skeleton import HAND21, HAND21_FROM_NYU, SKELETONS
+from tests import two_hands
 from tests.recordings.writers import bag_of
 
 REAL = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
@@ -29,7 +32,7 @@ def predict(command, model, frame, *options):
     output = frame.with_name("out.json")
     status, out, err = command(predict_command, "--model", model, frame, "--json", output, *options)
     assert (status, err) == (0, ""), err
-    assert f"{frame}: a hand around" in out and f"Joints: {output}" in out
+    assert re.search(rf"^{re.escape(str(frame))}: a (right|left) hand around", out) and f"Joints: {output}" in out
     return json.loads(output.read_text())
 
 
@@ -133,6 +136,51 @@ def test_an_overlay_is_a_picture_of_the_hand_and_a_table_is_printed(command, mod
     assert min(pixels.shape[:2]) >= 200 and (np.ptp(pixels, axis=-1) > 30).mean() > 0.005
 
 
+@pytest.fixture
+def frame_of_two(monkeypatch, tmp_path):
+    """A frame of two hands as a file, what says its camera, and a finder that finds them."""
+    monkeypatch.setattr("lsps_tf.device.search.find_hands", two_hands.find_hands)
+    depth_mm, camera, _ = two_hands.two_hands()
+    path = tmp_path / "two.png"
+    write_depth_png16(path, depth_mm, 1.0)
+    return path, ["--camera", f"{camera.fx},{camera.fy},{camera.cx},{camera.cy}"]
+
+
+def test_several_hands_come_as_tables_a_list_and_a_picture(command, model_dir, frame_of_two, tmp_path):
+    frame, camera = frame_of_two
+    start = ["--model", model_dir / "lsps.tflite", frame, *camera]
+    status, out, err = command(predict_command, *start, "--hands", "2", "--overlay", tmp_path / "two_overlay.png")
+    assert (status, err) == (0, "") and out.count("thumb_tip") == 2
+    assert out.index("a right hand around (-120, 10, 600) mm") < out.index("a left hand around (110, -15, 660) mm")
+    with Image.open(tmp_path / "two_overlay.png") as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    for color in draw.HAND_COLORS[:2]:
+        assert (pixels == color).all(axis=-1).sum() > 20
+    assert command(predict_command, *start, "--hands", "2", "--json", tmp_path / "two.json")[0] == 0
+    values = json.loads((tmp_path / "two.json").read_text())
+    assert set(values) == {"frame", "skeleton", "joint_names", "hands"}
+    assert [(hand["side"], hand["right_logit"]) for hand in values["hands"]] == [("right", 2.5), ("left", -3.0)]
+    one = predict(command, model_dir / "lsps.tflite", frame, *camera)
+    assert values["hands"][0].items() <= one.items() and "hands" not in one
+
+
+def test_hands_that_were_not_asked_for_and_unsure_sides_are_said(command, model_dir, frame_of_two, monkeypatch):
+    frame, camera = frame_of_two
+    start = ["--model", model_dir / "lsps.tflite", frame, *camera]
+    _, out, _ = command(predict_command, *start)
+    assert "2 hands are seen, and this is the nearest; --hands 2 gives all\n" in out and "does not tell" not in out
+    assert "are seen" not in command(predict_command, *start, "--center", "110,-15,660")[1]
+    for hands in ("2", "4"):
+        assert "are seen" not in command(predict_command, *start, "--hands", hands)[1]
+    monkeypatch.setattr(two_hands, "LOGITS", (0.5, -0.5))
+    assert (
+        "One frame does not tell its side well; --hand right or --hand left says it"
+        in command(predict_command, *start)[1]
+    )
+    assert "does not tell the side of 2 of them well" in command(predict_command, *start, "--hands", "3")[1]
+    assert "does not tell" not in command(predict_command, *start, "--hand", "left")[1]
+
+
 def test_a_frame_of_another_skeleton_s_run_has_its_joints(command, frame, tmp_path, make_run):
     values = predict(command, make_run(tmp_path / "icvl", skeleton="icvl"), frame)
     assert values["skeleton"] == "icvl" and np.shape(values["joints_mm"]) == (16, 3)
@@ -186,6 +234,9 @@ def test_frames_of_no_use_are_named_and_nothing_is_written(command, model_dir, f
         (["--depth-unit", "much"], "invalid float value: 'much'"),
         (["--center", "0,0"], "--center: '0,0' has 2 numbers"),
         (["--center", "-300,0,600"], "nothing was measured around the given center"),
+        (["--hands", "0"], "hands: 0 cannot be predicted; give how many at most, from 1 to 8"),
+        (["--hands", "9"], "lsps.tflite finds at most 8 hands in a frame, not 9; give fewer"),
+        (["--hands", "2", "--center", "210,-60,765"], "center: one hand lies there, and 2 are asked for"),
         (["--overlay", "out.jpg"], "the overlay is a PNG"),
         (["--overlays", "out.png"], "unknown setting '--overlays'; the nearest one is '--overlay'"),
         (["--json"], "expected one argument"),
@@ -194,6 +245,12 @@ def test_frames_of_no_use_are_named_and_nothing_is_written(command, model_dir, f
 def test_wrong_options_are_named(command, model_dir, frame, options, message):
     status, out, err = command(predict_command, "--model", model_dir / "lsps.tflite", frame, *options)
     assert (status, out) == (2, "") and err.count("\n") == 1 and message in err, err
+
+
+def test_more_hands_than_a_saved_model_finds(command, model_dir, frame):
+    status, out, err = command(predict_command, "--model", model_dir, frame, "--hands", "5")
+    assert (status, out) == (2, "") and err.count("\n") == 1
+    assert "finds at most 4 hands in a frame, not 5; give fewer, or export the run again with --hands 5" in err
 
 
 def test_outputs_that_cannot_be_written_are_named_and_folders_survive(command, model_dir, frame, tmp_path):

@@ -16,7 +16,7 @@ from lsps_tf.datasets.own.folders import beside
 from lsps_tf.distortion import NO_DISTORTION, Distortion
 from lsps_tf.errors import InputError
 from lsps_tf.files import read_text
-from lsps_tf.mirror import HANDS
+from lsps_tf.mirror import AUTO, HAND_SETTINGS
 from lsps_tf.rotation import ROTATIONS
 
 if sys.version_info >= (3, 11):
@@ -25,8 +25,7 @@ else:
     import tomli as tomllib
 
 CAMERA_FILE = "camera.toml"
-HAND_SETTINGS = (*HANDS, "auto")
-_EXAMPLE = "fx, fy, cx, cy in pixels, depth_unit_mm and hand (docs/data.md has an example)"
+_EXAMPLE = "fx, fy, cx, cy in pixels and depth_unit_mm (docs/data.md has an example)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +47,7 @@ class CameraFile:
     cx: float
     cy: float
     depth_unit_mm: float
-    hand: str
+    hand: str = AUTO
     near_mm: float = 0.0
     far_mm: float = 10_000.0
     width: int = 0
@@ -109,8 +108,6 @@ def _raise_missing(folder: pathlib.Path, path: pathlib.Path, missing: list[str],
     if described is None:
         raise InputError(f"{path}: {names}; it needs {_EXAMPLE}")
     ways = f"write {path} with {', '.join(f'{name} = ...' for name in missing)}"
-    if missing == ["hand"]:
-        raise InputError(f"{folder}: which hand it shows is missing; give --hand, or {ways}")
     raise InputError(f"{folder}: {names} ({described.lacking}); {ways}")
 
 

@@ -29,7 +29,7 @@ def test_the_camera_s_file_is_read(tmp_path):
         (CAMERA + "focal = 3\n", "unknown key 'focal'"),
         (CAMERA + "near = 3\n", "unknown key 'near'; the nearest one is 'near_mm'"),
         (CAMERA.replace("fx = 476.0\n", ""), "fx is missing"),
-        ("", "fx, fy, cx, cy, depth_unit_mm, hand are missing"),
+        ("", "fx, fy, cx, cy, depth_unit_mm are missing"),
         (CAMERA.replace("476.0", "0"), "fx = 0 must be more than 0"),
         (CAMERA.replace("475.0", "-1.5"), "fy = -1.5 must be more than 0"),
         (CAMERA.replace("0.125", "0"), "depth_unit_mm = 0 must be more than 0; it is the mm"),
@@ -78,8 +78,7 @@ def test_what_is_known_need_not_be_written(tmp_path):
 
 
 def test_what_is_missing_is_asked_for_by_name(tmp_path):
-    with pytest.raises(InputError, match=r"which hand it shows is missing; give --hand, or write .*camera\.toml with"):
-        read_camera_file(tmp_path, Description(KNOWN))
+    assert read_camera_file(tmp_path, Description(KNOWN)).hand == "auto"
     with pytest.raises(InputError, match=r"fx, fy, cx, cy are missing \(no camera_info\); write .* fx = \.\.\., fy"):
         read_camera_file(tmp_path, Description({"depth_unit_mm": 1.0}, "no camera_info"), "right")
 

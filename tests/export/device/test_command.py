@@ -14,6 +14,7 @@ from PIL import Image
 from export.edge import edge_command
 from lsps_tf.camera import NYU, Camera
 from lsps_tf.device.predictor import EdgePredictor
+from tests import two_hands
 from tests.recordings.writers import bag_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -166,6 +167,44 @@ def test_a_recording_is_followed_at_its_times_and_its_frames_are_predicted(comma
     assert f"the last one is {path}#2" in err
 
 
+@pytest.fixture
+def frames_of_two(monkeypatch, tmp_path):
+    """A folder: both hands, both, none, the left one alone; what says its camera; and a finder that finds them."""
+    monkeypatch.setattr("lsps_tf.device.search.find_hands", two_hands.find_hands)
+    depth_mm, camera, _ = two_hands.two_hands()
+    left_mm = np.where(np.arange(camera.width) < camera.width // 2, 0, depth_mm)
+    folder = tmp_path / "two"
+    folder.mkdir()
+    for number, frame_mm in enumerate((depth_mm, depth_mm, 0 * depth_mm + 3500, left_mm)):
+        Image.fromarray(frame_mm.astype(np.uint16)).save(folder / f"{number}.png")
+    return folder, ["--camera", f"{camera.fx},{camera.fy},{camera.cx},{camera.cy}"]
+
+
+def test_several_hands_are_followed_each_with_its_track(command, model_dir, frames_of_two):
+    folder, camera = frames_of_two
+    start = ["--model", model_dir / "lsps.tflite", *camera]
+    lines = lines_of(command, *start, "--folder", folder, "--every-frame", "--hands", "2")
+    assert [line["presence"] for line in lines] == [True, True, False, True] and "joints_mm" not in lines[0]
+    tracks = [[(hand["track"], hand["side"], hand["right_logit"]) for hand in line["hands"]] for line in lines]
+    both = [[(0, "right", times * 2.5), (1, "left", times * -3.0)] for times in (1, 2)]
+    assert tracks == [*both, [], [(1, "left", -9.0)]]
+    (line,) = lines_of(command, *start, folder / "0.png", "--hands", "3")
+    assert [hand["side"] for hand in line["hands"]] == ["right", "left"] and "track" not in line["hands"][0]
+
+
+def test_hands_that_were_not_asked_for_are_said_once(command, model_dir, frames_of_two):
+    folder, camera = frames_of_two
+    start = ["--model", model_dir / "lsps.tflite", *camera]
+    status, out, err = command(edge_command, *start, "--folder", folder, "--every-frame")
+    assert status == 0 and err == "warning: 0.png: 2 hands are seen, and one is taken; --hands 2 gives all\n"
+    lines = [json.loads(line) for line in out.splitlines()]
+    # The nearer one is followed until it is gone.
+    assert [line.get("track") for line in lines] == [0, 0, None, 1]
+    assert [line.get("side") for line in lines] == ["right", "right", None, "left"]
+    status, out, err = command(edge_command, *start, folder / "0.png")
+    assert status == 0 and err.count("\n") == 1 and "0.png: 2 hands are seen" in err
+
+
 def test_names_that_are_times_are_the_times(command, model_dir, frame_mm, tmp_path):
     for name in ("1305031102.160407", "1305031102.226738"):
         Image.fromarray(frame_mm.astype(np.uint16)).save(tmp_path / f"{name}.png")
@@ -187,6 +226,8 @@ def test_a_live_folder_is_followed_until_it_is_stopped(command, model_dir, frame
         ([], "give frames, or --folder, or --stdin: one of them, not 0"),
         (["{frame}", "--stdin"], "one of them, not 2"),
         (["{frame}", "--threads", "0"], "--threads 0: at least 1 is needed"),
+        (["{frame}", "--hands", "0"], "--hands 0: at least 1 is needed"),
+        (["{frame}", "--hands", "9"], "finds at most 8 hands in a frame, not 9"),
         (["{frame}", "--limit", "-1"], "--limit -1: at least 1 is needed"),
         (["{frame}", "--camera", "icvl"], "--camera icvl makes 320x240"),
         (["{frame}", "--camera", "0,1,2,3"], "must be more than 0"),

@@ -16,16 +16,20 @@ from lsps_tf.camera import ICVL, NYU
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import load_run
 from lsps_tf.skeleton import HAND21_FROM_NYU, SKELETONS
+from tests import two_hands
 from training.evaluation.measure import predict_store
 
 SIGNATURES = {
     "serving_default": {"depth_png_bytes", "intrinsics", "depth_unit_mm"},
     "serving_hinted": {"depth_png_bytes", "intrinsics", "depth_unit_mm", "center_mm", "hand"},
+    "serving_hands": {"depth_png_bytes", "intrinsics", "depth_unit_mm", "hand"},
     "from_depth": {"depth_mm", "intrinsics"},
     "from_depth_hinted": {"depth_mm", "intrinsics", "center_mm", "hand"},
+    "from_depth_hands": {"depth_mm", "intrinsics", "hand"},
     "from_crop": {"image"},
 }
 OUTPUTS = {"joints_mm", "joints21_mm", "joints_uvd", "center_mm", "cube_mm", "presence", "confidence"}
+OUTPUTS |= {"hand", "right_logit"}
 NOWHERE = np.full(3, np.nan, np.float32)
 
 
@@ -60,6 +64,9 @@ def call(model, signature, **inputs):
 
 def assert_same(outputs, row, expected):
     for name, value in expected.items():
+        if name == "hand":
+            assert outputs[name][row] == value
+            continue
         atol = 1e-3 if name == "confidence" else 0.02
         np.testing.assert_allclose(outputs[name][row], value, atol=atol, err_msg=name)
 
@@ -123,6 +130,7 @@ def test_frames_of_several_sizes_and_units_fit_one_batch(model, frame_mm):
     assert np.isnan(together["joints_mm"][2]).all() and (together["confidence"][2] == 0).all()
     for row in range(2):
         alone = call(model, "serving_default", **{name: value[row : row + 1] for name, value in inputs.items()})
+        assert together["hand"][row] == alone.pop("hand")[0]
         for name, value in alone.items():
             np.testing.assert_allclose(together[name][row], value[0], rtol=1e-4, atol=1e-3)
 
@@ -142,23 +150,26 @@ def test_a_given_center_is_used_and_nan_finds_it(model, run, frame_mm, expected)
             **frames,
             intrinsics=np.tile(NYU.intrinsics, (3, 1)),
             center_mm=[NOWHERE, given[0], [-2000.0, 0.0, 900.0]],
-            hand=["right"] * 3,
+            hand=["auto"] * 3,
         )
         assert_same(outputs, 0, expected)
         assert_same(outputs, 1, around)
         assert outputs["presence"].tolist() == [True, True, False]
 
 
-def test_a_left_hand_is_a_right_one_in_a_mirror(model, frame_mm, expected):
+def test_a_left_hand_is_a_right_one_in_a_mirror(model, run, frame_mm):
     mirrored = mirror.mirror_camera(NYU)
-    frames_mm = np.stack([frame_mm[:, ::-1], frame_mm[:, ::-1], frame_mm])
+    frames_mm = np.stack([frame_mm[:, ::-1], frame_mm])
+    confident = predictor_of_run(run, fit_confidence(run))
+    outputs = confident(frame_mm[None], NYU.intrinsics[None], hand=tf.constant(["right"]))
+    expected = {name: value.numpy()[0] for name, value in outputs.items() if name != "right_logit"}
     outputs = call(
         model,
         "from_depth_hinted",
         depth_mm=frames_mm,
-        intrinsics=[mirrored.intrinsics, mirrored.intrinsics, NYU.intrinsics],
-        center_mm=[NOWHERE, mirror.mirror_points(expected["center_mm"]), NOWHERE],
-        hand=["left", "left", "right"],
+        intrinsics=[mirrored.intrinsics, NYU.intrinsics],
+        center_mm=[mirror.mirror_points(expected["center_mm"]), NOWHERE],
+        hand=["left", "right"],
     )
     wanted = {
         **expected,
@@ -166,9 +177,67 @@ def test_a_left_hand_is_a_right_one_in_a_mirror(model, frame_mm, expected):
         "center_mm": mirror.mirror_points(expected["center_mm"]),
         "joints_uvd": mirror.mirror_uvd(expected["joints_uvd"], NYU.width),
     }
-    for row in range(2):
-        assert_same(outputs, row, wanted)
-    assert_same(outputs, 2, expected)
+    assert_same(outputs, 0, {**wanted, "hand": b"left"})
+    assert_same(outputs, 1, expected)
+
+
+@pytest.fixture(scope="module")
+def functions_of_two(run):
+    """The signatures before they are saved, for up to three hands, with a finder that knows the frame of two."""
+    from export.saved_model.signatures import Servable
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lsps_tf.hand_finding.search.find_hands", two_hands.find_hands_tf)
+        return Servable(run, predictor_of_run(run), [], 3).signatures_by_name
+
+
+def test_several_hands_are_those_of_the_run(functions_of_two, run, monkeypatch):
+    monkeypatch.setattr("lsps_tf.hand_finding.search.find_hands", two_hands.find_hands_tf)
+    frame = two_hands.two_hands()
+    depth_mm, intrinsics = np.stack([frame.depth_mm, 0 * frame.depth_mm]), np.tile(frame.camera.intrinsics, (2, 1))
+    expected = predictor_of_run(run).predict_hands(depth_mm, intrinsics, 3)
+    frames = {
+        "from_depth_hands": {"depth_mm": tf.constant(depth_mm)},
+        "serving_hands": {
+            "depth_png_bytes": tf.constant([png(each.astype(np.uint16)) for each in depth_mm]),
+            "depth_unit_mm": tf.ones(2),
+        },
+    }
+    for name, inputs in frames.items():
+        outputs = functions_of_two[name](intrinsics=tf.constant(intrinsics), hand=tf.constant(["auto"] * 2), **inputs)
+        assert set(outputs) == OUTPUTS - {"confidence"}
+        assert outputs["hand"].numpy().tolist() == [[b"right", b"left", b""], [b""] * 3]
+        for what in ("joints_mm", "joints_uvd", "center_mm", "right_logit", "presence"):
+            np.testing.assert_allclose(outputs[what], expected[what], atol=0.02, err_msg=what)
+        np.testing.assert_array_equal(outputs["joints21_mm"], outputs["joints_mm"].numpy()[:, :, list(HAND21_FROM_NYU)])
+        np.testing.assert_array_equal(outputs["cube_mm"], [250.0] * 2)
+        said = functions_of_two[name](intrinsics=tf.constant(intrinsics), hand=tf.constant(["left"] * 2), **inputs)
+        assert said["hand"].numpy().tolist() == [[b"left", b"left", b""], [b""] * 3]
+
+
+def test_of_one_hand_the_side_is_told_or_said(functions_of_two):
+    frame = two_hands.two_hands()
+    inputs = {"depth_mm": tf.constant(frame.depth_mm[None]), "intrinsics": tf.constant(frame.camera.intrinsics[None])}
+    nearest = functions_of_two["from_depth"](**inputs)
+    assert (nearest["hand"].numpy()[0], nearest["right_logit"].numpy()[0]) == (b"right", 2.5)
+    hinted = functions_of_two["from_depth_hinted"]
+    for center_mm, hand, expected in [
+        (NOWHERE, "auto", b"right"),
+        (NOWHERE, "left", b"left"),
+        (frame.centers_mm[1], "auto", b"left"),
+        (frame.centers_mm[1], "right", b"right"),
+    ]:
+        outputs = hinted(**inputs, center_mm=tf.constant(center_mm[None]), hand=tf.constant([hand]))
+        assert outputs["hand"].numpy()[0] == expected
+
+
+def test_signatures_of_several_hands_say_how_many(model, model_dir):
+    for name in ("serving_hands", "from_depth_hands"):
+        outputs = model.signatures[name].structured_outputs
+        assert outputs["joints_mm"].shape.as_list() == [None, 4, 36, 3]
+        assert outputs["presence"].shape.as_list() == [None, 4] and outputs["cube_mm"].shape.as_list() == [None]
+    values = json.loads((model_dir / "lsps" / "1" / "assets" / "lsps.json").read_text())
+    assert values["hands"] == 4
 
 
 def test_pixels_marked_in_another_way_count_as_no_reading(model, frame_mm, expected):
@@ -214,7 +283,7 @@ REFUSED = {
     "NaN as unit": ({"depth_unit_mm": [np.nan]}, "depth_unit_mm"),
     "half a centre": ({"center_mm": [[1.0, np.nan, 600.0]]}, "center_mm: x, y, z must be finite"),
     "a centre behind": ({"center_mm": [[1.0, 2.0, -600.0]]}, "center_mm: x, y, z must be finite"),
-    "a third hand": ({"hand": ["middle"]}, "hand: it must be right or left"),
+    "a third hand": ({"hand": ["middle"]}, "hand: it must be right, left or auto"),
 }
 
 
@@ -254,10 +323,10 @@ def test_the_card_holds_the_figures_of_the_evaluation(run, tmp_path):
     (tmp_path / "evaluation").mkdir()
     figures = {"mean_error_mm": 12.345, "frames": 77, "within_40_mm_percent": 66.6}
     (tmp_path / "evaluation" / "test.json").write_text(json.dumps(figures))
-    card = card_text(moved, None)
+    card = card_text(moved, None, 4)
     assert "12.35 mm, on 77 frames" in card and "66.60 %" in card and "the model gives none" in card
     (tmp_path / "evaluation" / "test.json").write_text("{")
-    assert "Not evaluated yet" in card_text(moved, None)
+    assert "Not evaluated yet" in card_text(moved, None, 4)
 
 
 def test_warm_up_requests_can_be_run(model, model_dir):

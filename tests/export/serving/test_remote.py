@@ -16,7 +16,9 @@ from lsps_tf.camera import NYU
 from lsps_tf.depth_files import write_depth_png16
 from lsps_tf.errors import InputError
 from lsps_tf.hand_predictor import View
+from lsps_tf.run_folder import load_run
 from lsps_tf.skeleton import NYU as NYU_SKELETON
+from tests import two_hands
 from tests.export.serving.asker import running
 
 JOINTS = NYU_SKELETON.num_joints
@@ -99,15 +101,56 @@ def test_a_frame_without_a_hand(url):
     model = open_remote(url)
     # The model says its cube.
     assert model.info.cube_mm == 210.0
-    assert model.predict(View(np.zeros((48, 64), np.float32), NYU)) is None
+    assert model.predict(View(np.zeros((48, 64), np.float32), NYU)) == []
     depth_mm = np.zeros((48, 64), np.float32)
     depth_mm[3, 4] = 812.25
-    assert model.predict(View(depth_mm, NYU)).center_mm[2] == 812.25
+    [hand] = model.predict(View(depth_mm, NYU))
+    assert hand.center_mm[2] == 812.25
+    # A model that tells no sides knows right hands.
+    assert (hand.side, model.info.hands) == ("right", 1)
 
 
 def test_a_model_for_right_hands_alone(url, frame):
     with pytest.raises(InputError, match="the model there knows right hands alone"):
         predict_command(["--url", url, str(frame), "--hand", "left", "--depth-unit", "0.5"])
+
+
+@pytest.fixture(scope="module")
+def url_of_two(tmp_path_factory, run_dir):
+    """A server of this project's model, up to three hands, with a finder that knows the frame of two."""
+    from export.saved_model.signatures import export_saved_model
+
+    directory = tmp_path_factory.mktemp("two")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lsps_tf.hand_finding.search.find_hands", two_hands.find_hands_tf)
+        export_saved_model(load_run(run_dir), directory, hands=3)
+    with running(Settings(directory, port=0)) as (asker, _):
+        yield asker.url
+
+
+def test_several_hands_of_a_server(url_of_two, tmp_path, capsys):
+    depth_mm, camera, centers_mm = two_hands.two_hands()
+    client = Client(url_of_two)
+    hands = client.predict_hands(depth_mm.astype(np.uint16), camera.intrinsics)
+    assert [str(hand["hand"]) for hand in hands] == ["right", "left"] and hands[0]["cube_mm"] == 250.0
+    np.testing.assert_allclose([hand["center_mm"] for hand in hands], centers_mm, atol=1e-3)
+    assert client.predict_hands(np.zeros((64, 64), np.uint16), camera.intrinsics) == []
+    alone = client.predict(depth_mm.astype(np.uint16), camera.intrinsics, center_mm=centers_mm[1])
+    np.testing.assert_allclose(alone["joints_mm"], hands[1]["joints_mm"], atol=1e-3)
+    assert (str(alone["hand"]), alone["right_logit"]) == ("left", -3.0)
+    path, output = tmp_path / "two.png", tmp_path / "two.json"
+    write_depth_png16(path, depth_mm, 1.0)
+    numbers = ",".join(map(str, camera.intrinsics.tolist()))
+    start = ["--url", url_of_two, str(path), "--camera", numbers, "--json", str(output)]
+    assert predict_command([*start, "--hands", "2"]) == 0
+    values = json.loads(output.read_text())["hands"]
+    assert [(hand["side"], hand["right_logit"]) for hand in values] == [("right", 2.5), ("left", -3.0)]
+    assert predict_command([*start, "--hand", "left"]) == 0
+    assert json.loads(output.read_text())["side"] == "left"
+    with pytest.raises(
+        InputError, match=r"finds at most 3 hands in a frame, not 4; give fewer, or export .* --hands 4"
+    ):
+        predict_command([*start, "--hands", "4"])
 
 
 def test_not_both_a_model_and_a_server(frame):
@@ -162,8 +205,8 @@ def test_depth_as_counts(depth_mm, unit_mm, expected):
 
 def test_client_sends_nan_for_a_center_that_is_to_be_found():
     client = Client("http://127.0.0.1:9")
-    client._inputs = {"serving_default": {"inputs": {"center_mm": {}}}}
+    client._signatures = {"serving_default": {"inputs": {"center_mm": {}}}}
     row = client.row(np.full((2, 2), 500), [1, 1, 0, 0])
     assert np.isnan(row["center_mm"]).all()
-    client._inputs = {"serving_default": {"inputs": {}}}
+    client._signatures = {"serving_default": {"inputs": {}}}
     assert "center_mm" not in client.row(np.full((2, 2), 500), [1, 1, 0, 0])
