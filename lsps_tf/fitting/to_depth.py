@@ -32,10 +32,10 @@ from lsps_tf.simulation.shape import NUM_SHAPE_PARAMETERS, shape_from_parameters
 # Adam's first steps of following joints and of explaining depth: radians, standard deviations and units of 20 mm.
 _FOLLOW_STEP, _EXPLAIN_STEP = 0.1, 0.08
 _FOLLOW_STEPS = 150
-_MM_PER_UNIT = 20.0
+MM_PER_UNIT = 20.0
 # A prediction's joints farther off than this hardly pull, so that wrong ones are left behind.
-_PRIOR_ROBUST_MM = 30.0
-_WEIGHTS = {"limit": 2000.0, "collision": 1.0, "prior": 0.02}
+PRIOR_ROBUST_MM = 30.0
+WEIGHTS = {"limit": 2000.0, "collision": 1.0, "prior": 0.02}
 _LOW, _HIGH = anatomy.ANGLE_LIMITS.T
 
 
@@ -123,7 +123,7 @@ class DepthFitter(tf.Module):
         rotation, translation_mm = to_joints.start_motion(predicted_mm, self._joints)
         self._angles.assign(np.tile(to_joints.START_ANGLES, (self._batch, 1)))
         self._columns.assign(np.concatenate([rotation[:, :, 0], rotation[:, :, 1]], axis=1))
-        self._place.assign(translation_mm / _MM_PER_UNIT)
+        self._place.assign(translation_mm / MM_PER_UNIT)
         self._shape.assign(expected_shape)
         self._follow()
         self._clip()
@@ -164,7 +164,7 @@ class DepthFitter(tf.Module):
 
     def _hand(self) -> HandState:
         rotation = rotation_from_6d(self._columns)
-        return pose_hand(self._angles, rotation, self._place * _MM_PER_UNIT, shape_from_parameters(self._shape))
+        return pose_hand(self._angles, rotation, self._place * MM_PER_UNIT, shape_from_parameters(self._shape))
 
     @tf.function
     def _result(self) -> tuple[tf.Tensor, tf.Tensor]:
@@ -178,9 +178,9 @@ class DepthFitter(tf.Module):
     def _explain_loss(self) -> tf.Tensor:
         hand = self._hand()
         prior = self._prior(hand)
-        prior /= 1.0 + prior / _PRIOR_ROBUST_MM**2
+        prior /= 1.0 + prior / PRIOR_ROBUST_MM**2
         frames = self._unexplained(hand) + self._beyond_limits()
-        frames += _WEIGHTS["collision"] * _squares(explanation.inside_mm(hand)) + _WEIGHTS["prior"] * prior
+        frames += WEIGHTS["collision"] * _squares(explanation.inside_mm(hand)) + WEIGHTS["prior"] * prior
         shape = self._settings.shape_weight * _squares(self._shape - self._seen["expected_shape"])
         return tf.reduce_sum(frames + shape)
 
@@ -190,7 +190,7 @@ class DepthFitter(tf.Module):
         return _squares(offset) / len(self._joints)
 
     def _beyond_limits(self) -> tf.Tensor:
-        return _WEIGHTS["limit"] * _squares(tf.nn.relu(self._angles - _HIGH) + tf.nn.relu(_LOW - self._angles))
+        return WEIGHTS["limit"] * _squares(tf.nn.relu(self._angles - _HIGH) + tf.nn.relu(_LOW - self._angles))
 
     def _unexplained(self, hand: HandState) -> tf.Tensor:
         """Sum [B] of the mean robust squared distances, mm²."""
