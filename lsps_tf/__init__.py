@@ -43,6 +43,7 @@ def load_predictor(
     joints: int | None = None,
     rotation_degrees: int = 0,
     threads: int = 1,
+    refine: bool = False,
 ) -> HandPredictor:
     """Opens a model that predicts the hand of a depth frame.
 
@@ -53,6 +54,7 @@ def load_predictor(
         joints: 21 for the joints of MANO, MediaPipe and FreiHAND; None for the model's own.
         rotation_degrees: how far clockwise the frames are turned to stand upright: 0, 90, 180 or 270.
         threads: of a TFLite file's network.
+        refine: fits the hand to each frame, which takes some 50 ms more and needs TensorFlow.
 
     Returns:
         A function of a depth array [H, W] in mm and a camera (`lsps_tf.Camera`, a name such as "nyu", or fx, fy, cx, cy
@@ -62,7 +64,7 @@ def load_predictor(
         InputError: where there is no model, it is damaged, or an argument has no meaning.
     """
     models = importlib.import_module("lsps_tf.models")
-    return models.load_predictor(path, hand, joints, rotation_degrees, threads)
+    return models.load_predictor(path, hand, joints, rotation_degrees, threads, refine)
 
 
 def open_recording(

@@ -23,6 +23,7 @@ from lsps_tf.model_info import (
     MODEL_NAME,
     ModelInfo,
 )
+from lsps_tf.refining import refining
 from lsps_tf.run_folder import SHIPPED, load_run, settings_path
 from lsps_tf.tensorflow_paths import plain_folder
 
@@ -35,9 +36,11 @@ def load_predictor(
     joints: int | None = None,
     rotation_degrees: int = 0,
     threads: int = 1,
+    refine: bool = False,
 ) -> HandPredictor:
     """As `lsps_tf.load_predictor`."""
-    return HandPredictor(open_model(path, threads), hand, joints, rotation_degrees)
+    model = open_model(path, threads)
+    return HandPredictor(refining(model) if refine else model, hand, joints, rotation_degrees)
 
 
 def open_model(path: str | pathlib.Path | None = None, threads: int = 1) -> OpenModel:

@@ -39,7 +39,13 @@ class OneFit(NamedTuple):
 
 
 class OneFrameFitter(tf.Module):
-    """Fits right hands to images, one at a time; its graphs are traced once."""
+    """Fits right hands to images, one at a time; its graphs are traced once.
+
+    Attributes:
+        image_size: pixels of the images' side.
+    """
+
+    image_size = observation.SIZE
 
     def __init__(self, joints: Sequence[int], shape_weight: float = 0.5):
         """Args: joints: which of NYU's 36 joints the predictions and results are. shape_weight: as of `FitSettings`."""
@@ -87,9 +93,7 @@ class OneFrameFitter(tf.Module):
 
         def explain(hands: np.ndarray) -> list[_Part]:
             joints_mm, distances_mm, inside_mm = self._distances(hands, rotation, seen)
-            parts = [
-                _Part(each.numpy(), 1.0 / each.shape[1], explanation.ROBUST_MM) for each in distances_mm
-            ]
+            parts = [_Part(each.numpy(), 1.0 / each.shape[1], explanation.ROBUST_MM) for each in distances_mm]
             parts += [_Part(inside_mm.numpy(), WEIGHTS["collision"], None), *_limits(hands)]
             parts += [_prior(joints_mm.numpy(), predicted_mm, PRIOR_ROBUST_MM)]
             return [*parts, _Part(hands[:, -_FREE_SHAPE:], self._shape_weight, None)]
