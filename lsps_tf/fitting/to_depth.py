@@ -116,23 +116,59 @@ class DepthFitter(tf.Module):
         count = len(images)
         if expected_shape is None:
             expected_shape = np.zeros([count, NUM_SHAPE_PARAMETERS])
-        given = [images, center_mm, cube_mm, predicted_mm, expected_shape]
-        images, center_mm, cube_mm, predicted_mm, expected_shape = (self._filled(value) for value in given)
-        measured = observation.measure(images, center_mm, cube_mm)
-        self._assign({**measured, "predicted_mm": predicted_mm, "expected_shape": expected_shape})
-        rotation, translation_mm = to_joints.start_motion(predicted_mm, self._joints)
-        self._angles.assign(np.tile(to_joints.START_ANGLES, (self._batch, 1)))
-        self._columns.assign(np.concatenate([rotation[:, :, 0], rotation[:, :, 1]], axis=1))
-        self._place.assign(translation_mm / MM_PER_UNIT)
-        self._shape.assign(expected_shape)
-        self._follow()
-        self._clip()
-        self._assign(self._attended(measured, cube_mm, seed))
+        self._look(images, center_mm, cube_mm, predicted_mm, expected_shape, seed)
         self._explain()
         self._clip()
         found = (*self._result(), self._shape)
         joints_mm, residual_mm, shape_parameters = (value.numpy()[:count] for value in found)
         return DepthFit(joints_mm, shape_parameters, residual_mm)
+
+    def unexplained_mm(
+        self,
+        images: np.ndarray,
+        center_mm: np.ndarray,
+        cube_mm: np.ndarray,
+        hand_mm: np.ndarray,
+        predicted_mm: Sequence[np.ndarray],
+        seed: int = 0,
+    ) -> np.ndarray:
+        """What predictions as they are leave unexplained of up to B right hands, as `DepthFit.residual_mm` says it.
+
+        Args:
+            images, center_mm, cube_mm, seed: as of `fit`.
+            hand_mm: [N, J, 3] camera space, the hands that say what of the images is to be explained.
+            predicted_mm: K predictions [N, J, 3], which are compared by it.
+
+        Returns:
+            [K, N] mm.
+        """
+        count = len(images)
+        self._look(images, center_mm, cube_mm, hand_mm, np.zeros([count, NUM_SHAPE_PARAMETERS]), seed)
+        residuals_mm = []
+        for joints_mm in predicted_mm:
+            self._start(self._filled(joints_mm))
+            residuals_mm.append(self._result()[1].numpy()[:count])
+        return np.stack(residuals_mm)
+
+    def _look(self, images, center_mm, cube_mm, hand_mm, expected_shape, seed: int) -> None:
+        """Puts hands where their joints are, and takes in what they have to explain of the images."""
+        given = (images, center_mm, cube_mm, hand_mm, expected_shape)
+        images, center_mm, cube_mm, hand_mm, expected_shape = (self._filled(value) for value in given)
+        measured = observation.measure(images, center_mm, cube_mm)
+        self._assign({**measured, "expected_shape": expected_shape})
+        self._start(hand_mm)
+        self._assign(self._attended(measured, cube_mm, seed))
+
+    def _start(self, predicted_mm: np.ndarray) -> None:
+        """Hands of the expected shapes that follow predicted joints [B, J, 3]."""
+        self._seen["predicted_mm"].assign(predicted_mm)
+        rotation, translation_mm = to_joints.start_motion(predicted_mm, self._joints)
+        self._angles.assign(np.tile(to_joints.START_ANGLES, (self._batch, 1)))
+        self._columns.assign(np.concatenate([rotation[:, :, 0], rotation[:, :, 1]], axis=1))
+        self._place.assign(translation_mm / MM_PER_UNIT)
+        self._shape.assign(self._seen["expected_shape"])
+        self._follow()
+        self._clip()
 
     def _attended(self, measured: dict[str, np.ndarray], cube_mm: np.ndarray, seed: int) -> dict[str, np.ndarray]:
         """What the explaining is about, now that the hand is where the prediction has it."""
