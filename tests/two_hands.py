@@ -73,4 +73,4 @@ def _is_there(depth_mm, intrinsics, center_mm):
     fx, fy, cx, cy = intrinsics
     x, y, z = center_mm
     u, v = round(float(fx * x / z + cx)), round(float(fy * y / z + cy))
-    return bool((depth_mm[max(0, v - 12) : v + 13, max(0, u - 12) : u + 13] > 0).any())
+    return bool((np.abs(depth_mm[max(0, v - 12) : v + 13, max(0, u - 12) : u + 13] - z) < 100.0).any())

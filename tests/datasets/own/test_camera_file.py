@@ -29,7 +29,7 @@ def test_the_camera_s_file_is_read(tmp_path):
         (CAMERA + "focal = 3\n", "unknown key 'focal'"),
         (CAMERA + "near = 3\n", "unknown key 'near'; the nearest one is 'near_mm'"),
         (CAMERA.replace("fx = 476.0\n", ""), "fx is missing"),
-        ("", "fx, fy, cx, cy, depth_unit_mm, hand are missing"),
+        ("", "fx, fy, cx, cy, depth_unit_mm are missing"),
         (CAMERA.replace("476.0", "0"), "fx = 0 must be more than 0"),
         (CAMERA.replace("475.0", "-1.5"), "fy = -1.5 must be more than 0"),
         (CAMERA.replace("0.125", "0"), "depth_unit_mm = 0 must be more than 0; it is the mm"),
