@@ -37,10 +37,13 @@ def predict_command(arguments: list[str]) -> int:
     from lsps_tf.commandline.values import parse_center
     from lsps_tf.files import write_json
     from lsps_tf.hand_predictor import HandPredictor
+    from lsps_tf.refining import refining
 
     asked = FrameOptions.of(options)
     depth_mm, camera = asked.read(options.frame)
     model = _open_model(options, asked.depth_unit_mm)
+    if options.refine:
+        model = refining(model)
     predictor = HandPredictor(model, asked.hand, options.joints, asked.rotation_degrees, options.hands)
     center_mm = None if options.center is None else parse_center(options.center, camera, model.info.cube_mm)
     hands = predict_frame(predictor, depth_mm, camera, center_mm, options.frame)
@@ -128,6 +131,9 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     add_frame_options(parser)
     parser.add_argument("--center", metavar="x,y,z", help="the hand's center in mm, camera space (default: found)")
+    parser.add_argument(
+        "--refine", action="store_true", help="fit the hand to the frame: some 50 ms more, and needs TensorFlow"
+    )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the joints")
     parser.add_argument("--overlay", type=pathlib.Path, metavar="FILE.png", help="draw the joints over the depth")
     return parser

@@ -44,6 +44,7 @@ def load_predictor(
     rotation_degrees: int = 0,
     threads: int = 1,
     hands: int = 1,
+    refine: bool = False,
 ) -> HandPredictor:
     """Opens a model that predicts the hand, or the hands, of a depth frame.
 
@@ -55,6 +56,7 @@ def load_predictor(
         rotation_degrees: how far clockwise the frames are turned to stand upright: 0, 90, 180 or 270.
         threads: of a TFLite file's network.
         hands: how many to predict at most, the nearest ones.
+        refine: fits the hand to each frame, which takes some 50 ms more and needs TensorFlow.
 
     Returns:
         A function of a depth array [H, W] in mm and a camera (`lsps_tf.Camera`, a name such as "nyu", or fx, fy, cx, cy
@@ -65,7 +67,7 @@ def load_predictor(
         InputError: where there is no model, it is damaged, or an argument has no meaning.
     """
     models = importlib.import_module("lsps_tf.models")
-    return models.load_predictor(path, hand, joints, rotation_degrees, threads, hands)
+    return models.load_predictor(path, hand, joints, rotation_degrees, threads, hands, refine)
 
 
 def open_recording(

@@ -25,6 +25,7 @@ from lsps_tf.model_info import (
     MODEL_NAME,
     ModelInfo,
 )
+from lsps_tf.refining import refining
 from lsps_tf.run_folder import SHIPPED, load_run, settings_path
 from lsps_tf.tensorflow_paths import plain_folder
 
@@ -38,9 +39,11 @@ def load_predictor(
     rotation_degrees: int = 0,
     threads: int = 1,
     hands: int = 1,
+    refine: bool = False,
 ) -> HandPredictor:
     """As `lsps_tf.load_predictor`."""
-    return HandPredictor(open_model(path, threads), hand, joints, rotation_degrees, hands)
+    model = open_model(path, threads)
+    return HandPredictor(refining(model) if refine else model, hand, joints, rotation_degrees, hands)
 
 
 def open_model(path: str | pathlib.Path | None = None, threads: int = 1) -> OpenModel:

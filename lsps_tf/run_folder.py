@@ -5,6 +5,7 @@ weights/STAGE.h5         all networks' weights after a stage, plain arrays by na
 checkpoints/STAGE/       what a stopped stage goes on from (weights, optimizers, position)
 metrics.jsonl            a line per logged step
 tensorboard/, pictures/  the same for the eye
+verdict.json             of a run on one's own recording: whether adaptation helped
 """
 
 from __future__ import annotations
@@ -114,6 +115,10 @@ def settings_path(directory: str | pathlib.Path) -> pathlib.Path:
 
 def weights_path(directory: str | pathlib.Path, stage: str) -> pathlib.Path:
     return pathlib.Path(directory) / "weights" / f"{stage}.h5"
+
+
+def verdict_path(directory: str | pathlib.Path) -> pathlib.Path:
+    return pathlib.Path(directory) / "verdict.json"
 
 
 def write_settings(directory: str | pathlib.Path, settings: RunSettings) -> None:

@@ -10,6 +10,7 @@ from lsps_tf.errors import InputError
 from lsps_tf.files import check_writable
 from lsps_tf.run_folder import RunSettings
 from training.evaluation.command import evaluate_finished
+from training.evaluation.verdict import judge_run
 
 
 def check_export(folder: str | None, settings: RunSettings) -> None:
@@ -45,6 +46,9 @@ def show_end(settings: RunSettings, run_dir: pathlib.Path, export_to: str | None
         start = f"{script_command('run.py')} --dataset {shlex.quote(settings.dataset)} --method {settings.method}"
         print(f"Next: {start} --pretrained {folder} --pretrained-stage {last} # and the other options of this run")
         return 0
+    said = judge_run(settings, run_dir)
+    if said is not None:
+        print(said)
     # A run without labels shows what it sees by the command that measures the others.
     after = [] if evaluate_finished(run_dir) else [f"{script_command('evaluate.py')} --run-dir {folder}"]
     if export_to is None:

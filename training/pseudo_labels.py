@@ -60,7 +60,7 @@ def fit_frames(stage: str, settings: RunSettings, networks: Networks, store: Sto
     # A fit's operations are too small to be shared out among cores; batches are not.
     fitters = [DepthFitter(BATCH, joints, fitting) for _ in range(_WORKERS)]
     expected = expected_shapes(_fits_before(number, settings, run_dir), store.column(SPLIT, "subject")[frames])
-    look = _build_look(networks, settings)
+    look = build_look(networks, settings)
     parts = [] if done is None else [done]
 
     def fit(fitter: DepthFitter, first: int) -> DepthFit:
@@ -119,7 +119,7 @@ def expected_shapes(fits: DepthFit | None, subjects: np.ndarray) -> np.ndarray:
     return expected
 
 
-def _build_look(networks: Networks, settings: RunSettings) -> Callable:
+def build_look(networks: Networks, settings: RunSettings) -> Callable:
     """From stored crops to the images that a fit explains and the joints that the networks predict, mm."""
     size = settings.config.data.image_size
 

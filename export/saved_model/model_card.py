@@ -8,7 +8,7 @@ from typing import Any
 
 from lsps_tf.confidence import Confidence
 from lsps_tf.files import read_text
-from lsps_tf.run_folder import Run
+from lsps_tf.run_folder import Run, verdict_path
 
 CARD_NAME = "MODEL_CARD.md"
 
@@ -36,6 +36,7 @@ def card_text(run: Run, confidence: Confidence | None, hands: int) -> str:
         f"- Stages: {', '.join(settings.stages)}",
         "## Figures",
         *_figures(_evaluation(run)),
+        *_verdict(_read(verdict_path(run.directory))),
         "## Confidence",
         f"- {confidence.describe() if confidence is not None else 'Not calibrated: the model gives none.'}",
         "## Limits",
@@ -50,7 +51,10 @@ def card_text(run: Run, confidence: Confidence | None, hands: int) -> str:
 
 
 def _evaluation(run: Run) -> dict[str, Any] | None:
-    path = run.directory / "evaluation" / "test.json"
+    return _read(run.directory / "evaluation" / "test.json")
+
+
+def _read(path: pathlib.Path) -> dict[str, Any] | None:
     try:
         return json.loads(read_text(path))
     except (OSError, ValueError):
@@ -63,6 +67,19 @@ def _figures(evaluation: dict[str, Any] | None) -> list[str]:
     return [
         f"- Mean joint error: {evaluation['mean_error_mm']:.2f} mm, on {evaluation['frames']} frames of test subjects",
         f"- Frames with all joints within 40 mm: {evaluation['within_40_mm_percent']:.2f} %",
+    ]
+
+
+def _verdict(verdict: dict[str, Any] | None) -> list[str]:
+    """What a run on one's own recording says of its adaptation; nothing of other runs."""
+    if verdict is None:
+        return []
+    before, after = (verdict[model] for model in ("before", "after"))
+    kept = "it helped" if verdict["kept"] == "after" else "it did not help, and this is the model from before"
+    return [
+        f"- Adaptation, told without labels from {verdict['frames']} frames kept out of training: {kept}. Depth that "
+        f"the predicted hand leaves unexplained: {before['unexplained_mm']:.1f} mm before, "
+        f"{after['unexplained_mm']:.1f} mm after",
     ]
 
 

@@ -3,12 +3,13 @@
 Training by fitting (Wan et al., "Self-supervised 3D hand pose estimation through training by fitting", 2019) with this
 project's hand. A fit starts from the joints that a network predicts, and moves pose and shape. It asks that
 
-- the measured points lie on the surface, which is the cone-spheres and wedges that the renderer draws,
+- the measured points that can be the hand's lie on the surface, the cone-spheres and wedges that the renderer draws,
 - nothing of the hand shows where the sensor saw past it or beside it,
 - no part is inside another,
 - angles stay within their limits, and joints near the prediction.
 
-What is left unexplained says how far a result can be believed.
+Tables, walls and what is far from the predicted hand are not to be explained (`foreground`). What is left unexplained
+says how far a result can be believed.
 """
 
 from __future__ import annotations
@@ -19,35 +20,23 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from scipy import ndimage
 from tensorflow import keras
 
-from lsps_tf import crop
-from lsps_tf.fitting import to_joints
-from lsps_tf.simulation import anatomy, collision, surface
+from lsps_tf.fitting import explanation, foreground, observation, to_joints
+from lsps_tf.fitting.observation import SIZE
+from lsps_tf.simulation import anatomy
 from lsps_tf.simulation.kinematics import HandState, pose_hand
-from lsps_tf.simulation.renderer import all_cones
 from lsps_tf.simulation.rotations import rotation_from_6d
 from lsps_tf.simulation.shape import NUM_SHAPE_PARAMETERS, shape_from_parameters
-from lsps_tf.simulation.surface_distance import surface_distance_mm
 
-SIZE = 64
 # Adam's first steps of following joints and of explaining depth: radians, standard deviations and units of 20 mm.
 _FOLLOW_STEP, _EXPLAIN_STEP = 0.1, 0.08
 _FOLLOW_STEPS = 150
-_MM_PER_UNIT = 20.0
-# Distances beyond this hardly pull (Geman & McClure, 1987): points of things that are not the hand, and holes.
-_ROBUST_MM = 15.0
+MM_PER_UNIT = 20.0
 # A prediction's joints farther off than this hardly pull, so that wrong ones are left behind.
-_PRIOR_ROBUST_MM = 30.0
-# A surface may be this much before the measured depth: pixels are wide and sensors noisy.
-_FREE_MM = 4.0
-_WEIGHTS = {"limit": 2000.0, "collision": 1.0, "prior": 0.02}
-_NOTHING_MM = 1e5
-_ALONG_CONES = (0.25, 0.75, 1.0)
+PRIOR_ROBUST_MM = 30.0
+WEIGHTS = {"limit": 2000.0, "collision": 1.0, "prior": 0.02}
 _LOW, _HIGH = anatomy.ANGLE_LIMITS.T
-_CONES, _WEDGES = surface.primitives(forearm=True)
-_ALL_CONES = all_cones(_CONES, _WEDGES)
 
 
 class DepthFit(NamedTuple):
@@ -127,22 +116,76 @@ class DepthFitter(tf.Module):
         count = len(images)
         if expected_shape is None:
             expected_shape = np.zeros([count, NUM_SHAPE_PARAMETERS])
-        given = [images, center_mm, cube_mm, predicted_mm, expected_shape]
-        images, center_mm, cube_mm, predicted_mm, expected_shape = (self._filled(value) for value in given)
-        seen = observe(images, center_mm, cube_mm, self._settings.points, seed)
-        self._assign({**seen, "predicted_mm": predicted_mm, "expected_shape": expected_shape})
-        rotation, translation_mm = to_joints.start_motion(predicted_mm, self._joints)
-        self._angles.assign(np.tile(to_joints.START_ANGLES, (self._batch, 1)))
-        self._columns.assign(np.concatenate([rotation[:, :, 0], rotation[:, :, 1]], axis=1))
-        self._place.assign(translation_mm / _MM_PER_UNIT)
-        self._shape.assign(expected_shape)
-        self._follow()
-        self._clip()
+        self._look(images, center_mm, cube_mm, predicted_mm, expected_shape, seed)
         self._explain()
         self._clip()
         found = (*self._result(), self._shape)
         joints_mm, residual_mm, shape_parameters = (value.numpy()[:count] for value in found)
         return DepthFit(joints_mm, shape_parameters, residual_mm)
+
+    def unexplained_mm(
+        self,
+        images: np.ndarray,
+        center_mm: np.ndarray,
+        cube_mm: np.ndarray,
+        hand_mm: np.ndarray,
+        predicted_mm: Sequence[np.ndarray],
+        seed: int = 0,
+    ) -> np.ndarray:
+        """What predictions as they are leave unexplained of up to B right hands, as `DepthFit.residual_mm` says it.
+
+        Args:
+            images, center_mm, cube_mm, seed: as of `fit`.
+            hand_mm: [N, J, 3] camera space, the hands that say what of the images is to be explained.
+            predicted_mm: K predictions [N, J, 3], which are compared by it.
+
+        Returns:
+            [K, N] mm.
+        """
+        count = len(images)
+        self._look(images, center_mm, cube_mm, hand_mm, np.zeros([count, NUM_SHAPE_PARAMETERS]), seed)
+        residuals_mm = []
+        for joints_mm in predicted_mm:
+            self._start(self._filled(joints_mm))
+            residuals_mm.append(self._result()[1].numpy()[:count])
+        return np.stack(residuals_mm)
+
+    def _look(self, images, center_mm, cube_mm, hand_mm, expected_shape, seed: int) -> None:
+        """Puts hands where their joints are, and takes in what they have to explain of the images."""
+        given = (images, center_mm, cube_mm, hand_mm, expected_shape)
+        images, center_mm, cube_mm, hand_mm, expected_shape = (self._filled(value) for value in given)
+        measured = observation.measure(images, center_mm, cube_mm)
+        self._assign({**measured, "expected_shape": expected_shape})
+        self._start(hand_mm)
+        self._assign(self._attended(measured, cube_mm, seed))
+
+    def _start(self, predicted_mm: np.ndarray) -> None:
+        """Hands of the expected shapes that follow predicted joints [B, J, 3]."""
+        self._seen["predicted_mm"].assign(predicted_mm)
+        rotation, translation_mm = to_joints.start_motion(predicted_mm, self._joints)
+        self._angles.assign(np.tile(to_joints.START_ANGLES, (self._batch, 1)))
+        self._columns.assign(np.concatenate([rotation[:, :, 0], rotation[:, :, 1]], axis=1))
+        self._place.assign(translation_mm / MM_PER_UNIT)
+        self._shape.assign(self._seen["expected_shape"])
+        self._follow()
+        self._clip()
+
+    def _attended(self, measured: dict[str, np.ndarray], cube_mm: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+        """What the explaining is about, now that the hand is where the prediction has it."""
+        points_mm = observation.measured_points(measured)
+        shown = measured["depth_mm"] < observation.NOTHING_MM
+        distance_mm, joints_mm = (value.numpy() for value in self._predicted(points_mm[:, ::2, ::2]))
+        distance_mm = distance_mm.repeat(2, axis=1).repeat(2, axis=2)
+        hand = foreground.can_be_hand(points_mm, shown, distance_mm, joints_mm, seed)
+        return observation.attend(points_mm, shown, hand, cube_mm, self._settings.points, seed)
+
+    @tf.function
+    def _predicted(self, points_mm: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Distances [B, H, W] of points [B, H, W, 3] from the hand, and its joints [B, J, 3]; all from the centres."""
+        hand, origin_mm = self._hand(), self._seen["origin_mm"]
+        flat_mm = tf.reshape(points_mm, [self._batch, -1, 3])
+        distance_mm = explanation.distance_mm(flat_mm, hand, origin_mm)
+        return tf.reshape(distance_mm, tf.shape(points_mm)[:-1]), hand.joints_mm - origin_mm
 
     def _filled(self, value: np.ndarray) -> np.ndarray:
         value = np.asarray(value, np.float32)
@@ -157,12 +200,12 @@ class DepthFitter(tf.Module):
 
     def _hand(self) -> HandState:
         rotation = rotation_from_6d(self._columns)
-        return pose_hand(self._angles, rotation, self._place * _MM_PER_UNIT, shape_from_parameters(self._shape))
+        return pose_hand(self._angles, rotation, self._place * MM_PER_UNIT, shape_from_parameters(self._shape))
 
     @tf.function
     def _result(self) -> tuple[tf.Tensor, tf.Tensor]:
         hand = self._hand()
-        unexplained = tf.add_n(list(self._unexplained(hand).values()))
+        unexplained = self._unexplained(hand)
         return tf.gather(hand.joints_mm, self._joints, axis=1), tf.sqrt(unexplained)
 
     def _follow_loss(self) -> tf.Tensor:
@@ -170,11 +213,10 @@ class DepthFitter(tf.Module):
 
     def _explain_loss(self) -> tf.Tensor:
         hand = self._hand()
-        inside = tf.nn.relu(collision.pair_penetrations_mm(hand) - collision.CONTACT_MM)
         prior = self._prior(hand)
-        prior /= 1.0 + prior / _PRIOR_ROBUST_MM**2
-        frames = tf.add_n(list(self._unexplained(hand).values())) + self._beyond_limits()
-        frames += _WEIGHTS["collision"] * _squares(inside) + _WEIGHTS["prior"] * prior
+        prior /= 1.0 + prior / PRIOR_ROBUST_MM**2
+        frames = self._unexplained(hand) + self._beyond_limits()
+        frames += WEIGHTS["collision"] * _squares(explanation.inside_mm(hand)) + WEIGHTS["prior"] * prior
         shape = self._settings.shape_weight * _squares(self._shape - self._seen["expected_shape"])
         return tf.reduce_sum(frames + shape)
 
@@ -184,28 +226,12 @@ class DepthFitter(tf.Module):
         return _squares(offset) / len(self._joints)
 
     def _beyond_limits(self) -> tf.Tensor:
-        return _WEIGHTS["limit"] * _squares(tf.nn.relu(self._angles - _HIGH) + tf.nn.relu(_LOW - self._angles))
+        return WEIGHTS["limit"] * _squares(tf.nn.relu(self._angles - _HIGH) + tf.nn.relu(_LOW - self._angles))
 
-    def _unexplained(self, hand: HandState) -> dict[str, tf.Tensor]:
-        """Mean robust squared distances [B] in mm²: points off the surface, hand beside and before what was seen."""
-        seen = self._seen
-        offset_mm = surface_distance_mm(
-            seen["points_mm"], hand.centers_mm - seen["origin_mm"], hand.radii_mm, _ALL_CONES, _WEDGES
-        )
-        start, end = (tf.gather(hand.centers_mm, _ALL_CONES[:, i], axis=1) for i in range(2))
-        start_radius, end_radius = (tf.gather(hand.radii_mm, _ALL_CONES[:, i], axis=1) for i in range(2))
-        axis_mm = tf.concat([start * (1.0 - t) + end * t for t in _ALONG_CONES], axis=1)
-        radius_mm = tf.concat([start_radius * (1.0 - t) + end_radius * t for t in _ALONG_CONES], axis=1)
-        fx, fy, cx, cy = (seen["intrinsics"][:, None, i] for i in range(4))
-        x, y, z = tf.unstack(axis_mm, axis=-1)
-        u, v = x * fx / z + cx, y * fy / z + cy
-        within = (u >= 0.0) & (u <= SIZE - 1.0) & (v >= 0.0) & (v <= SIZE - 1.0)
-        beside_mm = tf.where(within, _bilinear(seen["outside_mm"], u, v), 0.0)
-        measured_mm = _nearest_pixel(seen["depth_mm"], u, v)
-        hit = within & (measured_mm < 0.1 * _NOTHING_MM)
-        before_mm = tf.where(hit, tf.nn.relu(measured_mm - (z - radius_mm) - _FREE_MM), 0.0)
-        distances = {"points": offset_mm, "beside": beside_mm, "before": before_mm}
-        return {name: tf.reduce_mean(_robust(distance), axis=1) for name, distance in distances.items()}
+    def _unexplained(self, hand: HandState) -> tf.Tensor:
+        """Sum [B] of the mean robust squared distances, mm²."""
+        distances = explanation.unexplained_mm(hand, self._seen).values()
+        return tf.add_n([tf.reduce_mean(explanation.robust(distance), axis=1) for distance in distances])
 
 
 class _Descent:
@@ -231,73 +257,6 @@ class _Descent:
             self._optimizer.apply_gradients(zip(tape.gradient(loss, self._variables), self._variables))
 
 
-def observe(
-    images: np.ndarray, center_mm: np.ndarray, cube_mm: np.ndarray, points: int, seed: int
-) -> dict[str, np.ndarray]:
-    """What a fit has to explain, of images [B, SIZE, SIZE] in [-1, 1].
-
-    Returns:
-        depth_mm [B, SIZE, SIZE], 1e5 where nothing is; outside_mm [B, SIZE, SIZE], how far a pixel is from the
-        silhouette, at the centre's distance; intrinsics [B, 4] of the crops; points_mm [B, points, 3] that were
-        measured, from the centre; and origin_mm [B, 1, 3], the centre.
-    """
-    shown = images < 1.0
-    half_cube_mm = 0.5 * cube_mm[:, None, None]
-    depth_mm = np.where(shown, center_mm[:, 2, None, None] + half_cube_mm * images, _NOTHING_MM)
-    intrinsics = crop.crop_intrinsics(tf.constant(center_mm), tf.constant(cube_mm), SIZE).numpy()
-    rng = np.random.default_rng(seed)
-    points_mm = np.stack([_draw_points(*each, points, rng) for each in zip(depth_mm, shown, intrinsics, center_mm)])
-    outside = np.stack([_pixels_outside(each) for each in shown])
-    return {
-        "depth_mm": depth_mm,
-        "outside_mm": outside * (cube_mm / SIZE)[:, None, None],
-        "intrinsics": intrinsics,
-        "points_mm": points_mm,
-        "origin_mm": center_mm[:, None],
-    }
-
-
-def _draw_points(depth_mm, shown, intrinsics, center_mm, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Points [count, 3] among the measured ones, from the centre; the centre itself where there are none."""
-    rows, columns = np.nonzero(shown)
-    if not len(rows):
-        return np.zeros([count, 3])
-    chosen = rng.choice(len(rows), count, replace=len(rows) < count)
-    rows, columns = rows[chosen], columns[chosen]
-    z, (fx, fy, cx, cy) = depth_mm[rows, columns], intrinsics
-    return np.stack([(columns - cx) * z / fx, (rows - cy) * z / fy, z], axis=-1) - center_mm
-
-
-def _pixels_outside(shown: np.ndarray) -> np.ndarray:
-    """Distance of each pixel [SIZE, SIZE] to the silhouette, whose one-pixel holes are closed."""
-    if not shown.any():
-        return np.zeros(shown.shape)
-    closed = ndimage.binary_closing(np.pad(shown, 2))[2:-2, 2:-2]
-    return ndimage.distance_transform_edt(~(closed | shown))
-
-
-def _robust(distance_mm: tf.Tensor) -> tf.Tensor:
-    squared = distance_mm * distance_mm
-    return squared / (1.0 + squared / _ROBUST_MM**2)
-
-
 def _squares(values: tf.Tensor) -> tf.Tensor:
     """Sums of squares [B]."""
     return tf.reduce_sum(values * values, axis=list(range(1, len(values.shape))))
-
-
-def _bilinear(images: tf.Tensor, u: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
-    """Values [B, N] of images [B, S, S] between pixels, differentiable in u and v."""
-    left, top = (tf.clip_by_value(tf.floor(value), 0.0, SIZE - 2.0) for value in (u, v))
-    x, y = u - tf.stop_gradient(left), v - tf.stop_gradient(top)
-
-    def pixels(below: float, right: float) -> tf.Tensor:
-        return _nearest_pixel(images, left + right, top + below)
-
-    upper = pixels(0.0, 0.0) * (1.0 - x) + pixels(0.0, 1.0) * x
-    return upper * (1.0 - y) + (pixels(1.0, 0.0) * (1.0 - x) + pixels(1.0, 1.0) * x) * y
-
-
-def _nearest_pixel(images: tf.Tensor, u: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
-    column, row = (tf.cast(tf.clip_by_value(tf.round(value), 0.0, SIZE - 1.0), tf.int32) for value in (u, v))
-    return tf.gather_nd(images, tf.stack([row, column], axis=-1), batch_dims=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -132,10 +133,14 @@ class _FreeHand(tf.Module):
 
 def start_motion(target_mm: np.ndarray, joints: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Where the average hand's palm lies best on the labels' palms."""
-    hand = pose_hand(START_ANGLES[None], tf.eye(3)[None], tf.zeros([1, 3]), canonical_shape())
-    average_mm = hand.joints_mm[0].numpy()[list(joints)]
     roots = [place for place, joint in enumerate(joints) if surface.JOINT_BODIES[joint] in _ROOT_BODIES]
-    return rigid_motion(average_mm[roots], target_mm[:, roots])
+    return rigid_motion(_average_joints_mm()[[joints[root] for root in roots]], target_mm[:, roots])
+
+
+@functools.lru_cache(maxsize=1)
+def _average_joints_mm() -> np.ndarray:
+    """The 36 joints of the average hand in the palm frame, fingers a little bent."""
+    return pose_hand(START_ANGLES[None], tf.eye(3)[None], tf.zeros([1, 3]), canonical_shape()).joints_mm[0].numpy()
 
 
 def rigid_motion(points: np.ndarray, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

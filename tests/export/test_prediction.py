@@ -285,3 +285,14 @@ def test_frames_of_real_cameras_end_with_joints(command, model_dir, tmp_path):
         values = json.loads((tmp_path / "out.json").read_text())
         assert np.isfinite(values["joints_mm"]).all() and 300 < values["center_mm"][2] < 800
     assert command(predict_command, *model, REAL / "nyu" / "test_depth_1_0000001.png", "--camera", "nyu")[0] == 0
+
+
+def test_joints_are_refined_where_that_is_asked_for(command, frame):
+    joints_mm = []
+    for options in ((), ("--refine",)):
+        output = frame.with_name("refined.json")
+        status, _, err = command(predict_command, frame, "--json", output, *options)
+        assert (status, err) == (0, "")
+        joints_mm.append(np.array(json.loads(output.read_text())["joints_mm"]))
+    moved_mm = np.linalg.norm(joints_mm[1] - joints_mm[0], axis=-1).mean()
+    assert 0.5 < moved_mm < 60.0

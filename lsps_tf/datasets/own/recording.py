@@ -1,7 +1,8 @@
 """One's own depth frames into the store: the hand found in every frame, cropped, mirrored where it is a left hand.
 
 All frames without a label, and the labelled ones that are to train on, are "real/train"; the others are
-"real/validation" and "real/test". "synthetic/train" comes from the simulator, so that one store serves a training.
+"real/validation" and "real/test". Of long recordings a part without labels is "real/held-out". "synthetic/train" comes
+from the simulator, so that one store serves a training.
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ from lsps_tf.errors import InputError
 from lsps_tf.rotation import opposite, rotate_camera, rotate_points
 from lsps_tf.simulation.sensor import ALL_SENSORS
 
-VERSION = "frames-v1"
+VERSION = "frames-v2"
+# Frames that no training draws, for the verdict at its end: blocks of frames in a row, spread over the recording.
+HELD_OUT = "real/held-out"
+_BLOCK, _FRAMES_PER_BLOCK, _FEWEST_BLOCKS, _MOST_BLOCKS = 12, 100, 2, 32
+_FEWEST_TO_HOLD_OUT = 96
 NAMED = 5
 BROKEN_REASON = finding.REASONS[finding.BROKEN]
 # The hands of the simulator stand where those of the recording do: as near as the one sensor's or the other's.
@@ -168,10 +173,13 @@ def make_store(
     own = _without_misplaced(own, hands)
     sides = decide_sides(own.folder, own.sequences, own.camera_file.hand, hands.right)
     sources: dict[str, FrameSource] = {}
-    for part in PARTS:
-        positions = _positions(own, hands, part)
+    positions_of = {f"real/{part}": _positions(own, hands, part) for part in PARTS}
+    unlabelled = [place for place in positions_of["real/train"] if own.frames[place].name not in own.labels.parts]
+    positions_of[HELD_OUT] = hold_out(np.array(unlabelled, np.int64))
+    positions_of["real/train"] = np.setdiff1d(positions_of["real/train"], positions_of[HELD_OUT])
+    for split, positions in positions_of.items():
         if len(positions):
-            sources[f"real/{part}"] = OwnSource(own, hands, sides, positions, target.cube_mm, target.image_size)
+            sources[split] = OwnSource(own, hands, sides, positions, target.cube_mm, target.image_size)
     if "real/train" not in sources:
         raise InputError(f"{own.folder}: no usable frame is left to train on; add frames without labels")
     import_store(target, {**simulated, **sources}, True, 0, progress, report_bad)
@@ -232,6 +240,15 @@ def simulated_like(hands: FoundHands, target: Target, scenes: bool, count: int) 
         simulation = Simulation(ALL_SENSORS, *sizes, VERSIONS[1])
         return {"synthetic/sensed": SimulatedSource(simulation, "real/train", count)}
     return {"synthetic/train": SimulatedSource(Simulation(sensor_like(hands), *sizes), "synthetic/train", count)}
+
+
+def hold_out(positions: np.ndarray) -> np.ndarray:
+    """The places, of those of the frames without labels, int64, that no training draws; none of a short recording."""
+    if len(positions) < _FEWEST_TO_HOLD_OUT:
+        return positions[:0]
+    blocks = int(np.clip(len(positions) // _FRAMES_PER_BLOCK, _FEWEST_BLOCKS, _MOST_BLOCKS))
+    firsts = np.linspace(0, len(positions), blocks, endpoint=False).astype(int) + len(positions) // (2 * blocks)
+    return positions[np.minimum(firsts[:, None] - _BLOCK // 2 + np.arange(_BLOCK), len(positions) - 1).ravel()]
 
 
 def sensor_like(hands: FoundHands) -> str:

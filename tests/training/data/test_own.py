@@ -54,7 +54,7 @@ def make(tmp_path, *arguments):
 
 def test_a_recording_is_imported_shown_reported_and_used_again(folder, tmp_path, capsys):
     store, report = make(tmp_path, "--data-root", str(folder))
-    assert store.parent == folder and store.name.startswith("frames-v1-32px-250mm-sim8-")
+    assert store.parent == folder and store.name.startswith("frames-v2-32px-250mm-sim8-")
     said = capsys.readouterr().out
     assert f"{report['used']} of 5 frames show a hand" in said and "left (stored as its mirror image)" in said
     assert "no hand in view" in said and str(tmp_path / "run" / "crops.png") in said

@@ -1,0 +1,62 @@
+"""The stereo sensor: small steps melt and large ones stay, and its settings differ from image to image."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from lsps_tf.simulation import sensor, stereo
+
+SEED = tf.constant([3, 4])
+OFF = dataclasses.replace(
+    sensor.SENSORS["stereo"],
+    melt_sigma_px=(0.0, 0.0),
+    fattening_px=(0.0, 0.0),
+    disparity_noise_px=(0.0, 0.0),
+    mismatch_rate=0.0,
+    occlusion=False,
+    fill_px=(0.0, 0.0),
+    disparity_step_px=0.0,
+)
+
+
+def step(height_mm, count=1):
+    depth_mm = np.full((count, 40, 80), 700.0, np.float32)
+    depth_mm[:, :, 40:] -= height_mm
+    return depth_mm
+
+
+def test_a_small_step_becomes_a_slope_and_a_large_one_stays():
+    melted, kept = (
+        stereo.melt(tf.constant(step(height)), tf.ones(1), tf.constant([3.0]), tf.constant([15.0])).numpy()[0, 20]
+        for height in (10.0, 120.0)
+    )
+    assert np.abs(np.diff(melted)).max() < 2.5 and np.all(np.diff(melted) <= 1e-3)
+    np.testing.assert_allclose(melted[[2, 77]], [700.0, 690.0], atol=0.1)
+    # Beside a large step the surfaces bend a little.
+    np.testing.assert_allclose(kept, step(120.0)[0, 20], atol=8.0)
+    assert kept[39] - kept[40] > 105.0
+
+
+def test_no_reading_stays_none_and_pulls_nothing():
+    depth_mm = step(10.0)
+    depth_mm[:, :, :20] = 0.0
+    melted = stereo.melt(tf.constant(depth_mm), tf.ones(1), tf.constant([3.0]), tf.constant([15.0])).numpy()
+    assert np.all(melted[:, :, :20] == 0.0)
+    np.testing.assert_allclose(melted[:, :, 20:25], 700.0, atol=0.1)
+
+
+def test_the_baseline_decides_the_width_of_the_lost_band():
+    focal = OFF.camera.fx
+    for baseline_mm in (45.0, 95.0):
+        settings = dataclasses.replace(OFF, occlusion=True, baseline_mm=(baseline_mm, baseline_mm))
+        lost = sensor.apply_sensor(settings, step(300.0), 1.0, SEED).numpy()[0, 20] == 0.0
+        width = baseline_mm * focal * (1 / 400.0 - 1 / 700.0)
+        assert lost.sum() == min(int(width), 32) and lost[39]
+
+
+def test_every_image_has_settings_of_its_own():
+    settings = dataclasses.replace(OFF, disparity_noise_px=(0.02, 0.2))
+    noise_mm = sensor.apply_sensor(settings, step(0.0, 40), 1.0, SEED).numpy().std(axis=(1, 2))
+    # At 700 mm a disparity of one pixel is 8.5 to 18 mm, by the baseline.
+    assert noise_mm.min() < 0.6 and noise_mm.max() > 1.2
