@@ -88,6 +88,8 @@ def judge_hand_tf(depth_mm, intrinsics, place_mm):
 
 def know(patch):
     """Has both finders know, by pytest's `patch`."""
+    # Rendered now, outside of any graph that the finders are traced in.
+    two_hands()
     for module, ending in (("lsps_tf.device.search", ""), ("lsps_tf.hand_finding.search", "_tf")):
         for name in ("find_hands", "judge_hand"):
             patch.setattr(f"{module}.{name}", globals()[name + ending])
