@@ -1,8 +1,8 @@
 """What an exported model says about itself: a small JSON, in the SavedModel's assets and inside the TFLite file.
 
 It can be read without TensorFlow. `format`, `version`, then the skeleton's name, `joint_names`, `bones`, the crop's
-`image_size` (pixels), `cube_mm`, the `numbers` of weights and activations, how many `hands` it finds in a frame, in
-`units` what each tensor holds, and the `limits` of what it was made for.
+`image_size` (pixels), `cube_mm` and `centering`, the `numbers` of weights and activations, how many `hands` it finds in
+a frame, in `units` what each tensor holds, and the `limits` of what it was made for.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from lsps_tf.skeleton import SKELETONS, Skeleton
 # The description must stay readable where TensorFlow is not installed.
 if TYPE_CHECKING:
     from lsps_tf.run_folder import Run
+
+# What a found hand's crop is centred on: its centre of mass without the forearm, or the mean of its joints, as found.
+MASS, JOINTS = CENTERINGS = ("mass", "joints")
 
 FORMAT = "lsps-model"
 VERSION = 1
@@ -75,6 +78,7 @@ class ModelInfo:
         cube_mm: side of the crop's cube in mm.
         numbers: what the weights and activations are: "float32", "float16", "dynamic" or "int8".
         hands: how many are found in a frame at most.
+        centering: what the crop of a found hand is centred on, one of CENTERINGS.
     """
 
     skeleton: Skeleton
@@ -82,10 +86,12 @@ class ModelInfo:
     cube_mm: float
     numbers: str = "float32"
     hands: int = MOST_HANDS
+    centering: str = MASS
 
     @classmethod
     def of_run(cls, run: Run, numbers: str = "float32", hands: int = MOST_HANDS) -> ModelInfo:
-        return cls(run.skeleton, run.config.data.image_size, run.config.data.cube_mm, numbers, hands)
+        data, centering = run.config.data, run.settings.centering
+        return cls(run.skeleton, data.image_size, data.cube_mm, numbers, hands, centering)
 
     def to_json(self) -> str:
         values = {
@@ -98,6 +104,7 @@ class ModelInfo:
             "cube_mm": self.cube_mm,
             "numbers": self.numbers,
             "hands": self.hands,
+            "centering": self.centering,
             "units": _UNITS,
             "limits": _LIMITS,
         }
@@ -120,7 +127,11 @@ class ModelInfo:
                 )
             sizes = int(values["image_size"]), float(values["cube_mm"])
             hands = int(values.get("hands", MOST_HANDS))
-            return cls(SKELETONS[values["skeleton"]], *sizes, str(values["numbers"]), hands)
+            # Models from before this was said are of crops around the centre of mass.
+            centering = str(values.get("centering", MASS))
+            if centering not in CENTERINGS:
+                raise ValueError(f"crops are centred on '{centering}'")
+            return cls(SKELETONS[values["skeleton"]], *sizes, str(values["numbers"]), hands, centering)
         except InputError:
             raise
         except (ValueError, KeyError, TypeError) as error:

@@ -15,7 +15,8 @@ from lsps_tf.device import search
 from lsps_tf.device.crop import crop_frame, normalize_depth
 from lsps_tf.device.network import TfliteNetwork
 from lsps_tf.device.search import FoundHand
-from lsps_tf.hand import SAME_HAND_MM, USUAL_HANDS, Hand, side_of
+from lsps_tf.hand import Hand, side_of
+from lsps_tf.hand_finding.constants import CROP_LOGIT
 from lsps_tf.hand_predictor import HandPredictor, OpenModel, View
 
 
@@ -44,7 +45,7 @@ def tflite_model(network: TfliteNetwork) -> OpenModel:
     """A network as a model that finds, crops and predicts hands."""
 
     def predict(view: View) -> list[Hand]:
-        hands = [_predict_hand(network, view, found) for found in _locate(view)]
+        hands = [_predict_hand(network, view, found) for found in _locate(view, network.info.centering)]
         return [hand for hand in hands if hand is not None]
 
     def joints_of_crop(images: np.ndarray) -> np.ndarray:
@@ -53,18 +54,17 @@ def tflite_model(network: TfliteNetwork) -> OpenModel:
     return OpenModel("TFLite", network.name, network.info, predict, joints_of_crop)
 
 
-def _locate(view: View) -> list[FoundHand]:
+def _locate(view: View, centering: str) -> list[FoundHand]:
     """The hands that are found, or the one that is given, with the side that it looks like where that is asked for."""
     intrinsics = view.camera.intrinsics
     if view.center_mm is None:
-        return search.find_hands(view.depth_mm, intrinsics, view.hands)
+        found = search.find_hands(view.depth_mm, intrinsics, view.hands)
+        frame = view.depth_mm, intrinsics
+        return [hand._replace(center_mm=search.crop_center(*frame, hand.center_mm, centering)) for hand in found]
     center_mm, right = np.asarray(view.center_mm, np.float32), 0.0
     if view.side == mirror.AUTO:
-        found = search.find_hands(view.depth_mm, intrinsics, USUAL_HANDS)
-        distances_mm = [float(np.linalg.norm(hand.center_mm - center_mm)) for hand in found]
-        nearest = min(range(len(found)), key=distances_mm.__getitem__, default=None)
-        if nearest is not None and distances_mm[nearest] < SAME_HAND_MM:
-            right = found[nearest].right
+        _, is_hand, looks_right = search.judge_hand(view.depth_mm, intrinsics, center_mm)
+        right = float(looks_right) if is_hand > CROP_LOGIT else 0.0
     return [FoundHand(center_mm, right)]
 
 

@@ -1,50 +1,41 @@
-"""Finding the hand on an edge device: `lsps_tf/hand_finding/search.py` in NumPy, for one frame, with the same numbers.
+"""Finding hands on an edge device: `lsps_tf/hand_finding/search.py` in NumPy and LiteRT, for one frame.
 
-What differs is the work: only measured points near a centre are looked at, and a centre that stands still is done.
+A test compares the two. What is not looked at there cannot be seen here: only places that look like hands are judged.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
-from lsps_tf.device.presence import judge_presence
+from lsps_tf.device.crop import crop_frame, normalize_depth
+from lsps_tf.device.finder import load_networks
 from lsps_tf.hand_finding.constants import (
-    ARM_MM,
     ARM_SHARE,
-    BLOB_SLABS,
-    CELL_MM,
-    CELLS,
-    DIRECTIONS,
-    FARTHEST_MM,
+    CELL_PX,
+    CROP_SIZE,
+    CUBE_MM,
+    FRAME_HEIGHT,
+    FRAME_LOGIT,
+    FRAME_SHARE,
+    FRAME_WIDTH,
     ITERATIONS,
-    NEARER_MM,
+    LEAST_SCORE,
+    LOOKS,
+    MORE_PLACES,
     NEAREST_MM,
+    OFFSET_MM,
     REACH_MM,
-    SEARCH_WIDTH,
+    SAME_HAND_MM,
+    SCORE_MARGIN,
     SHELL_MM,
-    SLAB_MM,
-    SLABS,
-    SMALLEST_HAND_MM2,
-    SURE,
-    TRACKING_ITERATIONS,
     WRIST_MM,
 )
+from lsps_tf.model_info import JOINTS
 
-# A centre rarely moves farther than this from where its refinement starts; where it does, all points are looked at.
+# Points are sought this much beyond what may count around a start, so that the centre can move.
 _MARGIN_MM = 60.0
-# Nor does a hand, with its refinements, from one frame of a sequence to the next.
-_STEP_MM = 150.0
-_DIRECTIONS = np.array(DIRECTIONS, np.float32)
-
-
-class Thinned(NamedTuple):
-    """Every n-th pixel of a frame: depth_mm [H, W] and the intrinsics [4] that go with it."""
-
-    depth_mm: np.ndarray
-    intrinsics: np.ndarray
 
 
 class FoundHand(NamedTuple):
@@ -55,140 +46,114 @@ class FoundHand(NamedTuple):
 
 
 def find_hands(depth_mm: np.ndarray, intrinsics: np.ndarray, count: int) -> list[FoundHand]:
-    """Finds the hands that are nearest to the camera, at most `count`, the nearest first; arguments as `find_hand`."""
-    center_mm = find_hand(depth_mm, intrinsics)
-    return [] if center_mm is None or count < 1 else [FoundHand(center_mm, 0.0)]
-
-
-def find_hand(depth_mm: np.ndarray, intrinsics: np.ndarray) -> np.ndarray | None:
-    """Finds the hand that is nearest to the camera.
+    """Finds the hands that are nearest to the camera, the nearest first.
 
     Args:
         depth_mm: [H, W] of any type of number, 0 = no reading.
         intrinsics: [4] fx, fy, cx, cy in pixels.
+        count: how many at most.
+    """
+    intrinsics = np.asarray(intrinsics, np.float32)
+    looked = [
+        (likely, *judge_hand(depth_mm, intrinsics, place_mm))
+        for place_mm, likely in _places(depth_mm, intrinsics, count + MORE_PLACES)
+    ]
+    scored = [(hand + FRAME_SHARE * likely, center_mm, right) for likely, center_mm, hand, right in looked]
+    # What looks far less like a hand than another is an arm, or what lies about.
+    least = max(LEAST_SCORE, max((score for score, *_ in scored), default=0.0) - SCORE_MARGIN)
+    found: list[FoundHand] = []
+    for score, center_mm, right in scored:
+        doubles = (np.linalg.norm(other.center_mm - center_mm) < SAME_HAND_MM for other in found)
+        if score > least and not any(doubles):
+            found.append(FoundHand(center_mm, float(right)))
+    return sorted(found, key=lambda each: float(each.center_mm[2]))[:count]
+
+
+def find_hand(depth_mm: np.ndarray, intrinsics: np.ndarray) -> np.ndarray | None:
+    """Finds the hand that is nearest to the camera; arguments as of `find_hands`.
 
     Returns:
         center_mm [3], camera space; None where there is no hand in range.
     """
-    return _find(_thinned(depth_mm, intrinsics))
-
-
-def track_hand(depth_mm: np.ndarray, intrinsics: np.ndarray, previous_mm: np.ndarray) -> tuple[np.ndarray | None, bool]:
-    """Finds the hand of a sequence's next frame from where it was, `previous_mm` [3]: cheaper, and the same hand.
-
-    Returns:
-        center_mm [3], or None where there is no hand, and whether the centre came from the previous one.
-    """
-    frame, previous_mm = _thinned(depth_mm, intrinsics), np.asarray(previous_mm, np.float32)
-    center_mm = _follow(frame, _points(frame, previous_mm), previous_mm)
-    if center_mm is None or np.abs(center_mm - previous_mm).max() > _STEP_MM:
-        # The part of the frame that was looked at may have been too small.
-        center_mm = _follow(frame, _points(frame), previous_mm)
-    return (_find(frame), False) if center_mm is None else (center_mm, True)
+    found = find_hands(depth_mm, intrinsics, 1)
+    return found[0].center_mm if found else None
 
 
 def refine_center(
     depth_mm: np.ndarray, intrinsics: np.ndarray, start_mm: np.ndarray, iterations: int = ITERATIONS
 ) -> np.ndarray:
     """Moves a rough centre [3] of a hand to its centre of mass without the forearm; [3] mm, camera space."""
-    frame = Thinned(depth_mm, np.asarray(intrinsics, np.float32))
-    return _refine(_points(frame), np.asarray(start_mm, np.float32), iterations)
+    points_mm = _points(depth_mm, np.asarray(intrinsics, np.float32))
+    return _refine(points_mm, np.asarray(start_mm, np.float32), iterations)
 
 
-def _find(frame: Thinned) -> np.ndarray | None:
-    points_mm = _points(frame)
-    start_mm = _nearest_blob(points_mm, frame.intrinsics)
-    if start_mm is None:
-        return None
-    starts_mm = _with_extremes(points_mm, start_mm)
-    # Many starts end in the same centre, which is looked at once.
-    centers_mm = np.unique([_refine(points_mm, start_mm, ITERATIONS) for start_mm in starts_mm], axis=0)
-    presence, middles_mm = judge_presence(*frame, centers_mm)
-    best = np.argmax(np.minimum(presence, SURE) - centers_mm[:, 2] / NEARER_MM)
-    center_mm = _refine(points_mm, middles_mm[best], ITERATIONS)
-    return center_mm if _is_hand(frame, center_mm) else None
+def crop_center(depth_mm: np.ndarray, intrinsics: np.ndarray, center_mm: np.ndarray, centering: str) -> np.ndarray:
+    """What the crop of a found hand is centred on, [3]: its centre of mass in the thinned frame, or as it is found."""
+    if centering == JOINTS:
+        return center_mm
+    return refine_center(*thinned(depth_mm, np.asarray(intrinsics, np.float32)), center_mm)
 
 
-def _follow(frame: Thinned, points_mm: np.ndarray, previous_mm: np.ndarray) -> np.ndarray | None:
-    start_mm = _refine(points_mm, previous_mm, TRACKING_ITERATIONS)
-    _, middles_mm = judge_presence(*frame, start_mm[None])
-    center_mm = _refine(points_mm, middles_mm[0], ITERATIONS)
-    return center_mm if _is_hand(frame, center_mm) else None
+def thinned(depth_mm: np.ndarray, intrinsics: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A frame [H, W] that is not higher than wide as the network sees it: float32 [FRAME_HEIGHT, FRAME_WIDTH]."""
+    height, width = depth_mm.shape
+    by_width = width * FRAME_HEIGHT >= height * FRAME_WIDTH
+    pixels, places = (width, FRAME_WIDTH) if by_width else (height, FRAME_HEIGHT)
+    places = min(places, pixels)
+    rows, columns = (np.arange(side) * pixels // places for side in (FRAME_HEIGHT, FRAME_WIDTH))
+    rows, columns = rows[rows < height], columns[columns < width]
+    frame_mm = np.zeros((FRAME_HEIGHT, FRAME_WIDTH), np.float32)
+    frame_mm[: len(rows), : len(columns)] = depth_mm[rows[:, None], columns]
+    return frame_mm, intrinsics * (np.float32(places) / np.float32(pixels))
 
 
-def _is_hand(frame: Thinned, center_mm: np.ndarray) -> bool:
-    return bool(judge_presence(*frame, center_mm[None])[0][0] > 0.0)
+def _places(depth_mm: np.ndarray, intrinsics: np.ndarray, count: int) -> list[tuple[np.ndarray, np.float32]]:
+    """The places [3] in camera space that look like hands, and their logits; at most `count`, the likeliest first."""
+    upright = depth_mm.shape[0] > depth_mm.shape[1]
+    if upright:
+        fx, fy, cx, cy = intrinsics
+        intrinsics = np.array([fy, fx, depth_mm.shape[0] - 1 - cy, cx], np.float32)
+        depth_mm = np.rot90(depth_mm, -1)
+    frame_mm, intrinsics = thinned(depth_mm, intrinsics)
+    output, reference_mm = load_networks().look_at_frame(frame_mm, intrinsics[0])
+    logit = np.where(reference_mm > 0.0, output[..., 0], np.float32(-1e3))
+    # A peak is as high as all around it.
+    padded = np.pad(logit, 1, constant_values=-np.inf)
+    around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).max(axis=(2, 3))
+    rows, columns = np.nonzero((logit >= around) & (logit > FRAME_LOGIT))
+    best = np.argsort(-logit[rows, columns], kind="stable")[:count]
+    places = []
+    for row, column in zip(rows[best], columns[best]):
+        x, y, z = _anchor(row, column, reference_mm, intrinsics) + np.float32(OFFSET_MM) * output[row, column, 2:]
+        x, y = (y, -x) if upright else (x, y)
+        places.append((np.array([x, y, max(z, NEAREST_MM)], np.float32), logit[row, column]))
+    return places
 
 
-def _thinned(depth_mm: np.ndarray, intrinsics: np.ndarray) -> Thinned:
-    stride = max(1, depth_mm.shape[1] // SEARCH_WIDTH)
-    return Thinned(depth_mm[::stride, ::stride], np.asarray(intrinsics, np.float32) / np.float32(stride))
+def _anchor(row: int, column: int, reference_mm: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+    fx, fy, cx, cy = intrinsics
+    z, first = reference_mm[row, column], np.float32(0.5 * (CELL_PX - 1))
+    return np.array([(CELL_PX * column + first - cx) / fx * z, (CELL_PX * row + first - cy) / fy * z, z], np.float32)
 
 
-def _points(frame: Thinned, around_mm: np.ndarray | None = None) -> np.ndarray:
-    """Measured points, float32 [3, N] camera space; of the part of the frame around a place, where one is given."""
-    fx, fy, cx, cy = frame.intrinsics
-    (bottom, right), top, left = frame.depth_mm.shape, 0, 0
-    if around_mm is not None:
-        left, right = _window(fx, cx, around_mm[0], around_mm[2], right)
-        top, bottom = _window(fy, cy, around_mm[1], around_mm[2], bottom)
-    part = frame.depth_mm[top:bottom, left:right].astype(np.float32)
-    rows, columns = np.nonzero(part)
-    z = part[rows, columns]
-    x = ((columns + left).astype(np.float32) - cx) / fx
-    y = ((rows + top).astype(np.float32) - cy) / fy
-    return np.stack([z * x, z * y, z])
+def judge_hand(
+    depth_mm: np.ndarray, intrinsics: np.ndarray, place_mm: np.ndarray
+) -> tuple[np.ndarray, np.float32, np.float32]:
+    """The centre [3] of what is around a place [3], and the logits of a hand and of a right one."""
+    for _ in range(LOOKS):
+        image = normalize_depth(crop_frame(depth_mm, intrinsics, place_mm, CUBE_MM, CROP_SIZE), place_mm, CUBE_MM)
+        hand, right, *offset = load_networks().look_at_crop(image)
+        place_mm = place_mm + np.float32(OFFSET_MM) * np.array(offset, np.float32)
+        place_mm[2] = max(place_mm[2], NEAREST_MM)
+    return place_mm, hand, right
 
 
-def _window(focal: float, principal: float, middle_mm: float, depth_mm: float, count: int) -> tuple[int, int]:
-    """The pixels, of `count`, that may show what lies around a place: first and last plus one."""
-    reach_mm = SHELL_MM[1] + _STEP_MM
-    depths_mm = max(depth_mm - reach_mm, 1.0), depth_mm + reach_mm
-    ends = [focal * (middle_mm + side) / d + principal for side in (-reach_mm, reach_mm) for d in depths_mm]
-    first = int(np.clip(math.floor(min(ends)), 0, count))
-    return first, int(np.clip(math.ceil(max(ends)) + 1, first, count))
-
-
-def _nearest_blob(points_mm: np.ndarray, intrinsics: np.ndarray) -> np.ndarray | None:
-    """A point [3] on what is nearest; None where nothing has a hand's surface."""
-    z = points_mm[2]
-    in_range = (z >= NEAREST_MM) & (z < FARTHEST_MM)
-    area_mm2 = np.where(in_range, z * z / (intrinsics[0] * intrinsics[1]), np.float32(0.0))
-    slab = _nearest_slab(z, area_mm2)
-    if slab is None:
-        return None
-    behind_mm = z - np.float32(NEAREST_MM + SLAB_MM * slab)
-    in_blob = (behind_mm >= 0.0) & (behind_mm < BLOB_SLABS * SLAB_MM)
-    return _densest_cell(points_mm[:, in_blob], (area_mm2 * np.exp(-behind_mm / np.float32(SLAB_MM)))[in_blob])
-
-
-def _nearest_slab(depth_mm: np.ndarray, area_mm2: np.ndarray) -> int | None:
-    """The first depth slab from which on a blob's thickness holds a hand's surface."""
-    index = np.clip(((depth_mm - np.float32(NEAREST_MM)) / np.float32(SLAB_MM)).astype(np.int32), 0, SLABS - 1)
-    area = np.bincount(index, area_mm2, SLABS)
-    upto = np.concatenate([[0.0], np.cumsum(area)])
-    blob = upto[np.minimum(np.arange(SLABS) + BLOB_SLABS, SLABS)] - upto[:-1]
-    enough = (blob >= SMALLEST_HAND_MM2) & (area >= 0.1 * SMALLEST_HAND_MM2)
-    return int(np.argmax(enough)) if enough.any() else None
-
-
-def _densest_cell(points_mm: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Centre of mass of the most filled cell of a grid over x and y; [3] mm."""
-    cells = np.floor(points_mm[:2] / np.float32(CELL_MM)).astype(np.int32) + CELLS // 2
-    column, row = np.clip(cells, 0, CELLS - 1)
-    index = row * CELLS + column
-    inside = index == np.argmax(np.bincount(index, weight, CELLS * CELLS))
-    return (points_mm[:, inside] @ weight[inside] / max(weight[inside].sum(), 1e-6)).astype(np.float32)
-
-
-def _with_extremes(points_mm: np.ndarray, start_mm: np.ndarray) -> np.ndarray:
-    """The start, and points a wrist's length inside the ends of what belongs to it, in eight directions; [9, 3]."""
-    offset_mm = points_mm - start_mm[:, None]
-    belongs = (_squares(offset_mm) < ARM_MM**2) & (np.abs(offset_mm[2]) < REACH_MM)
-    offset_mm = offset_mm[:, belongs]
-    ends_mm = offset_mm[:, np.argmax(_DIRECTIONS @ offset_mm[:2], axis=1)].T
-    length_mm = np.maximum(np.linalg.norm(ends_mm, axis=1, keepdims=True), 1e-3)
-    return np.concatenate([start_mm[None], start_mm + ends_mm * np.maximum(1.0 - WRIST_MM / length_mm, 0.0)])
+def _points(depth_mm: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+    """Camera-space points [3, N] of the readings of a frame."""
+    fx, fy, cx, cy = intrinsics
+    rows, columns = np.nonzero(depth_mm)
+    z = depth_mm[rows, columns].astype(np.float32)
+    return np.stack([(columns.astype(np.float32) - cx) / fx * z, (rows.astype(np.float32) - cy) / fy * z, z])
 
 
 def _refine(points_mm: np.ndarray, start_mm: np.ndarray, iterations: int) -> np.ndarray:

@@ -165,7 +165,9 @@ class HandTracker:
         hands = []
         for number, track in sorted(self._follow(found, time_s).items()):
             track.see(found[number], time_s, self._predictor.hand)
-            at_track = dataclasses.replace(view, center_mm=track.center_mm, side=track.side)
+            frame, centering = (view.depth_mm, view.camera.intrinsics), self._predictor.model.info.centering
+            center_mm = search.crop_center(*frame, track.center_mm, centering)
+            at_track = dataclasses.replace(view, center_mm=center_mm, side=track.side)
             hands += [_of_track(hand, track, camera) for hand in self._predictor.predict(at_track)]
         return hands
 

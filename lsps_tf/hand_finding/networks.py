@@ -1,49 +1,52 @@
-"""Two small networks that look at a crop: whether it shows a hand, and where the palm is and of which hand.
+"""Two small networks that find hands: one looks at a whole frame, thinned, the other at each hand that it finds.
 
-They judge what `hand_finding` finds, as the refinement network of DeepPrior++ does (Oberweger & Lepetit, 2017, section
-3.2), and are trained on the simulator alone, with both sensors, and with arms, bodies, walls and other things for what
-is no hand: `python training/hand_finder.py` makes `trained/hand_finding.npz` again. The first looks at many places of a
-frame and is tiny, the second at one hand.
+The first is fully convolutional, as CenterNet is (Zhou, Wang & Krahenbuhl, "Objects as points", 2019): every cell of a
+grid says how much it looks like a hand's middle, where that is, and which hand it is. The second looks at a crop, as
+the refinement network of DeepPrior++ does (Oberweger & Lepetit, 2017, section 3.2), and says the same of it more
+exactly. A hand's middle is the mean of its 36 joints.
+
+Both are trained on the simulator alone: `python training/hand_finder.py` makes `trained/hand_finding.npz` and its twin
+for devices, `trained/hand_finding.tflite`, again. Everything here has TFLite's own operations, so that they are one.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 
 import numpy as np
 import tensorflow as tf
 
-from lsps_tf import crop, mirror
-from lsps_tf.hand_finding.constants import CUBE_MM, LEAK, OFFSET_MM, PRESENCE_SIZE, PRESENCE_WIDTHS, WEIGHTS
+from lsps_tf import crop
+from lsps_tf.hand_finding.constants import CELL_PX, CROP_SIZE, FARTHEST_MM, NEAREST_MM, WEIGHTS
 
-# Where the palm is looked for from: the given place, and so far from it in all six directions.
-_LOOKS_MM = 12.0 * np.concatenate([np.zeros([1, 3]), np.eye(3), -np.eye(3)]).astype(np.float32)
+# Channels of both networks' outputs: a hand's logit, a right hand's, and the offset to its middle.
+OUTPUTS = 5
+# Kernels of the frame's network by name: side, channels in and out. The input is at half, a quarter, an eighth and a
+# sixteenth of its size there, and comes back to a quarter.
+_INPUTS = 5
+_FRAME_KERNELS = {
+    "frame/half": (5, _INPUTS, 16),
+    "frame/quarter0": (3, 16, 24),
+    "frame/quarter1": (3, 24, 24),
+    "frame/eighth0": (3, 24, 48),
+    "frame/eighth1": (3, 48, 48),
+    "frame/sixteenth0": (3, 48, 80),
+    "frame/sixteenth1": (3, 80, 80),
+    "frame/sixteenth2": (3, 80, 80),
+    "frame/up_eighth": (1, 80, 48),
+    "frame/eighth2": (3, 48, 48),
+    "frame/up_quarter": (1, 48, 24),
+    "frame/quarter2": (3, 24, 48),
+    "frame/output": (1, 48, OUTPUTS),
+}
+_CROP_WIDTHS = (32, 64, 96, 128)
+_CROP_HIDDEN = 256
+# Scales of the frame's channels: a pixel's side, and relief against the mean of the surroundings, mm.
+_PIXEL_MM, _FINE_MM, _COARSE_MM = 5.0, 50.0, 250.0
+_FAR_AWAY_MM = 1e5
+_LEAK = 0.1
 
-
-@dataclasses.dataclass(frozen=True)
-class NetworkSpec:
-    """A network's sizes: strided convolutions of so many channels, a dense layer, and the output.
-
-    Attributes:
-        name: of its weights.
-        image_size: pixels of the crop's side.
-        widths: channels of the convolutions, the first 5 x 5, the others 3 x 3.
-        hidden: units of the dense layer.
-        outputs: numbers in its output.
-    """
-
-    name: str
-    image_size: int
-    widths: tuple[int, ...]
-    hidden: int
-    outputs: int
-
-
-# Its output: a logit, and the offset to the hand's middle (the mean of its joints).
-PRESENCE = NetworkSpec("presence", PRESENCE_SIZE, PRESENCE_WIDTHS, 96, 4)
-# Its output: a logit for the right hand, and the offset to the palm's centre (NYU's joint "palm").
-PALM = NetworkSpec("palm", 64, (32, 64, 96, 128), 256, 4)
+Weights = dict[str, tf.Tensor]
 
 
 @functools.lru_cache(maxsize=1)
@@ -53,82 +56,105 @@ def load_weights() -> dict[str, np.ndarray]:
         return {name: file[name].astype(np.float32) for name in file.files}
 
 
-def judge_presence(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Judges whether a hand is around a centre.
+def look_at_frame(weights: Weights, depth_mm: tf.Tensor, focal_px: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What the first network says of thinned frames.
 
     Args:
-        depth_mm: [B, H, W], frames or crops, 0 = no reading.
-        intrinsics: [B, 4] (of crops: `crop.crop_intrinsics`).
-        center_mm: [B, 3] camera space, z > 0.
+        weights: by name.
+        depth_mm: [B, H, W], 0 = no reading; both sides whole multiples of 16.
+        focal_px: [B].
 
     Returns:
-        presence [B], a logit, above 0 where a hand is around the centre; and middle_mm [B, 3] camera space, the mean
-        of the hand's joints, without meaning where there is none.
+        The network's outputs [B, H / 4, W / 4, OUTPUTS]; and reference_mm [B, H / 4, W / 4], the depth that offsets are
+        relative to, the nearest around each cell, 0 where nothing was measured.
     """
-    output = look(PRESENCE, load_weights(), depth_mm, intrinsics, center_mm)
-    return output[:, 0], center_mm + OFFSET_MM * output[:, 1:4]
+    features, reference_mm = _frame_features(depth_mm, focal_px)
+    half = _convolve(weights, "frame/half", features, 2)
+    quarter = _convolve(weights, "frame/quarter0", half, 2)
+    quarter += _convolve(weights, "frame/quarter1", quarter)
+    eighth = _convolve(weights, "frame/eighth0", quarter, 2)
+    eighth += _convolve(weights, "frame/eighth1", eighth)
+    sixteenth = _convolve(weights, "frame/sixteenth0", eighth, 2)
+    sixteenth += _convolve(weights, "frame/sixteenth1", sixteenth)
+    sixteenth += _convolve(weights, "frame/sixteenth2", sixteenth)
+    eighth += _larger(_convolve(weights, "frame/up_eighth", sixteenth))
+    eighth += _convolve(weights, "frame/eighth2", eighth)
+    quarter += _larger(_convolve(weights, "frame/up_quarter", eighth))
+    quarter = _convolve(weights, "frame/quarter2", quarter)
+    return _convolve(weights, "frame/output", quarter, linear=True), reference_mm
 
 
-def judge_palm(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Judges a hand; arguments as of `judge_presence`.
-
-    It is the mean of looks from several places around the centre, and from the same ones in a mirror, which turns right
-    hands into left ones: the network knows both, and errs differently on the two.
-
-    Returns:
-        right [B], a logit, above 0 where it looks like a right hand (a single frame often does not tell); and palm_mm
-        [B, 3] camera space.
-    """
-    mirrored = mirror.mirror_intrinsics(intrinsics, tf.shape(depth_mm)[2])
-    depth_mm = tf.concat([depth_mm, mirror.mirror_depth(depth_mm)], axis=0)
-    intrinsics = tf.concat([intrinsics, mirrored], axis=0)
-    center_mm = tf.concat([center_mm, mirror.mirror_points(center_mm)], axis=0)
-    places_mm = [center_mm + offset_mm for offset_mm in _LOOKS_MM]
-    crops = [_crops(PALM, depth_mm, intrinsics, place_mm) for place_mm in places_mm]
-    output = tf.reshape(_run(PALM, load_weights(), tf.concat(crops, axis=0)), [len(crops), -1, PALM.outputs])
-    right = tf.reduce_mean(output[..., 0], axis=0)
-    palm_mm = tf.reduce_mean(tf.stack(places_mm) + OFFSET_MM * output[..., 1:4], axis=0)
-    is_right, is_left = tf.split(right, 2)
-    seen_mm, in_mirror_mm = tf.split(palm_mm, 2)
-    return 0.5 * (is_right - is_left), 0.5 * (seen_mm + mirror.mirror_points(in_mirror_mm))
+def anchors(reference_mm: tf.Tensor, intrinsics: tf.Tensor) -> tf.Tensor:
+    """Points [B, rows, columns, 3] in camera space, on the cells' middle rays at their reference depths."""
+    first = tf.constant([0.0, 0.0, 0.5 * (CELL_PX - 1), 0.5 * (CELL_PX - 1)])
+    return crop.depth_to_points(reference_mm, (intrinsics - first) / CELL_PX)
 
 
-def look(
-    spec: NetworkSpec, weights: dict, depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor
-) -> tf.Tensor:
-    """The output [B, outputs] of a network with these weights for the crops around centres."""
-    return _run(spec, weights, _crops(spec, depth_mm, intrinsics, center_mm))
+def look_at_crop(weights: Weights, images: tf.Tensor) -> tf.Tensor:
+    """What the second network says, [B, OUTPUTS], of crops [B, CROP_SIZE, CROP_SIZE, 1], in [-1, 1]."""
+    value = images
+    for number in range(len(_CROP_WIDTHS)):
+        value = _convolve(weights, f"crop/conv{number}", value, 2)
+    value = tf.reshape(value, [-1, weights["crop/hidden/kernel"].shape[0]])
+    value = tf.nn.leaky_relu(value @ weights["crop/hidden/kernel"] + weights["crop/hidden/bias"], _LEAK)
+    return value @ weights["crop/output/kernel"] + weights["crop/output/bias"]
 
 
-def _crops(spec: NetworkSpec, depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor) -> tf.Tensor:
-    cropped_mm = crop.crop_frame(depth_mm, intrinsics, center_mm, CUBE_MM, spec.image_size)
-    return crop.normalize_depth(cropped_mm, center_mm, CUBE_MM)
-
-
-def _run(spec: NetworkSpec, weights: dict, value: tf.Tensor) -> tf.Tensor:
-    for number in range(len(spec.widths)):
-        name = f"{spec.name}/conv{number}"
-        value = tf.nn.conv2d(value, weights[f"{name}/kernel"], 2, "SAME") + weights[f"{name}/bias"]
-        value = tf.nn.leaky_relu(value, LEAK)
-    hidden, output = (f"{spec.name}/{part}" for part in ("hidden", "output"))
-    value = tf.reshape(value, [-1, weights[f"{hidden}/kernel"].shape[0]])
-    value = tf.nn.leaky_relu(value @ weights[f"{hidden}/kernel"] + weights[f"{hidden}/bias"], LEAK)
-    return value @ weights[f"{output}/kernel"] + weights[f"{output}/bias"]
-
-
-def new_weights(spec: NetworkSpec, seed: int) -> dict[str, np.ndarray]:
-    """Weights to start training from, by name (He et al., 2015)."""
+def new_weights(network: str, seed: int) -> dict[str, np.ndarray]:
+    """Weights to start training "frame" or "crop" from, by name (He et al., 2015)."""
     rng = np.random.default_rng(seed)
-    shapes, channels = {}, 1
-    for number, width in enumerate(spec.widths):
-        side = 3 if number else 5
-        shapes[f"conv{number}"] = (side, side, channels, width)
-        channels = width
-    inputs = channels * (spec.image_size >> len(spec.widths)) ** 2
-    shapes["hidden"], shapes["output"] = (inputs, spec.hidden), (spec.hidden, spec.outputs)
+    shapes = {name: (side, side, *channels) for name, (side, *channels) in _FRAME_KERNELS.items()}
+    if network == "crop":
+        shapes, channels = {}, 1
+        for number, width in enumerate(_CROP_WIDTHS):
+            side = 3 if number else 5
+            shapes[f"crop/conv{number}"] = (side, side, channels, width)
+            channels = width
+        inputs = channels * (CROP_SIZE >> len(_CROP_WIDTHS)) ** 2
+        shapes["crop/hidden"], shapes["crop/output"] = (inputs, _CROP_HIDDEN), (_CROP_HIDDEN, OUTPUTS)
     weights = {}
     for name, shape in shapes.items():
-        scale = np.sqrt(2.0 / np.prod(shape[:-1]))
-        weights[f"{spec.name}/{name}/kernel"] = (scale * rng.standard_normal(shape)).astype(np.float32)
-        weights[f"{spec.name}/{name}/bias"] = np.zeros(shape[-1], np.float32)
+        scale = np.sqrt((0.1 if name.endswith("output") else 2.0) / np.prod(shape[:-1]))
+        weights[f"{name}/kernel"] = (scale * rng.standard_normal(shape)).astype(np.float32)
+        weights[f"{name}/bias"] = np.zeros(shape[-1], np.float32)
+    if network == "frame":
+        # Hardly any cell is a hand's middle (Lin et al., "Focal loss", 2017, section 3.3).
+        weights["frame/output/bias"][0] = -4.0
     return weights
+
+
+def _frame_features(depth_mm: tf.Tensor, focal_px: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The first network's input [B, H, W, _INPUTS], and the reference depth of each cell, in mm."""
+    depth_mm = depth_mm[..., None]
+    valid = tf.cast((depth_mm >= NEAREST_MM) & (depth_mm < FARTHEST_MM), tf.float32)
+    depth_mm *= valid
+    pixel_mm = depth_mm * (1.0 / (_PIXEL_MM * focal_px))[:, None, None, None]
+    cells_mm, cells_valid = (tf.nn.avg_pool2d(value, CELL_PX, CELL_PX, "VALID") for value in (depth_mm, valid))
+    fine_mm = _around(cells_mm, cells_valid)
+    blocks_mm, blocks_valid = (tf.nn.avg_pool2d(value, 4, 4, "VALID") for value in (cells_mm, cells_valid))
+    coarse_mm = _larger(_around(blocks_mm, blocks_valid), 4)
+    relief = [
+        valid * tf.clip_by_value((depth_mm - _larger(mean_mm, CELL_PX)) * (1.0 / unit_mm), -2.0, 2.0)
+        for mean_mm, unit_mm in ((fine_mm, _FINE_MM), (coarse_mm, _COARSE_MM))
+    ]
+    features = tf.concat([depth_mm * 1e-3, valid, tf.minimum(pixel_mm, 3.0), *relief], axis=-1)
+    nearest_mm = tf.where(cells_valid > 0.0, cells_mm / tf.maximum(cells_valid, 1e-6), _FAR_AWAY_MM)
+    nearest_mm = -tf.nn.max_pool2d(-nearest_mm, 3, 1, "SAME")[..., 0]
+    return features, tf.where(nearest_mm < _FAR_AWAY_MM, nearest_mm, 0.0)
+
+
+def _around(sums: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
+    """Means of the readings in windows of 3 x 3 cells."""
+    sums, counts = (tf.nn.avg_pool2d(value, 3, 1, "SAME") for value in (sums, counts))
+    return sums / tf.maximum(counts, 1e-6)
+
+
+def _larger(value: tf.Tensor, times: int = 2) -> tf.Tensor:
+    """Images whose every pixel is repeated."""
+    height, width = tf.shape(value)[1], tf.shape(value)[2]
+    return tf.image.resize(value, [times * height, times * width], "nearest")
+
+
+def _convolve(weights: Weights, name: str, value: tf.Tensor, stride: int = 1, linear: bool = False) -> tf.Tensor:
+    value = tf.nn.conv2d(value, weights[f"{name}/kernel"], stride, "SAME") + weights[f"{name}/bias"]
+    return value if linear else tf.nn.leaky_relu(value, _LEAK)

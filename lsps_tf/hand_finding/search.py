@@ -1,9 +1,8 @@
-"""Finding the hand in depth frames: the nearest blob, its centre of mass without the forearm, and a look at it.
+"""Finding hands in depth frames: one network looks at the whole frame, thinned, another at each place that it names.
 
-On a single frame several starts are refined, and a small network (`networks`) says which of them is a hand, if any
-is; in a sequence the last frame's centre is the start, as long as the network agrees. Graph-compatible TensorFlow: it
-runs in the data pipeline's simulator, in the predictor and inside exported models. The same refinement centres the
-training crops, so that a network meets at work what it was trained on.
+Graph-compatible TensorFlow: it runs in the predictor, inside exported models and where one's own recordings are
+cropped. `refine_center` is another matter: it centres what older stores and public data sets keep, and what models see
+that were trained on them.
 """
 
 from __future__ import annotations
@@ -15,25 +14,25 @@ import tensorflow as tf
 from lsps_tf import crop
 from lsps_tf.hand_finding import networks
 from lsps_tf.hand_finding.constants import (
-    ARM_MM,
     ARM_SHARE,
-    BLOB_SLABS,
-    CELL_MM,
-    CELLS,
-    DIRECTIONS,
-    FARTHEST_MM,
+    CELL_PX,
+    CROP_LOGIT,
+    CROP_SIZE,
+    CUBE_MM,
+    FRAME_HEIGHT,
+    FRAME_LOGIT,
+    FRAME_SHARE,
+    FRAME_WIDTH,
     ITERATIONS,
-    NEARER_MM,
+    LEAST_SCORE,
+    LOOKS,
+    MORE_PLACES,
     NEAREST_MM,
-    PALM_SEARCH_WIDTH,
+    OFFSET_MM,
     REACH_MM,
-    SEARCH_WIDTH,
+    SAME_HAND_MM,
+    SCORE_MARGIN,
     SHELL_MM,
-    SLAB_MM,
-    SLABS,
-    SMALLEST_HAND_MM2,
-    SURE,
-    TRACKING_ITERATIONS,
     WRIST_MM,
 )
 
@@ -44,7 +43,8 @@ class FoundHands(NamedTuple):
     """N hands in each of B frames, the nearest first; fewer where fewer are seen.
 
     Attributes:
-        center_mm: [B, N, 3] camera space; finite, but without meaning, where there is no hand.
+        center_mm: [B, N, 3] camera space, the means of the hands' joints; finite, but without meaning, where there is
+            no hand.
         presence: [B, N], bool, whether there is a hand.
         right: [B, N], a logit, above 0 where it looks like a right hand.
     """
@@ -55,46 +55,36 @@ class FoundHands(NamedTuple):
 
 
 def find_hands(depth_mm: tf.Tensor, intrinsics: tf.Tensor, count: int) -> FoundHands:
-    """Finds the `count` hands that are nearest to the camera, in each frame by itself; arguments as of `find_hand`."""
-    center_mm, presence = find_hand(depth_mm, intrinsics)
-    _, right = find_palm(depth_mm, intrinsics, center_mm)
-    missing = [[0, 0], [0, count - 1]]
-    return FoundHands(
-        tf.repeat(center_mm[:, None], count, axis=1),
-        tf.pad(presence[:, None], missing),
-        tf.pad(right[:, None], missing),
-    )
-
-
-def find_hand(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Finds the hand that is nearest to the camera, in each frame by itself.
-
-    The nearest blob gives a first guess, which may lie on the forearm or on something as near as the hand. From it and
-    from the ends of what belongs to it the centre is refined. The network looks at each result; the nearest hand among
-    them is refined once more from where the network sees its middle, and looked at again.
+    """Finds the `count` hands that are nearest to the camera, in each frame by itself.
 
     Args:
         depth_mm: [B, H, W] frames, 0 = no reading.
         intrinsics: [B, 4] fx, fy, cx, cy in pixels.
+        count: how many hands at most.
+    """
+    places_mm, likely = _places(depth_mm, intrinsics, count + MORE_PLACES)
+    looked = [judge_hand(depth_mm, intrinsics, places_mm[:, number]) for number in range(count + MORE_PLACES)]
+    center_mm, hand, right = (tf.stack(parts, axis=1) for parts in zip(*looked))
+    score = hand + FRAME_SHARE * likely
+    clear = (likely > FRAME_LOGIT) & (score > LEAST_SCORE)
+    # What looks far less like a hand than another is an arm, or what lies about.
+    clear &= score > tf.reduce_max(tf.where(clear, score, -1e3), axis=1, keepdims=True) - SCORE_MARGIN
+    presence = _without_doubles(center_mm, clear)
+    z = tf.where(presence, center_mm[..., 2], float("inf"))
+    order = tf.argsort(z, axis=1, stable=True)[:, :count]
+    found = FoundHands(*(tf.gather(part, order, batch_dims=1) for part in (center_mm, presence, right)))
+    return found._replace(center_mm=tf.where(found.presence[..., None], found.center_mm, _NOWHERE_MM))
+
+
+def find_hand(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Finds the hand that is nearest to the camera, in each frame by itself; arguments as of `find_hands`.
 
     Returns:
-        center_mm [B, 3], camera space, the centre that crops are made around; presence [B], bool: whether there is a
-        hand between NEAREST_MM and FARTHEST_MM. Where it is False the centre has no meaning.
+        center_mm [B, 3], camera space; presence [B], bool: whether there is a hand. Where it is False the centre has no
+        meaning.
     """
-    depth_mm, intrinsics = thinned(depth_mm, intrinsics)
-    points_mm = _flat_points(depth_mm, intrinsics)
-    start_mm, present = _nearest_blob(points_mm, intrinsics)
-    starts_mm = _with_extremes(points_mm, start_mm)
-    count = starts_mm.shape[1]
-    centers_mm = _refine(tf.repeat(points_mm, count, axis=0), tf.reshape(starts_mm, [-1, 3]), ITERATIONS)
-    repeated = [tf.repeat(part, count, axis=0) for part in (depth_mm, intrinsics)]
-    presence, middles_mm = networks.judge_presence(*repeated, centers_mm)
-    scores = tf.minimum(presence, SURE) - centers_mm[:, 2] / NEARER_MM
-    best = tf.argmax(tf.reshape(scores, [-1, count]), axis=1)
-    start_mm = tf.gather(tf.reshape(middles_mm, [-1, count, 3]), best, batch_dims=1)
-    center_mm = _refine(points_mm, start_mm, ITERATIONS)
-    present &= networks.judge_presence(depth_mm, intrinsics, center_mm)[0] > 0.0
-    return tf.where(present[:, None], center_mm, _NOWHERE_MM), present
+    found = find_hands(depth_mm, intrinsics, 1)
+    return found.center_mm[:, 0], found.presence[:, 0]
 
 
 def track_hand(
@@ -113,13 +103,8 @@ def track_hand(
     """
     known = tf.reduce_all(tf.math.is_finite(previous_mm), axis=1)
     start_mm = tf.where(known[:, None], previous_mm, _NOWHERE_MM)
-    thinned_mm, thinned_intrinsics = thinned(depth_mm, intrinsics)
-    points_mm = _flat_points(thinned_mm, thinned_intrinsics)
-    start_mm = _refine(points_mm, start_mm, TRACKING_ITERATIONS)
-    # The refinement ends on the arm where the hand has moved far; the network's view of the middle brings it back.
-    _, start_mm = networks.judge_presence(thinned_mm, thinned_intrinsics, start_mm)
-    tracked_mm = _refine(points_mm, start_mm, ITERATIONS)
-    tracked = known & (networks.judge_presence(thinned_mm, thinned_intrinsics, tracked_mm)[0] > 0.0)
+    tracked_mm, hand, _ = judge_hand(depth_mm, intrinsics, start_mm)
+    tracked = known & (hand > CROP_LOGIT)
     center_mm, present = tf.cond(
         tf.reduce_all(tracked),
         lambda: (tracked_mm, tracked),
@@ -128,24 +113,27 @@ def track_hand(
     return tf.where(tracked[:, None], tracked_mm, center_mm), present | tracked, tracked
 
 
-def find_palm(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Where the palm of a found hand is, and which hand it looks like.
-
-    A centre of mass is that of what the camera sees, half fingers as a rule, and lies 50 mm from the palm's centre.
+def judge_hand(
+    depth_mm: tf.Tensor, intrinsics: tf.Tensor, place_mm: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Looks at what is around a place, and once more from where its middle is seen.
 
     Args:
         depth_mm: [B, H, W] frames.
         intrinsics: [B, 4].
-        center_mm: [B, 3] of `find_hand` or `track_hand`.
+        place_mm: [B, 3] camera space, z > 0.
 
     Returns:
-        palm_mm [B, 3] camera space, the palm's centre (NYU's joint "palm"), and right [B], a logit above 0 where it
-        looks like a right hand. A single frame often does not tell the side; the mean over a sequence does.
+        center_mm [B, 3], the mean of the hand's joints, without meaning where there is none; hand [B], a logit, above 0
+        where a hand is there; and right [B], a logit, above 0 where it looks like a right one.
     """
-    # From the hand's middle the palm is seen better than from the centre of mass, which lies on the surface.
-    _, middle_mm = networks.judge_presence(*thinned(depth_mm, intrinsics), center_mm)
-    right, palm_mm = networks.judge_palm(*thinned(depth_mm, intrinsics, PALM_SEARCH_WIDTH), middle_mm)
-    return palm_mm, right
+    for _ in range(LOOKS):
+        cropped_mm = crop.crop_frame(depth_mm, intrinsics, place_mm, CUBE_MM, CROP_SIZE)
+        images = crop.normalize_depth(cropped_mm, place_mm, CUBE_MM)
+        said = networks.look_at_crop(networks.load_weights(), images)
+        moved_mm = place_mm + OFFSET_MM * said[:, 2:]
+        place_mm = tf.concat([moved_mm[:, :2], tf.maximum(moved_mm[:, 2:], NEAREST_MM)], axis=1)
+    return place_mm, said[:, 0], said[:, 1]
 
 
 def refine_center(
@@ -168,23 +156,75 @@ def refine_center(
     return _refine(_flat_points(depth_mm, intrinsics), start_mm, iterations)
 
 
-def thinned(depth_mm: tf.Tensor, intrinsics: tf.Tensor, width: int = SEARCH_WIDTH) -> tuple[tf.Tensor, tf.Tensor]:
-    """Every n-th pixel of frames that are at least twice `width` pixels wide, and the intrinsics that go with them."""
-    stride = tf.maximum(1, tf.shape(depth_mm)[2] // width)
-    return depth_mm[:, ::stride, ::stride], intrinsics / tf.cast(stride, tf.float32)
+def center_of_mass(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor) -> tf.Tensor:
+    """The centres of mass [B, 3] of found hands, in the thinned frames; arguments as of `refine_center`."""
+    return refine_center(*thinned(depth_mm, intrinsics), center_mm)
 
 
-def _with_extremes(points_mm: tf.Tensor, start_mm: tf.Tensor) -> tf.Tensor:
-    """The start, and points a wrist's length inside the ends of what belongs to it, in eight directions; [B, 9, 3]."""
-    offset_mm = points_mm - start_mm[:, None, :]
-    belongs = (points_mm[..., 2] > 0.0) & (tf.norm(offset_mm, axis=-1) < ARM_MM)
-    belongs &= tf.abs(offset_mm[..., 2]) < REACH_MM
-    directions = tf.constant(DIRECTIONS, tf.float32)
-    along_mm = tf.where(belongs[..., None], tf.einsum("bnc,kc->bnk", offset_mm[..., :2], directions), -1.0)
-    ends_mm = tf.gather(offset_mm, tf.argmax(along_mm, axis=1), batch_dims=1)
-    length_mm = tf.maximum(tf.norm(ends_mm, axis=-1, keepdims=True), 1e-3)
-    inside_mm = ends_mm * tf.maximum(1.0 - WRIST_MM / length_mm, 0.0)
-    return start_mm[:, None, :] + tf.concat([tf.zeros_like(inside_mm[:, :1]), inside_mm], axis=1)
+def thinned(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Frames that are not higher than wide, as the network sees them: every n-th pixel, in the middle of nothing.
+
+    Args:
+        depth_mm: [B, H, W] frames.
+        intrinsics: [B, 4].
+
+    Returns:
+        depth_mm [B, FRAME_HEIGHT, FRAME_WIDTH], 0 to the right of a frame and below it, and the intrinsics that go with
+        it. n is no whole number for most sizes; frames that fit stay as they are.
+    """
+    height, width = tf.shape(depth_mm)[1], tf.shape(depth_mm)[2]
+    # n = pixels / places, in whole numbers, so that it is the same everywhere.
+    by_width = width * FRAME_HEIGHT >= height * FRAME_WIDTH
+    pixels, places = tf.where(by_width, width, height), tf.where(by_width, FRAME_WIDTH, FRAME_HEIGHT)
+    places = tf.minimum(places, pixels)
+    rows, columns = (tf.range(side) * pixels // places for side in (FRAME_HEIGHT, FRAME_WIDTH))
+    seen = (rows < height)[:, None] & (columns < width)
+    taken = tf.gather(depth_mm, tf.minimum(rows, height - 1), axis=1)
+    taken = tf.gather(taken, tf.minimum(columns, width - 1), axis=2)
+    return tf.where(seen, taken, 0.0), intrinsics * (tf.cast(places, tf.float32) / tf.cast(pixels, tf.float32))
+
+
+def places_in(
+    weights: networks.Weights, frame_mm: tf.Tensor, intrinsics: tf.Tensor, count: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The `count` places [B, count, 3] in camera space that look most like hands in thinned frames, and their logits.
+
+    Arguments as of `networks.look_at_frame` and `thinned`. Places with the logit -1000 are none.
+    """
+    output, reference_mm = networks.look_at_frame(weights, frame_mm, intrinsics[:, 0])
+    logit = tf.where(reference_mm > 0.0, output[..., 0], -1e3)
+    peak = logit >= tf.nn.max_pool2d(logit[..., None], 3, 1, "SAME")[..., 0]
+    cells = (FRAME_HEIGHT // CELL_PX) * (FRAME_WIDTH // CELL_PX)
+    best, index = tf.math.top_k(tf.reshape(tf.where(peak, logit, -1e3), [-1, cells]), count)
+    points_mm = networks.anchors(reference_mm, intrinsics) + OFFSET_MM * output[..., 2:]
+    return tf.gather(tf.reshape(points_mm, [-1, cells, 3]), index, batch_dims=1), best
+
+
+def _places(depth_mm: tf.Tensor, intrinsics: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """The `count` places [B, count, 3] in camera space that look most like hands, and their logits [B, count]."""
+    upright = tf.shape(depth_mm)[1] > tf.shape(depth_mm)[2]
+    lying_mm, lying = tf.cond(upright, lambda: _turned(depth_mm, intrinsics), lambda: (depth_mm, intrinsics))
+    places_mm, logit = places_in(networks.load_weights(), *thinned(lying_mm, lying), count)
+    x, y, z = tf.unstack(places_mm, axis=-1)
+    x, y = tf.cond(upright, lambda: (y, -x), lambda: (x, y))
+    return tf.stack([x, y, tf.maximum(z, NEAREST_MM)], axis=-1), logit
+
+
+def _turned(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Frames turned clockwise by a quarter, so that (x, y, z) are (-y, x, z), and their intrinsics."""
+    fx, fy, cx, cy = tf.unstack(intrinsics, axis=-1)
+    last = tf.cast(tf.shape(depth_mm)[1] - 1, tf.float32)
+    return tf.reverse(tf.transpose(depth_mm, [0, 2, 1]), [2]), tf.stack([fy, fx, last - cy, cx], axis=-1)
+
+
+def _without_doubles(center_mm: tf.Tensor, presence: tf.Tensor) -> tf.Tensor:
+    """Presence [B, K] of hands at centres [B, K, 3], without those at which another, named before, is already."""
+    kept = [presence[:, 0]]
+    for number in range(1, center_mm.shape[1]):
+        away_mm = tf.norm(center_mm[:, :number] - center_mm[:, number, None], axis=-1)
+        double = tf.reduce_any(tf.stack(kept, axis=1) & (away_mm < SAME_HAND_MM), axis=1)
+        kept.append(presence[:, number] & ~double)
+    return tf.stack(kept, axis=1)
 
 
 def _in_shell(distance_mm: tf.Tensor) -> tf.Tensor:
@@ -194,10 +234,6 @@ def _in_shell(distance_mm: tf.Tensor) -> tf.Tensor:
 def _flat_points(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tf.Tensor:
     points_mm = crop.depth_to_points(depth_mm, intrinsics)
     return tf.reshape(points_mm, [tf.shape(points_mm)[0], -1, 3])
-
-
-def _distance(points_mm: tf.Tensor, center_mm: tf.Tensor) -> tf.Tensor:
-    return tf.norm(points_mm - center_mm[:, None, :], axis=-1)
 
 
 def _refine(points_mm: tf.Tensor, start_mm: tf.Tensor, iterations: int) -> tf.Tensor:
@@ -222,45 +258,6 @@ def _refine(points_mm: tf.Tensor, start_mm: tf.Tensor, iterations: int) -> tf.Te
     return center_mm
 
 
-def _nearest_blob(points_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """A point [B, 3] on what is nearest, and whether there is anything of a hand's surface, [B]."""
-    z = points_mm[..., 2]
-    area_mm2 = z**2 / (intrinsics[:, 0] * intrinsics[:, 1])[:, None]
-    area_mm2 = tf.where((z >= NEAREST_MM) & (z < FARTHEST_MM), area_mm2, 0.0)
-    slab, present = _nearest_slab(z, area_mm2)
-    behind_mm = z - (NEAREST_MM + SLAB_MM * tf.cast(slab, tf.float32))[:, None]
-    in_blob = (behind_mm >= 0.0) & (behind_mm < BLOB_SLABS * SLAB_MM)
-    return _densest_cell(points_mm, tf.where(in_blob, area_mm2 * tf.exp(-behind_mm / SLAB_MM), 0.0)), present
-
-
 def _weighted_sums(coordinates: list[tf.Tensor], weight: tf.Tensor) -> tf.Tensor:
     """Sums [B, 3] of three coordinates, each [B, N], with weights [B, N]."""
     return tf.stack([tf.reduce_sum(coordinate * weight, axis=1) for coordinate in coordinates], axis=-1)
-
-
-def _nearest_slab(depth_mm: tf.Tensor, area_mm2: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The first depth slab from which on a blob's thickness holds a hand's surface; int32 [B] and bool [B]."""
-    index = tf.cast((depth_mm - NEAREST_MM) / SLAB_MM, tf.int32)
-    area = _histogram(tf.clip_by_value(index, 0, SLABS - 1), area_mm2, SLABS)
-    upto = tf.pad(tf.cumsum(area, axis=1), [[0, 0], [1, BLOB_SLABS]], "SYMMETRIC")
-    upto = tf.concat([tf.zeros_like(upto[:, :1]), upto[:, 1:]], axis=1)
-    blob = upto[:, BLOB_SLABS : BLOB_SLABS + SLABS] - upto[:, :SLABS]
-    enough = (blob >= SMALLEST_HAND_MM2) & (area >= 0.1 * SMALLEST_HAND_MM2)
-    return tf.argmax(tf.cast(enough, tf.int32), axis=1, output_type=tf.int32), tf.reduce_any(enough, axis=1)
-
-
-def _densest_cell(points_mm: tf.Tensor, area_mm2: tf.Tensor) -> tf.Tensor:
-    """Centre of mass of the most filled cell of a grid over x and y; [B, 3] mm."""
-    cell = tf.clip_by_value(tf.cast(tf.floor(points_mm[..., :2] / CELL_MM), tf.int32) + CELLS // 2, 0, CELLS - 1)
-    index = cell[..., 1] * CELLS + cell[..., 0]
-    densest = tf.argmax(_histogram(index, area_mm2, CELLS * CELLS), axis=1, output_type=tf.int32)
-    weight = tf.where(index == densest[:, None], area_mm2, 0.0)[..., None]
-    return tf.reduce_sum(points_mm * weight, axis=1) / tf.maximum(tf.reduce_sum(weight, axis=1), 1e-6)
-
-
-def _histogram(index: tf.Tensor, weight: tf.Tensor, bins: int) -> tf.Tensor:
-    """Sums of the weights [B, N] per index, [B, bins]."""
-    batch = tf.shape(index)[0]
-    flat = index + bins * tf.range(batch)[:, None]
-    sums = tf.math.unsorted_segment_sum(tf.reshape(weight, [-1]), tf.reshape(flat, [-1]), batch * bins)
-    return tf.reshape(sums, [batch, bins])

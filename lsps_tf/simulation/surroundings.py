@@ -36,8 +36,9 @@ class Scene(NamedTuple):
     """B hands and what is around them; what an image does not have is NOWHERE_MM away.
 
     Attributes:
-        hand: with its forearm, which may have a sleeve.
-        other: centers_mm [B, S, 3] and radii_mm [B, S] of another hand's spheres.
+        hand: a right one with its forearm, which may have a sleeve.
+        other: another hand with its forearm.
+        other_right: [B], bool, whether that one is a right hand.
         body: centers_mm [B, P, 3] and radii_mm [B, P] of a body's; all within the elbow where there is none.
         held: what the hand holds.
         beside: what lies or floats beside it.
@@ -45,7 +46,8 @@ class Scene(NamedTuple):
     """
 
     hand: HandState
-    other: tuple[tf.Tensor, tf.Tensor]
+    other: HandState
+    other_right: tf.Tensor
     body: tuple[tf.Tensor, tf.Tensor]
     held: Things
     beside: tuple[Things, ...]
@@ -80,7 +82,7 @@ def draw_scene(subjects: HandShape, count: int, near_mm: float, far_mm: float, s
     beside_seeds = tf.unstack(tf.random.split(seeds[9], MOST_BESIDE + 2))
     return Scene(
         hand,
-        _other_hand(hand, beside_seeds[0]),
+        *_other_hand(hand, beside_seeds[0]),
         _only_bodies(hand, body_mm, body_radii_mm, has_body),
         held,
         tuple(_thing_beside(hand, table, each) for each in beside_seeds[2:]),
@@ -95,7 +97,9 @@ def draw_subjects(subjects: HandShape, count: int, seed: tf.Tensor) -> tf.Tensor
     )
 
 
-def render_scene(scene: Scene, center_mm: tf.Tensor, extent_mm: float, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+def render_scene(
+    scene: Scene, center_mm: tf.Tensor, extent_mm: tf.Tensor | float, size: int
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Renders crops of scenes; arguments as of `renderer.render_crop`.
 
     Returns:
@@ -118,9 +122,8 @@ def _spheres_around(scene: Scene) -> tuple[tf.Tensor, tf.Tensor, np.ndarray, np.
     """Spheres, cones and wedges of the forearm, the body and the other hand."""
     body_first = scene.hand.centers_mm.shape[1]
     other_first = body_first + scene.body[0].shape[1]
-    centers_mm, radii_mm = (
-        tf.concat(parts, axis=1) for parts in zip((scene.hand.centers_mm, scene.hand.radii_mm), scene.body, scene.other)
-    )
+    hands = [(hand.centers_mm, hand.radii_mm) for hand in (scene.hand, scene.other)]
+    centers_mm, radii_mm = (tf.concat(parts, axis=1) for parts in zip(hands[0], scene.body, hands[1]))
     body_cones, body_wedges = scenes.body_primitives(body_first)
     other_cones, other_wedges = (part + other_first for part in surface.primitives(forearm=True))
     arm_wedges = np.array(surface.FOREARM_WEDGES, np.int32)
@@ -145,7 +148,7 @@ def _rotations(table: tf.Tensor, kind: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     edge = tf.sign(way - 0.5) * 0.5 * math.pi + 0.3 * tf.random.stateless_normal([count], seeds[2])
     roll = tf.where(side < SIDEWAYS, edge, 0.0) + tf.where(up < PALM_UP, math.pi, 0.0)
     z_axis = (0.0, 0.0, 1.0)
-    desk = _frame_of(table) @ axis_rotation(z_axis, 2.0 * math.pi * turn)
+    desk = frame_of(table) @ axis_rotation(z_axis, 2.0 * math.pi * turn)
     desk @= rotation_from_vector(lean) @ axis_rotation((0.0, 1.0, 0.0), roll)
     prior = view_prior.sample_rotation(seeds[3], count, spread=1.2)
     anywhere = rotation_from_6d(tf.random.stateless_normal([count, 6], seeds[4]))
@@ -153,7 +156,7 @@ def _rotations(table: tf.Tensor, kind: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     return tf.where(kind < DESK, desk, tf.where(kind < DESK + VIEW_PRIOR, prior, anywhere))
 
 
-def _frame_of(normal: tf.Tensor) -> tf.Tensor:
+def frame_of(normal: tf.Tensor) -> tf.Tensor:
     """Rotations [B, 3, 3] whose third column is the unit normal [B, 3]."""
     helper = tf.where(tf.abs(normal[:, :1]) < 0.8, tf.constant([[1.0, 0.0, 0.0]]), tf.constant([[0.0, 1.0, 0.0]]))
     first = tf.math.l2_normalize(tf.linalg.cross(helper, normal), axis=-1)
@@ -211,18 +214,21 @@ def _only_bodies(
     return tf.where(has_body[..., None], body_mm, elbow_mm), tf.where(has_body, radii_mm, hidden_mm)
 
 
-def _other_hand(hand: HandState, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Beside some hands the next image's hand, as a left one four times in five: spheres' centres and radii."""
+def _other_hand(hand: HandState, seed: tf.Tensor) -> tuple[HandState, tf.Tensor]:
+    """Beside some hands the next image's hand, as a left one four times in five; and which are right hands, [B]."""
     count = hand.radii_mm.shape[0]
     shown, angle, away, depth, left = tf.unstack(tf.random.stateless_uniform([5, count], seed))
     angle, away_mm = 2.0 * math.pi * angle, 90.0 + 80.0 * away
     offset_mm = tf.stack([away_mm * tf.cos(angle), away_mm * tf.sin(angle), 160.0 * (depth - 0.5)], axis=-1)
     centers_mm, joints_mm = (tf.roll(part, 1, axis=0) for part in (hand.centers_mm, hand.joints_mm))
-    mirror = tf.where(left[:, None] < 0.8, tf.constant([[-1.0, 1.0, 1.0]]), tf.ones([1, 3]))
-    centers_mm = (centers_mm - tf.reduce_mean(joints_mm, axis=1, keepdims=True)) * mirror[:, None]
-    centers_mm += (tf.reduce_mean(hand.joints_mm, axis=1) + offset_mm)[:, None]
-    is_shown = (shown < OTHER_HAND)[:, None, None]
-    return tf.where(is_shown, centers_mm, NOWHERE_MM), tf.roll(hand.radii_mm, 1, axis=0)
+    is_left, is_shown = left < 0.8, (shown < OTHER_HAND)[:, None, None]
+    mirror = tf.where(is_left[:, None, None], tf.constant([-1.0, 1.0, 1.0]), tf.ones([3]))
+    middle_mm = tf.reduce_mean(joints_mm, axis=1, keepdims=True)
+    place_mm = (tf.reduce_mean(hand.joints_mm, axis=1) + offset_mm)[:, None]
+    joints_mm, centers_mm = (
+        tf.where(is_shown, (part - middle_mm) * mirror + place_mm, NOWHERE_MM) for part in (joints_mm, centers_mm)
+    )
+    return HandState(joints_mm, centers_mm, tf.roll(hand.radii_mm, 1, axis=0)), ~is_left
 
 
 def _thing_beside(hand: HandState, table: tf.Tensor, seed: tf.Tensor) -> Things:
@@ -237,7 +243,7 @@ def _thing_beside(hand: HandState, table: tf.Tensor, seed: tf.Tensor) -> Things:
     half_mm = tf.stack([box, bar, tf.zeros_like(box)], axis=1)
     round_mm = tf.stack([zero + 2.0, 5.0 + 30.0 * b, 12.0 + 35.0 * b], axis=1)
     half_mm, round_mm = (tf.gather(part, kind, batch_dims=1) for part in (half_mm, round_mm))
-    plane = _frame_of(table)
+    plane = frame_of(table)
     lying = plane @ axis_rotation((0.0, 0.0, 1.0), 2.0 * math.pi * turn)
     anyhow = rotation_from_6d(tf.random.stateless_normal([count, 6], seeds[2]))
     rotation = tf.where(loose[:, None, None] < 0.75, lying, anyhow)
@@ -247,9 +253,9 @@ def _thing_beside(hand: HandState, table: tf.Tensor, seed: tf.Tensor) -> Things:
     return things.only(Things(center_mm, rotation, half_mm, round_mm), shown < THING_BESIDE)
 
 
-def _rays(center_mm: tf.Tensor, extent_mm: float, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+def _rays(center_mm: tf.Tensor, extent_mm: tf.Tensor | float, size: int) -> tuple[tf.Tensor, tf.Tensor]:
     """x of every column and y of every row, [B, size] both, of a crop's rays (x, y, 1)."""
-    step = extent_mm / (size * center_mm[:, 2:])
+    step = tf.reshape(tf.cast(extent_mm, tf.float32), [-1, 1]) / (size * center_mm[:, 2:])
     place = tf.range(size, dtype=tf.float32) - 0.5 * (size - 1)
     return tuple(center_mm[:, axis, None] / center_mm[:, 2:] + place * step for axis in (0, 1))
 

@@ -76,22 +76,28 @@ def _trace(things: Things, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     shape = tf.stack([tf.shape(x)[0], tf.shape(y)[1], tf.shape(x)[1]])
     columns, rows = tf.broadcast_to(x[:, None, :], shape), tf.broadcast_to(y[:, :, None], shape)
     length = tf.sqrt(1.0 + columns**2 + rows**2)
-    rays = tf.stack([columns, rows, tf.ones_like(rows)], axis=-1) / length[..., None]
-    rays = tf.reshape(rays, [shape[0], -1, 3])
+    reach_mm, far_mm = tf.norm(things.half_mm, axis=1) + things.round_mm, tf.norm(things.center_mm, axis=1)
+    cx, cy, cz = (part[:, None, None] for part in tf.unstack(things.center_mm, axis=1))
+    along_mm = (columns * cx + rows * cy + cz) / length
+    # The rays that pass the sphere around a thing; most rays pass far from it.
+    close = far_mm[:, None, None] ** 2 - along_mm**2 < reach_mm[:, None, None] ** 2
+    close = tf.where(close & (along_mm > -reach_mm[:, None, None]))
+    number = close[:, 0]
+    ray_length = tf.gather_nd(length, close)
+    rays = tf.stack([tf.gather_nd(columns, close), tf.gather_nd(rows, close), tf.ones_like(ray_length)], axis=-1)
     # In the box's own frame: a point of the ray is origin + t direction.
-    direction = tf.einsum("bpi,bij->bpj", rays, things.rotation)
-    origin = -tf.einsum("bi,bij->bj", things.center_mm, things.rotation)[:, None]
-    reach_mm = tf.norm(things.half_mm, axis=1) + things.round_mm
-    t = tf.maximum(tf.norm(things.center_mm, axis=1) - reach_mm, 0.0)[:, None] * tf.ones_like(rays[..., 0])
+    direction = tf.einsum("ni,nij->nj", rays / ray_length[:, None], tf.gather(things.rotation, number))
+    origin = tf.gather(-tf.einsum("bi,bij->bj", things.center_mm, things.rotation), number)
+    half_mm, round_mm = tf.gather(things.half_mm, number), tf.gather(things.round_mm, number)
+    t = tf.gather(tf.maximum(far_mm - reach_mm, 0.0), number)
 
     def gap_mm() -> tf.Tensor:
-        return _box_distance(origin + t[..., None] * direction, things.half_mm[:, None]) - things.round_mm[:, None]
+        return _box_distance(origin + t[:, None] * direction, half_mm) - round_mm
 
     for _ in range(_STEPS):
         t += gap_mm()
-    found = tf.where(gap_mm() < _HIT_MM, t, 0.0)
-    along_z = tf.reshape(found, shape) / length
-    return tf.where(along_z < FARTHEST_MM, along_z, 0.0)
+    along_z = tf.where(gap_mm() < _HIT_MM, t, 0.0) / ray_length
+    return tf.scatter_nd(close, tf.where(along_z < FARTHEST_MM, along_z, 0.0), tf.cast(shape, tf.int64))
 
 
 def _box_distance(local_mm: tf.Tensor, half_mm: tf.Tensor) -> tf.Tensor:

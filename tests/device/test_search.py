@@ -1,4 +1,4 @@
-"""The hand finder in NumPy against the one in TensorFlow, on simulated and, where they are, real frames."""
+"""The hand finder in NumPy and LiteRT against the one in TensorFlow, on simulated and, where they are, real frames."""
 
 import functools
 import pathlib
@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lsps_tf import camera
+from lsps_tf import camera, rotation
 from lsps_tf.depth_files import read_depth
-from lsps_tf.device import presence, search
+from lsps_tf.device import finder, search
+from lsps_tf.errors import InputError
 from lsps_tf.hand_finding import networks
 from lsps_tf.hand_finding import search as tf_search
 from lsps_tf.simulation import scenes
@@ -53,47 +54,54 @@ def _with_patch(depth_mm, half, value_mm):
 
 @functools.lru_cache(maxsize=1)
 def expected():
-    """What TensorFlow finds in each frame: a centre, or None."""
+    """What TensorFlow finds in each frame: the centres of at most two hands, and the logits of right ones."""
     results = {}
     for name, (depth_mm, view) in frames().items():
-        center_mm, presence = tf_search.find_hand(tf.constant(depth_mm[None]), tf.constant(view.intrinsics[None]))
-        results[name] = center_mm.numpy()[0] if presence.numpy()[0] else None
+        found = tf_search.find_hands(tf.constant(depth_mm[None]), tf.constant(view.intrinsics[None]), 2)
+        center_mm, presence, right = (value.numpy()[0] for value in found)
+        results[name] = center_mm[presence], right[presence]
     return results
-
-
-def assert_same(center_mm, expected_mm, name):
-    assert (center_mm is None) == (expected_mm is None), (name, center_mm, expected_mm)
-    if expected_mm is not None:
-        np.testing.assert_allclose(center_mm, expected_mm, atol=0.02, err_msg=name)
 
 
 def test_hands_are_found_where_tensorflow_finds_them():
     for name, (depth_mm, view) in frames().items():
-        assert_same(search.find_hand(depth_mm, view.intrinsics), expected()[name], name)
-    found = sum(center_mm is not None for center_mm in expected().values())
-    assert 8 <= found <= len(frames()) - 4
+        found = search.find_hands(depth_mm, view.intrinsics, 2)
+        centers_mm, right = expected()[name]
+        assert len(found) == len(centers_mm), name
+        for hand, center_mm, logit in zip(found, centers_mm, right):
+            np.testing.assert_allclose(hand.center_mm, center_mm, atol=0.05, err_msg=name)
+            np.testing.assert_allclose(hand.right, logit, atol=0.01, err_msg=name)
+    with_hands = sum(len(centers_mm) > 0 for centers_mm, _ in expected().values())
+    assert 8 <= with_hands <= len(frames()) - 4
 
 
-@pytest.mark.parametrize("moved_mm", [(0, 0, 0), (25, -20, 15), (-60, 40, 30), (300, 300, 300)])
-def test_hands_are_followed_as_by_tensorflow(moved_mm):
-    followed = 0
-    for name, (depth_mm, view) in frames().items():
-        if expected()[name] is None:
-            continue
-        previous_mm = np.add(expected()[name], moved_mm, dtype=np.float32)
-        inputs = [tf.constant(value[None]) for value in (depth_mm, view.intrinsics, previous_mm)]
-        expected_mm, presence, tracked = (value.numpy()[0] for value in tf_search.track_hand(*inputs))
-        center_mm, was_tracked = search.track_hand(depth_mm, view.intrinsics, previous_mm)
-        assert was_tracked == tracked, name
-        assert_same(center_mm, expected_mm if presence else None, name)
-        followed += was_tracked
-    assert followed >= 8 or moved_mm[0] == 300
-
-
-def test_a_hand_that_left_is_no_more():
+def test_portrait_frames_are_those_of_a_turned_camera():
     depth_mm, view = frames()["structured light"]
-    center_mm = search.find_hand(depth_mm, view.intrinsics)
-    assert search.track_hand(np.zeros_like(depth_mm), view.intrinsics, center_mm) == (None, False)
+    turned = rotation.rotate_camera(view, 90)
+    turned_mm = np.ascontiguousarray(rotation.rotate_depth(depth_mm, 90))
+    found = search.find_hands(turned_mm, turned.intrinsics, 1)
+    frame = tf.constant(turned_mm[None]), tf.constant(turned.intrinsics[None])
+    np.testing.assert_allclose(found[0].center_mm, tf_search.find_hand(*frame)[0][0], atol=0.05)
+    upright_mm = rotation.rotate_points(expected()["structured light"][0][0], 90)
+    np.testing.assert_allclose(found[0].center_mm, upright_mm, atol=20.0)
+
+
+def test_only_the_nearest_are_found_where_fewer_are_asked_for():
+    for name, (depth_mm, view) in frames().items():
+        found = search.find_hands(depth_mm, view.intrinsics, 4)
+        assert [hand.center_mm[2] for hand in found] == sorted(hand.center_mm[2] for hand in found), name
+        assert search.find_hands(np.zeros_like(depth_mm), view.intrinsics, 4) == []
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (240, 320), (60, 80), (424, 512), (480, 848), (200, 200), (33, 47)])
+def test_frames_are_thinned_as_by_tensorflow(shape):
+    depth_mm = np.random.default_rng(1).uniform(0.0, 3000.0, shape).astype(np.float32)
+    intrinsics = np.array([500.0, 510.0, 0.5 * shape[1], 0.5 * shape[0]], np.float32)
+    frame_mm, thinned = search.thinned(depth_mm, intrinsics)
+    expected_mm, expected_intrinsics = tf_search.thinned(tf.constant(depth_mm[None]), tf.constant(intrinsics[None]))
+    np.testing.assert_array_equal(frame_mm, expected_mm[0])
+    np.testing.assert_allclose(thinned, expected_intrinsics[0], rtol=1e-6)
+    assert set(np.unique(frame_mm)) - {0.0} <= set(np.unique(depth_mm))
 
 
 def test_whole_numbers_are_taken_as_they_are():
@@ -108,20 +116,43 @@ def test_whole_numbers_are_taken_as_they_are():
 @pytest.mark.parametrize("iterations", [1, 8])
 def test_refinement_is_that_of_tensorflow(shift_mm, iterations):
     for name, (depth_mm, view) in frames().items():
-        if expected()[name] is None:
+        if not len(expected()[name][0]):
             continue
-        start_mm = np.add(expected()[name], shift_mm, dtype=np.float32)
+        start_mm = np.add(expected()[name][0][0], shift_mm, dtype=np.float32)
         inputs = [tf.constant(value[None]) for value in (depth_mm[::2, ::2], view.intrinsics / 2, start_mm)]
         refined_mm = tf_search.refine_center(*inputs, iterations).numpy()[0]
         center_mm = search.refine_center(depth_mm[::2, ::2], view.intrinsics / 2, start_mm, iterations)
         np.testing.assert_allclose(center_mm, refined_mm, atol=0.02, err_msg=name)
 
 
-def test_the_judge_says_what_tensorflow_s_says():
+def test_crops_are_centred_as_a_model_was_trained():
+    depth_mm, view = frames()["structured light"]
+    center_mm = expected()["structured light"][0][0]
+    assert search.crop_center(depth_mm, view.intrinsics, center_mm, "joints") is center_mm
+    inputs = [tf.constant(value[None]) for value in (depth_mm, view.intrinsics, center_mm)]
+    mass_mm = search.crop_center(depth_mm, view.intrinsics, center_mm, "mass")
+    np.testing.assert_allclose(mass_mm, tf_search.center_of_mass(*inputs)[0], atol=0.02)
+    assert 2.0 < np.linalg.norm(mass_mm - center_mm) < 60.0
+
+
+def test_the_networks_say_what_tensorflow_s_say():
+    weights, file = networks.load_weights(), finder.load_networks()
     for name in ("structured light", "a wall", "noisy"):
         depth_mm, view = frames()[name]
-        centers_mm = np.array([[200.0, -60.0, 770.0], [0.0, 0.0, 1500.0], [-300.0, 250.0, 600.0]], np.float32)
-        repeated = [tf.constant(np.repeat(value[None], 3, axis=0)) for value in (depth_mm, view.intrinsics)]
-        said = presence.judge_presence(depth_mm, view.intrinsics, centers_mm)
-        for value, wanted in zip(said, networks.judge_presence(*repeated, tf.constant(centers_mm))):
-            np.testing.assert_allclose(value, wanted, rtol=1e-4, atol=1e-2)
+        frame_mm, intrinsics = search.thinned(depth_mm, view.intrinsics)
+        said = file.look_at_frame(frame_mm, intrinsics[0])
+        for value, wanted in zip(said, networks.look_at_frame(weights, frame_mm[None], intrinsics[:1])):
+            np.testing.assert_allclose(value, wanted[0], rtol=1e-4, atol=2e-3)
+    image = np.random.default_rng(2).uniform(-1.0, 1.0, (64, 64, 1)).astype(np.float32)
+    wanted = networks.look_at_crop(weights, image[None])[0]
+    np.testing.assert_allclose(file.look_at_crop(image), wanted, rtol=1e-4, atol=2e-3)
+
+
+def test_missing_and_damaged_networks_are_named(tmp_path, monkeypatch):
+    for content, word in ((None, "missing"), (b"no networks", "damaged")):
+        path = tmp_path / f"{word}.tflite"
+        if content:
+            path.write_bytes(content)
+        monkeypatch.setattr(finder, "TFLITE", path)
+        with pytest.raises(InputError, match=f"{word}.*install the program again"):
+            finder.FinderNetworks()

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from lsps_tf import crop, mirror
-from lsps_tf.hand_finding import networks, search
+from lsps_tf.hand_finding import constants, search
 from lsps_tf.simulation import scenes
 from tests.scene_frames import CAMERA, empty_frames, hand_frames
 
@@ -34,7 +34,7 @@ def test_no_hand_is_an_answer(kind):
 
 def test_what_is_beyond_the_limits_is_not_looked_at():
     depth_mm, _ = hand_frames()
-    assert not find(np.where(depth_mm > 0, depth_mm + search.FARTHEST_MM, 0.0))[1].any()
+    assert not find(np.where(depth_mm > 0, depth_mm + constants.FARTHEST_MM, 0.0))[1].any()
 
 
 def test_left_hands_are_found_where_their_mirror_images_are():
@@ -72,26 +72,40 @@ def test_a_hand_is_followed_lost_and_found_again():
     assert not found.numpy()[0] and not tracked.numpy()[0]
 
 
-def test_the_palm_is_nearer_to_its_centre_than_the_centre_of_mass():
+def test_the_middle_is_nearer_to_the_joints_mean_than_the_centre_of_mass():
     depth_mm, joints_mm = hand_frames()
     intrinsics = np.repeat(INTRINSICS, len(depth_mm), axis=0)
     center_mm, present = find(depth_mm)
-    palm_mm, _ = search.find_palm(depth_mm, intrinsics, center_mm)
-    error_mm = np.linalg.norm(palm_mm.numpy() - joints_mm[:, 34], axis=1)[present]
-    assert np.median(error_mm) < 15.0
-    assert np.mean(error_mm) < 0.5 * np.linalg.norm(center_mm - joints_mm[:, 34], axis=1)[present].mean()
+    mass_mm = search.center_of_mass(tf.constant(depth_mm), tf.constant(intrinsics), tf.constant(center_mm)).numpy()
+    middle_mm = joints_mm.mean(axis=1)
+    error_mm, mass_error_mm = (np.linalg.norm(each - middle_mm, axis=1)[present] for each in (center_mm, mass_mm))
+    assert np.median(error_mm) < 20.0 and error_mm.mean() < mass_error_mm.mean()
 
 
-def test_in_a_mirror_the_palm_is_mirrored_and_the_hand_the_other_one():
+def test_two_hands_are_found_the_nearest_first():
     depth_mm, joints_mm = hand_frames()
-    intrinsics = np.repeat(INTRINSICS, len(depth_mm), axis=0)
-    center_mm = joints_mm.mean(axis=1)
-    right, palm_mm = networks.judge_palm(depth_mm, intrinsics, center_mm)
-    seen_in = np.repeat(mirror.mirror_camera(CAMERA).intrinsics[None], len(depth_mm), axis=0)
-    mirrored = mirror.mirror_depth(depth_mm).copy(), seen_in, mirror.mirror_points(center_mm)
-    other_right, other_mm = networks.judge_palm(*mirrored)
-    np.testing.assert_allclose(mirror.mirror_points(other_mm.numpy()), palm_mm, atol=0.1)
-    np.testing.assert_allclose(other_right, -right, atol=0.02)
+    # Side by side, in one frame twice as wide.
+    both_mm = np.concatenate([depth_mm[:4], depth_mm[4:8]], axis=2)
+    places_mm = joints_mm[:8].mean(axis=1)
+    places_mm[4:, 0] += depth_mm.shape[2] / CAMERA.fx * places_mm[4:, 2]
+    found = search.find_hands(tf.constant(both_mm), tf.constant(np.repeat(INTRINSICS, 4, axis=0)), 2)
+    near = [
+        [
+            np.linalg.norm(found.center_mm[n] - place_mm, axis=1).min() < 45.0
+            for place_mm in (places_mm[n], places_mm[n + 4])
+        ]
+        for n in range(4)
+    ]
+    assert np.mean(near) >= 7 / 8
+    z, presence = found.center_mm.numpy()[..., 2], found.presence.numpy()
+    assert np.all((z[:, 0] <= z[:, 1]) | ~presence[:, 1])
+
+
+def test_of_one_hand_it_is_found_once():
+    depth_mm, _ = hand_frames()
+    found = search.find_hands(tf.constant(depth_mm), tf.constant(np.repeat(INTRINSICS, len(depth_mm), axis=0)), 3)
+    assert np.isfinite(found.center_mm.numpy()).all()
+    assert np.mean(found.presence.numpy().sum(axis=1) <= 1) >= 7 / 8
 
 
 def arm_frame(arm: bool):

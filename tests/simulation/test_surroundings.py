@@ -30,7 +30,7 @@ def test_scenes_have_what_they_should(scene):
         return np.mean(np.asarray(values) < 0.5 * NOWHERE_MM)
 
     assert 0.1 < share(scene.held.center_mm[:, 0]) < 0.7
-    assert share(scene.other[0][:, 0, 0]) < 0.5 and 0.0 < np.mean(~without_body(scene)) < 0.5
+    assert share(scene.other.centers_mm[:, 0, 0]) < 0.5 and 0.0 < np.mean(~without_body(scene)) < 0.5
     planes = np.stack([plane[:, 3] > -0.5 * NOWHERE_MM for plane in scene.planes])
     assert planes[0].mean() > 0.5 > planes[1].mean()
     for plane in scene.planes:
@@ -66,7 +66,7 @@ def test_the_nearest_surface_is_seen_and_the_mask_is_the_hand_s(scene, rendered)
         layers += [things.depth_mm(thing, tf.constant(x), tf.constant(y))[n].numpy() for thing in (scene.held, *scene.beside)]  # fmt: skip # noqa: E501
         nearest = np.min([np.where(layer > 0.0, layer, np.inf) for layer in layers], axis=0)
         nearest = np.where(np.isfinite(nearest), nearest, 0.0)
-        alone = scene.other[0][n, 0, 0] > 0.5 * NOWHERE_MM and without_body(scene)[n]
+        alone = scene.other.centers_mm[n, 0, 0] > 0.5 * NOWHERE_MM and without_body(scene)[n]
         if alone:
             np.testing.assert_allclose(depth_mm[n], nearest, rtol=1e-4, atol=0.5)
             seen += 1

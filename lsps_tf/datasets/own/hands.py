@@ -24,7 +24,7 @@ from lsps_tf.datasets.workers import read_ahead
 from lsps_tf.depth_files import counts_to_mm
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path
-from lsps_tf.hand_finding import networks, search
+from lsps_tf.hand_finding import search
 from lsps_tf.rotation import opposite, rotate_camera, rotate_depth
 
 BLOCK = 256
@@ -257,8 +257,7 @@ def _build_find(camera: Camera) -> Callable:
     @tf.function(input_signature=[frame, tf.TensorSpec([3], tf.float32)])
     def find(depth_mm: tf.Tensor, previous_mm: tf.Tensor):
         center_mm, present, tracked = search.track_hand(depth_mm[None], intrinsics, previous_mm[None])
-        _, right = search.find_palm(depth_mm[None], intrinsics, center_mm)
-        presence, _ = networks.judge_presence(*search.thinned(depth_mm[None], intrinsics), center_mm)
+        _, presence, right = search.judge_hand(depth_mm[None], intrinsics, center_mm)
         return center_mm[0], present[0], tracked[0], right[0], presence[0]
 
     def run(depth_mm: np.ndarray, previous_mm: np.ndarray) -> Sight:
@@ -284,7 +283,7 @@ def decide_sides(folder: pathlib.Path, sequences: Sequences, said: str, right: n
         folder: of the recording, for messages.
         sequences: its frames by sequence.
         said: "right", "left", or "auto" to have it told.
-        right: [N] per frame the logit of a right hand (`hand_finding.find_palm`), NaN where there is none.
+        right: [N] per frame the logit of a right hand (`search.judge_hand`), NaN where there is none.
 
     Returns:
         "right" or "left" by the sequence's name.

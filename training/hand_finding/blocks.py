@@ -1,0 +1,64 @@
+"""Views in files of a few hundred each: made once, by sensor in turn, and drawn from at every training step."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from lsps_tf.datasets.simulator import SUBJECTS
+from lsps_tf.files import atomic_path
+from lsps_tf.simulation import sensor, shape
+from training.hand_finding.views import Views, make_views
+
+BLOCK = 512
+_AT_ONCE = 64
+_RANDOM_SHAPES = 100
+_DEPTH_UNIT_MM = 0.1
+_DEPTHS = ("depth_mm", "crop_mm")
+
+Columns = dict[str, np.ndarray]
+
+
+def ensure_blocks(folder: pathlib.Path, count: int, seed: int) -> list[pathlib.Path]:
+    """Makes the blocks that a folder lacks, so that it holds `count` views or a little more; their paths.
+
+    The training subjects and random shapes; every block is of one sensor. A stop costs the block in progress.
+    """
+    subjects = np.array(SUBJECTS["real/train"])
+    shapes = (shape.subject_shape(subjects), shape.sample_shape(tf.constant([seed, 77]), _RANDOM_SHAPES))
+    shapes = tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *shapes)
+    names = list(sensor.SENSORS)
+    makers = {name: tf.function(lambda key, name=name: make_views(name, shapes, _AT_ONCE, key)) for name in names}
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for number in tqdm(range(-(-count // BLOCK)), desc="views", mininterval=5.0):
+        name = names[number % len(names)]
+        paths.append(folder / f"{number:05d}-{name}.npz")
+        if paths[-1].exists():
+            continue
+        parts = [
+            makers[name](tf.constant([seed + 5000, number * BLOCK + first])) for first in range(0, BLOCK, _AT_ONCE)
+        ]
+        columns = {key: np.concatenate([getattr(part, key).numpy() for part in parts]) for key in Views._fields}
+        for key in _DEPTHS:
+            columns[key] = np.rint(columns[key] / _DEPTH_UNIT_MM).clip(0, 65535).astype(np.uint16)
+        with atomic_path(paths[-1]) as partial, partial.open("wb") as file:
+            np.savez(file, **columns)
+    return paths
+
+
+def read_block(path: pathlib.Path) -> Columns:
+    """The columns of a block, depth in units of 0.1 mm."""
+    with np.load(path) as file:
+        return {key: file[key] for key in Views._fields}
+
+
+def as_views(columns: Columns, rows: np.ndarray) -> Views:
+    """Some of a block's views."""
+    chosen = {key: column[rows] for key, column in columns.items()}
+    for key in _DEPTHS:
+        chosen[key] = chosen[key] * np.float32(_DEPTH_UNIT_MM)
+    return Views(**{key: tf.constant(value) for key, value in chosen.items()})
