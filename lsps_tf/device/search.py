@@ -23,6 +23,7 @@ from lsps_tf.hand_finding.constants import (
     ITERATIONS,
     LEAST_SCORE,
     LOOKS,
+    MIRRORED,
     MORE_PLACES,
     NEAREST_MM,
     OFFSET_MM,
@@ -142,7 +143,8 @@ def judge_hand(
     """The centre [3] of what is around a place [3], and the logits of a hand and of a right one."""
     for _ in range(LOOKS):
         image = normalize_depth(crop_frame(depth_mm, intrinsics, place_mm, CUBE_MM, CROP_SIZE), place_mm, CUBE_MM)
-        hand, right, *offset = load_networks().look_at_crop(image)
+        seen, mirrored = (load_networks().look_at_crop(np.ascontiguousarray(each)) for each in (image, image[:, ::-1]))
+        hand, right, *offset = np.float32(0.5) * (seen + np.float32(MIRRORED) * mirrored)
         place_mm = place_mm + np.float32(OFFSET_MM) * np.array(offset, np.float32)
         place_mm[2] = max(place_mm[2], NEAREST_MM)
     return place_mm, hand, right

@@ -12,6 +12,8 @@ NEAREST_MM, FARTHEST_MM = 100.0, 3000.0
 FRAME_HEIGHT, FRAME_WIDTH, CELL_PX = 128, 160, 4
 CROP_SIZE, CUBE_MM = 64, 300.0
 OFFSET_MM = 50.0
+# What becomes of an output in a mirror: a hand's logit, a right hand's, and the offset.
+MIRRORED = (1.0, -1.0, -1.0, 1.0, 1.0)
 
 # Of the search: places that are looked at beyond the hands that are asked for, and how often each. A place's score is
 # the crop's logit and a share of the frame's; there is a hand above the least score, but not so far below the best.

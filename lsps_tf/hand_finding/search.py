@@ -26,6 +26,7 @@ from lsps_tf.hand_finding.constants import (
     ITERATIONS,
     LEAST_SCORE,
     LOOKS,
+    MIRRORED,
     MORE_PLACES,
     NEAREST_MM,
     OFFSET_MM,
@@ -118,19 +119,24 @@ def judge_hand(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Looks at what is around a place, and once more from where its middle is seen.
 
+    Each look is the mean of what is said of the crop and of its mirror image, in which a right hand is a left one: the
+    network errs differently on the two.
+
     Args:
         depth_mm: [B, H, W] frames.
         intrinsics: [B, 4].
         place_mm: [B, 3] camera space, z > 0.
 
     Returns:
-        center_mm [B, 3], the mean of the hand's joints, without meaning where there is none; hand [B], a logit, above 0
+        center_mm [B, 3], the mean of the hand's joints, without meaning where there is none; hand [B], a logit, high
         where a hand is there; and right [B], a logit, above 0 where it looks like a right one.
     """
     for _ in range(LOOKS):
         cropped_mm = crop.crop_frame(depth_mm, intrinsics, place_mm, CUBE_MM, CROP_SIZE)
         images = crop.normalize_depth(cropped_mm, place_mm, CUBE_MM)
-        said = networks.look_at_crop(networks.load_weights(), images)
+        images = tf.concat([images, tf.reverse(images, [2])], axis=0)
+        seen, mirrored = tf.split(networks.look_at_crop(networks.load_weights(), images), 2)
+        said = 0.5 * (seen + MIRRORED * mirrored)
         moved_mm = place_mm + OFFSET_MM * said[:, 2:]
         place_mm = tf.concat([moved_mm[:, :2], tf.maximum(moved_mm[:, 2:], NEAREST_MM)], axis=1)
     return place_mm, said[:, 0], said[:, 1]

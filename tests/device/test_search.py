@@ -122,7 +122,7 @@ def test_refinement_is_that_of_tensorflow(shift_mm, iterations):
         inputs = [tf.constant(value[None]) for value in (depth_mm[::2, ::2], view.intrinsics / 2, start_mm)]
         refined_mm = tf_search.refine_center(*inputs, iterations).numpy()[0]
         center_mm = search.refine_center(depth_mm[::2, ::2], view.intrinsics / 2, start_mm, iterations)
-        np.testing.assert_allclose(center_mm, refined_mm, atol=0.02, err_msg=name)
+        np.testing.assert_allclose(center_mm, refined_mm, atol=0.06, err_msg=name)
 
 
 def test_crops_are_centred_as_a_model_was_trained():
