@@ -49,9 +49,7 @@ def test_one_that_was_kept_stands_upright(tmp_path):
     assert (left[10:20, 10:20] == 600.0).all() and (left > 0.0).mean() < 0.12
 
 
-@pytest.mark.parametrize(
-    ("asked", "said"), [("0", "seconds"), ("1e9", "seconds"), ("nan", "seconds"), ("no.npz", "no such")]
-)
+@pytest.mark.parametrize("asked", ["0", "1e9", "nan", "no.npz"])
 def test_mistakes_are_named(asked):
     with pytest.raises(InputError, match="no such background" if asked == "no.npz" else "give the seconds"):
         LiveBackground(asked)
