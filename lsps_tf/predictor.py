@@ -12,12 +12,14 @@ import tensorflow as tf
 
 from lsps_tf import camera, crop, mirror
 from lsps_tf.confidence import Confidence
-from lsps_tf.hand import SAME_HAND_MM, USUAL_HANDS
 from lsps_tf.hand_finding import search
+from lsps_tf.hand_finding.constants import CROP_LOGIT
 from lsps_tf.hand_finding.search import FoundHands
 from lsps_tf.model_info import JOINTS, MASS
 from lsps_tf.run_folder import Run
 from lsps_tf.skeleton import Skeleton
+
+_NOWHERE_MM = (0.0, 0.0, 1000.0)
 
 
 class Located(NamedTuple):
@@ -129,25 +131,27 @@ class Predictor(tf.Module):
     def _find_unknown(
         self, depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor, hand: tf.Tensor | None
     ) -> FoundHands:
-        """The hands around the centres that are given, and those that must be found where one is NaN.
-
-        Of a given centre, what lies nearest to it among the hands found says the side.
-        """
+        """The hands around the centres that are given, and those that must be found where one is NaN."""
         known = tf.reduce_all(tf.math.is_finite(center_mm), axis=1)
         said = tf.zeros_like(known) if hand is None else tf.not_equal(hand, mirror.AUTO)
         given = FoundHands(center_mm, known, tf.zeros_like(center_mm[:, 0]))
 
         def find() -> FoundHands:
-            # One hand costs less than several.
-            found = tf.cond(
-                tf.reduce_any(known),
-                lambda: _merged(given, said, search.find_hands(depth_mm, intrinsics, USUAL_HANDS)),
-                lambda: _nearest(search.find_hands(depth_mm, intrinsics, 1)),
-            )
-            centered_mm = self._centered(depth_mm, intrinsics, found).center_mm
-            return found._replace(center_mm=tf.where(known[:, None], center_mm, centered_mm))
+            return self._centered(depth_mm, intrinsics, _nearest(search.find_hands(depth_mm, intrinsics, 1)))
 
-        return tf.cond(tf.reduce_all(known & said), lambda: given, find)
+        def look() -> tf.Tensor:
+            _, is_hand, right = search.judge_hand(
+                depth_mm, intrinsics, tf.where(known[:, None], center_mm, _NOWHERE_MM)
+            )
+            return tf.where(~said & (is_hand > CROP_LOGIT), right, 0.0)
+
+        found = tf.cond(tf.reduce_all(known), lambda: given, find)
+        right = tf.cond(tf.reduce_any(known & ~said), look, lambda: given.right)
+        return FoundHands(
+            tf.where(known[:, None], center_mm, found.center_mm),
+            known | found.presence,
+            tf.where(known, right, found.right),
+        )
 
     def _cropped(self, depth_mm: tf.Tensor, intrinsics: tf.Tensor, found: FoundHands, left: tf.Tensor) -> Located:
         cropped_mm = crop.crop_frame(depth_mm, intrinsics, found.center_mm, self.cube_mm, self.image_size)
@@ -226,20 +230,6 @@ def predictor_of_run(run: Run, confidence: Confidence | None = None) -> Predicto
         run.skeleton,
         None if confidence is None else sure_joints,
         run.settings.centering,
-    )
-
-
-def _merged(given: FoundHands, said: tf.Tensor, found: FoundHands) -> FoundHands:
-    """Hands at given places, with the side of what was found there where it is not said; elsewhere those found."""
-    first, known = _nearest(found), given.presence
-    away_mm = tf.norm(found.center_mm - given.center_mm[:, None], axis=-1)
-    away_mm = tf.where(found.presence, away_mm, SAME_HAND_MM)
-    right = tf.gather(found.right, tf.argmin(away_mm, axis=1), batch_dims=1)
-    right = tf.where(~said & (tf.reduce_min(away_mm, axis=1) < SAME_HAND_MM), right, 0.0)
-    return FoundHands(
-        tf.where(known[:, None], given.center_mm, first.center_mm),
-        known | first.presence,
-        tf.where(known, right, first.right),
     )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FORMAT = "lsps-run"
 # The trained run that comes with the program (training/ship.py made it; trained/README.md is its card).
-SHIPPED = pathlib.Path(__file__).with_name("trained") / "structured-light"
+SHIPPED = pathlib.Path(__file__).with_name("trained") / "desk"
 VERSION = 2
 
 

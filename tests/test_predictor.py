@@ -129,7 +129,7 @@ def test_left_hands_are_right_ones_in_a_mirror():
 
 @pytest.fixture
 def frame_of_two(monkeypatch):
-    monkeypatch.setattr("lsps_tf.hand_finding.search.find_hands", two_hands.find_hands_tf)
+    two_hands.know(monkeypatch)
     frame = two_hands.two_hands()
     return np.stack([frame.depth_mm, np.zeros_like(frame.depth_mm)]), np.tile(frame.camera.intrinsics, (2, 1))
 

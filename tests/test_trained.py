@@ -8,17 +8,19 @@ import tensorflow as tf
 
 from lsps_tf import augment, crop
 from lsps_tf.datasets.simulated import ensure_store
-from lsps_tf.datasets.simulator import Simulation
+from lsps_tf.datasets.simulator import DATASETS, Simulation
 from lsps_tf.datasets.store import open_store
 from lsps_tf.run_folder import SHIPPED, load_run
 
-FRAMES = 64
+# A batch of each sensor.
+FRAMES = 192
 
 
 def test_its_error_on_test_subjects_is_what_its_card_says(tmp_path):
     run = load_run(SHIPPED)
     data = run.config.data
-    simulation = Simulation(run.settings.sensor, run.settings.skeleton, data.image_size, data.cube_mm)
+    version = DATASETS[run.settings.dataset]
+    simulation = Simulation(run.settings.sensor, run.settings.skeleton, data.image_size, data.cube_mm, version)
     ensure_store(simulation, tmp_path, {"real/test": FRAMES})
     (path,) = tmp_path.rglob("*.h5")
     with open_store(path) as store:
@@ -39,9 +41,11 @@ def test_its_error_on_test_subjects_is_what_its_card_says(tmp_path):
 
 def test_it_is_small_and_holds_arrays_alone():
     files = [path for path in SHIPPED.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 6e6
+    assert sum(path.stat().st_size for path in files) < 14e6
     assert {path.suffix for path in files} == {".json", ".h5", ".tflite"}
-    with h5py.File(SHIPPED / "weights" / "fit2.h5") as file:
+    weights, network = SHIPPED / "weights" / "regression.h5", SHIPPED / "lsps.tflite"
+    assert weights.stat().st_size < 8e6 and network.stat().st_size < 6e6
+    with h5py.File(weights) as file:
         arrays = []
         file.visititems(lambda name, item: arrays.append(item) if isinstance(item, h5py.Dataset) else None)
         assert arrays and all(array.dtype == np.float32 and np.isfinite(array[...]).all() for array in arrays)

@@ -69,6 +69,35 @@ def find_hands_tf(depth_mm, intrinsics, count):
     return FoundHands(center_mm, presence & measured[:, None], right)
 
 
+def judge_hand(depth_mm, intrinsics, place_mm):
+    """In place of `lsps_tf.device.search.judge_hand`: the hand whose place is within 60 mm."""
+    away_mm = np.linalg.norm(two_hands().centers_mm - place_mm, axis=1)
+    nearest = int(away_mm.argmin())
+    is_hand = 5.0 if away_mm[nearest] < 60.0 else -5.0
+    return two_hands().centers_mm[nearest], np.float32(is_hand), np.float32(LOGITS[nearest])
+
+
+def judge_hand_tf(depth_mm, intrinsics, place_mm):
+    """In place of `lsps_tf.hand_finding.search.judge_hand`."""
+    centers_mm = tf.constant(two_hands().centers_mm)
+    away_mm = tf.norm(place_mm[:, None] - centers_mm, axis=-1)
+    nearest = tf.argmin(away_mm, axis=1)
+    is_hand = tf.where(tf.reduce_min(away_mm, axis=1) < 60.0, 5.0, -5.0)
+    return tf.gather(centers_mm, nearest), is_hand, tf.gather(tf.constant(LOGITS), nearest)
+
+
+def know(patch):
+    """Has both finders know, by pytest's `patch`."""
+    # Rendered now, outside of any graph that the finders are traced in.
+    two_hands()
+    for module, ending in (("lsps_tf.device.search", ""), ("lsps_tf.hand_finding.search", "_tf")):
+        for name in ("find_hands", "judge_hand"):
+            patch.setattr(f"{module}.{name}", globals()[name + ending])
+    # What they know is where crops are made.
+    patch.setattr("lsps_tf.device.search.crop_center", lambda depth_mm, intrinsics, center_mm, centering: center_mm)
+    patch.setattr("lsps_tf.hand_finding.search.center_of_mass", lambda depth_mm, intrinsics, center_mm: center_mm)
+
+
 def _is_there(depth_mm, intrinsics, center_mm):
     fx, fy, cx, cy = intrinsics
     x, y, z = center_mm

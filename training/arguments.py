@@ -94,6 +94,11 @@ def _add_recorded(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--hand", choices=HAND_SETTINGS, help="of frames: in place of what camera.toml says (default: auto)"
     )
+    group.add_argument(
+        "--remove-background",
+        action="store_true",
+        help="of frames by a camera that stands still: without what stands still in them",
+    )
     group.add_argument("--topic", metavar="NAME", help="of frames: which depth of a recording, where it has several")
     group.add_argument("--rotated", action="store_true", help="icvl: the rotated training sequences, too")
     group.add_argument("--centers", metavar="FILE", help="published centres of the test frames to start from")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from export.device import sources
+from export.device.live_background import LiveBackground
 from export.device.sources import Frame
 from lsps_tf.camera import CAMERAS, Camera
 from lsps_tf.camera_files import CameraSettings
@@ -66,6 +67,12 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--every-frame", action="store_true", help="take all, in order; default: the latest, live")
     parser.add_argument("--fps", type=float, default=30.0, metavar="N", help="of --every-frame (default: 30)")
     parser.add_argument("--no-smoothing", action="store_true", help="joints as they are predicted")
+    parser.add_argument(
+        "--background",
+        metavar="SECONDS|FILE",
+        help="of a camera that stands still: take away what stands still, learned from so many seconds at the start, "
+        "with the hand out of view or moving, or kept in FILE",
+    )
     add_frame_options(parser)
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="of the network (default: 1)")
     parser.add_argument("--limit", type=int, metavar="N", help="stop after N frames")
@@ -77,6 +84,8 @@ def _check(options: argparse.Namespace) -> None:
     given = sum((bool(options.frame), options.folder is not None, options.stdin))
     if given != 1:
         raise InputError(f"give frames, or --folder, or --stdin: one of them, not {given}; see edge.py --help")
+    if options.frame and options.background is not None:
+        raise InputError("--background: single frames do not say what stands still; give it with --folder or --stdin")
     if not options.fps > 0:
         raise InputError(f"--fps {options.fps:g}: give the frames per second, more than 0")
     for name in ("threads", "limit", "hands"):
@@ -108,13 +117,17 @@ def _follow(
 ) -> None:
     smoothing = None if options.no_smoothing else OneEuroFilter()
     tracker, used, warned = None, None, False
+    still = None if options.background is None else LiveBackground(options.background, asked.rotation_degrees)
     # A recording is worked on to its end; a live loop that cannot start says so at once.
     patient = options.folder is not None and (options.every_frame or is_recording(options.folder))
     for number, (frame, camera) in enumerate(_usable(*_frames(options, asked), patient), start=1):
         if camera != used:
             tracker, used = HandTracker(predictor, camera, smoothing), camera
         started = time.perf_counter()
-        hands = tracker.hands_in(asked.prepared(frame.depth_mm), frame.time_s)
+        depth_mm = asked.prepared(frame.depth_mm)
+        if still is not None:
+            depth_mm = still(depth_mm, frame.time_s)
+        hands = tracker.hands_in(depth_mm, frame.time_s)
         write(_line(frame, hands, started, predictor))
         if predictor.hands == 1 and not warned:
             warned = _warn_of_others(frame.name, tracker.seen)

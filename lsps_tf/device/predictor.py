@@ -15,7 +15,8 @@ from lsps_tf.device import search
 from lsps_tf.device.crop import crop_frame, normalize_depth
 from lsps_tf.device.network import TfliteNetwork
 from lsps_tf.device.search import FoundHand
-from lsps_tf.hand import SAME_HAND_MM, USUAL_HANDS, Hand, side_of
+from lsps_tf.hand import Hand, side_of
+from lsps_tf.hand_finding.constants import CROP_LOGIT
 from lsps_tf.hand_predictor import HandPredictor, OpenModel, View
 
 
@@ -62,11 +63,8 @@ def _locate(view: View, centering: str) -> list[FoundHand]:
         return [hand._replace(center_mm=search.crop_center(*frame, hand.center_mm, centering)) for hand in found]
     center_mm, right = np.asarray(view.center_mm, np.float32), 0.0
     if view.side == mirror.AUTO:
-        found = search.find_hands(view.depth_mm, intrinsics, USUAL_HANDS)
-        distances_mm = [float(np.linalg.norm(hand.center_mm - center_mm)) for hand in found]
-        nearest = min(range(len(found)), key=distances_mm.__getitem__, default=None)
-        if nearest is not None and distances_mm[nearest] < SAME_HAND_MM:
-            right = found[nearest].right
+        _, is_hand, looks_right = search.judge_hand(view.depth_mm, intrinsics, center_mm)
+        right = float(looks_right) if is_hand > CROP_LOGIT else 0.0
     return [FoundHand(center_mm, right)]
 
 

@@ -56,7 +56,7 @@ def find_hands(depth_mm: np.ndarray, intrinsics: np.ndarray, count: int) -> list
     """
     intrinsics = np.asarray(intrinsics, np.float32)
     looked = [
-        (likely, *_judge_hand(depth_mm, intrinsics, place_mm))
+        (likely, *judge_hand(depth_mm, intrinsics, place_mm))
         for place_mm, likely in _places(depth_mm, intrinsics, count + MORE_PLACES)
     ]
     scored = [(hand + FRAME_SHARE * likely, center_mm, right) for likely, center_mm, hand, right in looked]
@@ -137,10 +137,10 @@ def _anchor(row: int, column: int, reference_mm: np.ndarray, intrinsics: np.ndar
     return np.array([(CELL_PX * column + first - cx) / fx * z, (CELL_PX * row + first - cy) / fy * z, z], np.float32)
 
 
-def _judge_hand(
+def judge_hand(
     depth_mm: np.ndarray, intrinsics: np.ndarray, place_mm: np.ndarray
 ) -> tuple[np.ndarray, np.float32, np.float32]:
-    """The centre [3] of what is around a place, and the logits of a hand and of a right one."""
+    """The centre [3] of what is around a place [3], and the logits of a hand and of a right one."""
     for _ in range(LOOKS):
         image = normalize_depth(crop_frame(depth_mm, intrinsics, place_mm, CUBE_MM, CROP_SIZE), place_mm, CUBE_MM)
         seen, mirrored = (load_networks().look_at_crop(np.ascontiguousarray(each)) for each in (image, image[:, ::-1]))

@@ -36,6 +36,8 @@ MM_PER_UNIT = 20.0
 # A prediction's joints farther off than this hardly pull, so that wrong ones are left behind.
 PRIOR_ROBUST_MM = 30.0
 WEIGHTS = {"limit": 2000.0, "collision": 1.0, "prior": 0.02}
+# Added to the prior's weight, times the part of what was measured that is not the hand: among things depth says less.
+_PRIOR_AMONG_THINGS = 0.06
 _LOW, _HIGH = anatomy.ANGLE_LIMITS.T
 
 
@@ -84,6 +86,7 @@ class DepthFitter(tf.Module):
             "origin_mm": (1, 3),
             "predicted_mm": (len(self._joints), 3),
             "expected_shape": (NUM_SHAPE_PARAMETERS,),
+            "other_share": (),
         }
         self._seen = {name: tf.Variable(tf.zeros((batch, *shape)), trainable=False) for name, shape in shapes.items()}
         self._angles = tf.Variable(tf.zeros([batch, anatomy.NUM_ANGLES]))
@@ -177,7 +180,8 @@ class DepthFitter(tf.Module):
         distance_mm, joints_mm = (value.numpy() for value in self._predicted(points_mm[:, ::2, ::2]))
         distance_mm = distance_mm.repeat(2, axis=1).repeat(2, axis=2)
         hand = foreground.can_be_hand(points_mm, shown, distance_mm, joints_mm, seed)
-        return observation.attend(points_mm, shown, hand, cube_mm, self._settings.points, seed)
+        attended = observation.attend(points_mm, shown, hand, cube_mm, self._settings.points, seed)
+        return {**attended, "other_share": np.mean(shown & ~hand, (1, 2)) / np.maximum(np.mean(shown, (1, 2)), 1e-6)}
 
     @tf.function
     def _predicted(self, points_mm: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -216,9 +220,12 @@ class DepthFitter(tf.Module):
         prior = self._prior(hand)
         prior /= 1.0 + prior / PRIOR_ROBUST_MM**2
         frames = self._unexplained(hand) + self._beyond_limits()
-        frames += WEIGHTS["collision"] * _squares(explanation.inside_mm(hand)) + WEIGHTS["prior"] * prior
+        frames += WEIGHTS["collision"] * _squares(explanation.inside_mm(hand)) + self._prior_weight() * prior
         shape = self._settings.shape_weight * _squares(self._shape - self._seen["expected_shape"])
         return tf.reduce_sum(frames + shape)
+
+    def _prior_weight(self) -> tf.Tensor:
+        return WEIGHTS["prior"] + _PRIOR_AMONG_THINGS * self._seen["other_share"]
 
     def _prior(self, hand: HandState) -> tf.Tensor:
         """Mean squared distance [B] of the joints from the predicted ones, mm²."""

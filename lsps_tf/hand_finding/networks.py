@@ -12,12 +12,22 @@ for devices, `trained/hand_finding.tflite`, again. Everything here has TFLite's 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from lsps_tf import crop
-from lsps_tf.hand_finding.constants import CELL_PX, CROP_SIZE, FARTHEST_MM, NEAREST_MM, WEIGHTS
+from lsps_tf.hand_finding.constants import (
+    CELL_PX,
+    CROP_SIZE,
+    FARTHEST_MM,
+    FRAME_HEIGHT,
+    FRAME_WIDTH,
+    NEAREST_MM,
+    WEIGHTS,
+)
 
 # Channels of both networks' outputs: a hand's logit, a right hand's, and the offset to its middle.
 OUTPUTS = 5
@@ -54,6 +64,24 @@ def load_weights() -> dict[str, np.ndarray]:
     """The shipped weights by name, float32."""
     with np.load(WEIGHTS) as file:
         return {name: file[name].astype(np.float32) for name in file.files}
+
+
+class Shipped(NamedTuple):
+    """Both networks with the shipped weights: `look_at_frame` and `look_at_crop` without their first argument."""
+
+    look_at_frame: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+    look_at_crop: Callable[[tf.Tensor], tf.Tensor]
+
+
+@functools.lru_cache(maxsize=1)
+def shipped() -> Shipped:
+    """As functions of their own: an exported model that looks at many places holds the weights once."""
+    frame = tf.TensorSpec([None, FRAME_HEIGHT, FRAME_WIDTH]), tf.TensorSpec([None])
+    crops = tf.TensorSpec([None, CROP_SIZE, CROP_SIZE, 1])
+    return Shipped(
+        tf.function(lambda depth_mm, focal_px: look_at_frame(load_weights(), depth_mm, focal_px), frame),
+        tf.function(lambda images: look_at_crop(load_weights(), images), (crops,)),
+    )
 
 
 def look_at_frame(weights: Weights, depth_mm: tf.Tensor, focal_px: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -135,7 +135,7 @@ def judge_hand(
         cropped_mm = crop.crop_frame(depth_mm, intrinsics, place_mm, CUBE_MM, CROP_SIZE)
         images = crop.normalize_depth(cropped_mm, place_mm, CUBE_MM)
         images = tf.concat([images, tf.reverse(images, [2])], axis=0)
-        seen, mirrored = tf.split(networks.look_at_crop(networks.load_weights(), images), 2)
+        seen, mirrored = tf.split(networks.shipped().look_at_crop(images), 2)
         said = 0.5 * (seen + MIRRORED * mirrored)
         moved_mm = place_mm + OFFSET_MM * said[:, 2:]
         place_mm = tf.concat([moved_mm[:, :2], tf.maximum(moved_mm[:, 2:], NEAREST_MM)], axis=1)
@@ -190,14 +190,13 @@ def thinned(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.T
     return tf.where(seen, taken, 0.0), intrinsics * (tf.cast(places, tf.float32) / tf.cast(pixels, tf.float32))
 
 
-def places_in(
-    weights: networks.Weights, frame_mm: tf.Tensor, intrinsics: tf.Tensor, count: int
-) -> tuple[tf.Tensor, tf.Tensor]:
+def places_in(said: tuple[tf.Tensor, tf.Tensor], intrinsics: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
     """The `count` places [B, count, 3] in camera space that look most like hands in thinned frames, and their logits.
 
-    Arguments as of `networks.look_at_frame` and `thinned`. Places with the logit -1000 are none.
+    `said` is what `networks.look_at_frame` says of them, and `intrinsics` [B, 4] are theirs. Places with the logit
+    -1000 are none.
     """
-    output, reference_mm = networks.look_at_frame(weights, frame_mm, intrinsics[:, 0])
+    output, reference_mm = said
     logit = tf.where(reference_mm > 0.0, output[..., 0], -1e3)
     peak = logit >= tf.nn.max_pool2d(logit[..., None], 3, 1, "SAME")[..., 0]
     cells = (FRAME_HEIGHT // CELL_PX) * (FRAME_WIDTH // CELL_PX)
@@ -210,7 +209,8 @@ def _places(depth_mm: tf.Tensor, intrinsics: tf.Tensor, count: int) -> tuple[tf.
     """The `count` places [B, count, 3] in camera space that look most like hands, and their logits [B, count]."""
     upright = tf.shape(depth_mm)[1] > tf.shape(depth_mm)[2]
     lying_mm, lying = tf.cond(upright, lambda: _turned(depth_mm, intrinsics), lambda: (depth_mm, intrinsics))
-    places_mm, logit = places_in(networks.load_weights(), *thinned(lying_mm, lying), count)
+    frame_mm, lying = thinned(lying_mm, lying)
+    places_mm, logit = places_in(networks.shipped().look_at_frame(frame_mm, lying[:, 0]), lying, count)
     x, y, z = tf.unstack(places_mm, axis=-1)
     x, y = tf.cond(upright, lambda: (y, -x), lambda: (x, y))
     return tf.stack([x, y, tf.maximum(z, NEAREST_MM)], axis=-1), logit

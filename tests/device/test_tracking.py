@@ -1,4 +1,5 @@
 import math
+import types
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from lsps_tf.device.search import FoundHand
 from lsps_tf.device.tracking import HandTracker, OneEuroFilter
 from lsps_tf.hand import Hand
 from lsps_tf.hand_predictor import View
+from lsps_tf.model_info import JOINTS
 from lsps_tf.skeleton import NYU
 
 RNG = np.random.default_rng(2)
@@ -74,6 +76,7 @@ class Seer:
     """Stands for a predictor and its finder: a frame is a list of hands, (x, y, logit) each, at a depth of 600 mm."""
 
     hands, hand = 1, "auto"
+    model = types.SimpleNamespace(info=types.SimpleNamespace(centering=JOINTS))
 
     def __init__(self, monkeypatch, hands=1, hand="auto"):
         self.hands, self.hand = hands, hand

@@ -139,7 +139,7 @@ def test_an_overlay_is_a_picture_of_the_hand_and_a_table_is_printed(command, mod
 @pytest.fixture
 def frame_of_two(monkeypatch, tmp_path):
     """A frame of two hands as a file, what says its camera, and a finder that finds them."""
-    monkeypatch.setattr("lsps_tf.device.search.find_hands", two_hands.find_hands)
+    two_hands.know(monkeypatch)
     depth_mm, camera, _ = two_hands.two_hands()
     path = tmp_path / "two.png"
     write_depth_png16(path, depth_mm, 1.0)

@@ -45,6 +45,8 @@ def resolve_frames(given: Given, config: Config) -> Source:
     data = config.data
     simulated = f"{'scenes' if method.adapts else 'sim'}{_simulated_frames(given)}"
     parts = [frames.VERSION, f"{data.image_size}px", f"{data.cube_mm:g}mm", simulated]
+    if given.get("remove_background"):
+        parts.append("still")
     name = "-".join([*parts, own.identity[:8]]) + ".h5"
     labels = 1.0 if own.labels.trainable else 0.0
     store = (directory / name).resolve()
@@ -96,6 +98,8 @@ def format_report(report: dict[str, Any], splits: dict[str, int]) -> str:
         lines.append(
             f"Warning: '{name}' looks like the other hand than {CAMERA_FILE} or --hand says; look at the crops"
         )
+    if report.get("background_removed"):
+        lines.append(f"What stands still was taken away in {', '.join(report['background_removed'])}")
     lines += _format_labels(report)
     rows = [(reason, found["frames"], ", ".join(found["first"])) for reason, found in report["unusable"].items()]
     if rows:
@@ -120,6 +124,8 @@ def _format_labels(report: dict[str, Any]) -> list[str]:
 
 def _import(given: Given, settings: RunSettings, path: pathlib.Path) -> None:
     own = _open(given)
+    if given.get("remove_background"):
+        own = frames.with_backgrounds(own, path, lambda text: print(f"Background: {text}"))
     with tqdm(desc="find hands", unit="frame", mininterval=1.0) as bar:
         hands = frames.find_hands(own, path, show_progress(bar))
     frames.check_hands(own, hands, given.get("skip_bad", False))

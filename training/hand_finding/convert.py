@@ -14,7 +14,7 @@ from lsps_tf.hand_finding.constants import CROP_SIZE, FRAME_HEIGHT, FRAME_WIDTH
 
 
 def write_tflite(weights: networks.Weights, output: pathlib.Path) -> None:
-    """Writes both networks with these weights: a signature for each, for one frame or crop at a time, in float32."""
+    """Writes both networks with these weights, a signature for each, of one frame or crop; computed in float32."""
     module = tf.Module()
 
     @tf.function(

@@ -116,7 +116,8 @@ def _proposed_crops(views: Views, seed: tf.Tensor, frame_weights: dict) -> tuple
     count = min(views.depth_mm.shape[0], PROPOSED_VIEWS)
     seeds = tf.unstack(tf.random.split(seed, 2))
     frames = augmented(Views(*(part[:count] for part in views)), seeds[0])
-    places_mm, _ = search.places_in(frame_weights, frames.depth_mm, frames.intrinsics, PLACES)
+    said = networks.look_at_frame(frame_weights, frames.depth_mm, frames.intrinsics[:, 0])
+    places_mm, _ = search.places_in(said, frames.intrinsics, PLACES)
     depth_mm, intrinsics, *labels = (
         tf.repeat(part, PLACES, axis=0)
         for part in (frames.depth_mm, frames.intrinsics, frames.middle_mm, frames.right, frames.share)

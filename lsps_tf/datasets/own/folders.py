@@ -30,8 +30,8 @@ _OF_SYSTEMS = frozenset(
         "__pycache__",
     }
 )
-# What an import that was stopped keeps beside its store, which may lie in the recording.
-_OF_IMPORTS = (".h5.hands", ".h5.parts")
+# What an import keeps beside its store, which may lie in the recording.
+_OF_IMPORTS = (".h5.hands", ".h5.parts", ".h5.backgrounds")
 
 
 def beside(recording: pathlib.Path, name: str) -> pathlib.Path:

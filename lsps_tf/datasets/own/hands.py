@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from lsps_tf.camera import Camera
+from lsps_tf.datasets.own.backgrounds import Backgrounds, without_background
 from lsps_tf.datasets.own.camera_file import CAMERA_FILE, CameraFile
 from lsps_tf.datasets.own.files import FrameFile, FrameReader, to_mm
 from lsps_tf.datasets.workers import read_ahead
@@ -65,6 +66,7 @@ def find_hands(
     camera: Camera,
     folder: pathlib.Path,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    backgrounds: Backgrounds | None = None,
 ) -> FoundHands:
     """Finds the hand in every frame, or goes on where a stop left it.
 
@@ -74,6 +76,7 @@ def find_hands(
         camera: that took the frames, turned upright; frames of another size cannot be used.
         folder: where the blocks are kept; of this recording alone.
         progress: called with the frames done and all frames.
+        backgrounds: what stands still, which is not looked at; None where all is.
     """
     frames = [(name, number) for number, names in enumerate(sequences.values()) for name in names]
     find = _build_find(camera)
@@ -81,9 +84,10 @@ def find_hands(
     blocks = [_read_block(path) for path in itertools.takewhile(pathlib.Path.is_file, paths)]
     with contextlib.ExitStack() as stack:
         reader = stack.enter_context(FrameReader())
-        read = functools.partial(_read, reader=reader, camera_file=camera_file, camera=camera)
-        rest = (frame for frame, _ in frames[len(blocks) * BLOCK :])
-        depths = stack.enter_context(contextlib.closing(read_ahead(read, rest)))
+        read = functools.partial(
+            _read, reader=reader, camera_file=camera_file, camera=camera, backgrounds=backgrounds or {}
+        )
+        depths = stack.enter_context(contextlib.closing(read_ahead(read, frames[len(blocks) * BLOCK :])))
         look = functools.partial(_look, camera=camera, find=find)
         for number, path in enumerate(paths[len(blocks) :], start=len(blocks)):
             previous_mm = blocks[-1].center_mm[-1] if blocks else _NOWHERE_MM
@@ -210,15 +214,22 @@ def _look(
     return center_mm, USED, "", tracked, right
 
 
-def _read(frame: FrameFile, reader: FrameReader, camera_file: CameraFile, camera: Camera) -> np.ndarray | str:
-    """A frame in mm, or why it cannot be used."""
+def _read(
+    place: tuple[FrameFile, int],
+    reader: FrameReader,
+    camera_file: CameraFile,
+    camera: Camera,
+    backgrounds: Backgrounds,
+) -> np.ndarray | str:
+    """A frame, given with the number of its sequence, in mm; or why it cannot be used."""
+    frame, sequence = place
     try:
         counts = reader.read(frame)
     except InputError as error:
         return str(error)
     recorded = rotate_camera(camera, opposite(camera_file.rotation_degrees))
     if counts.shape == (recorded.height, recorded.width):
-        return to_mm(counts, camera_file)
+        return without_background(to_mm(counts, camera_file), backgrounds, sequence)
     height, width = counts.shape
     return f"{frame.name}: its size is {width} x {height} pixels, not {recorded.width} x {recorded.height}"
 

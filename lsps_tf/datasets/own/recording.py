@@ -23,6 +23,7 @@ from lsps_tf.camera import Camera
 from lsps_tf.datasets.frame_sources import Batch, FrameSource
 from lsps_tf.datasets.importing import Target, import_store
 from lsps_tf.datasets.own import hands as finding
+from lsps_tf.datasets.own.backgrounds import Backgrounds, learn_backgrounds, without_background
 from lsps_tf.datasets.own.camera_file import CAMERA_FILE, CameraFile, read_camera_file
 from lsps_tf.datasets.own.files import (
     FrameFile,
@@ -67,6 +68,7 @@ class FrameFolder:
         camera: that took the frames, turned upright as they are (`rotation_degrees` of `camera.toml`).
         labels: of `joints.csv`, turned as the frames.
         identity: changes when the recording does.
+        backgrounds: what stands still in it and is taken away, by the number of the sequence; empty where all stays.
     """
 
     folder: pathlib.Path
@@ -75,6 +77,7 @@ class FrameFolder:
     camera: Camera
     labels: FrameLabels
     identity: str
+    backgrounds: Backgrounds = dataclasses.field(default_factory=dict)
 
     @property
     def frames(self) -> list[FrameFile]:
@@ -132,7 +135,19 @@ def find_hands(own: FrameFolder, store_path: pathlib.Path, progress: Progress = 
     folder = _hands_folder(store_path)
     if not any(folder.glob("*.npz")):
         finding.check_unit(own.sequences, own.camera_file, own.camera)
-    return finding.find_hands(own.sequences, own.camera_file, own.camera, folder, progress)
+    return finding.find_hands(own.sequences, own.camera_file, own.camera, folder, progress, own.backgrounds)
+
+
+def with_backgrounds(
+    own: FrameFolder, store_path: pathlib.Path, report: Callable[[str], None] = lambda text: None
+) -> FrameFolder:
+    """The recording without what stands still in it, as far as a sequence has that.
+
+    Backgrounds are kept beside the store, in NAME.h5.backgrounds. `report` is called with why a sequence has none.
+    """
+    folder = store_path.with_name(store_path.name + ".backgrounds")
+    backgrounds = learn_backgrounds(own.sequences, own.camera_file, folder, report)
+    return dataclasses.replace(own, backgrounds=backgrounds)
 
 
 def check_hands(own: FrameFolder, hands: FoundHands, skip_bad: bool) -> None:
@@ -194,7 +209,7 @@ def make_report(own: FrameFolder, hands: FoundHands) -> dict[str, Any]:
         (by sequence), `frames`, `used`, `tracked` (of the used ones), `labelled` (used, by part), `labels_unused`
         (labelled frames without a hand that can be used), `labels_misplaced` (frames whose labels are not of the hand
         that was found), `doubtful` (sequences that look like the other hand), `distance_mm` (nearest, median, farthest
-        hand) and `unusable`: by reason `frames` and the `first` names.
+        hand), `unusable`: by reason `frames` and the `first` names, and `background_removed` (sequences).
 
     Raises:
         InputError: where most labels are not where the hands are.
@@ -223,6 +238,7 @@ def make_report(own: FrameFolder, hands: FoundHands) -> dict[str, Any]:
         "labels_misplaced": _misplaced(own, hands),
         "distance_mm": [round(float(value), 1) for value in (z.min(), np.median(z), z.max())],
         "unusable": unusable,
+        "background_removed": [name for number, name in enumerate(own.sequences) if number in own.backgrounds],
     }
 
 
@@ -280,7 +296,7 @@ class OwnSource:
         return len(self._positions)
 
     def digest(self) -> str:
-        return f"{VERSION} {self._own.identity}"
+        return f"{VERSION} {self._own.identity} {sorted(self._own.backgrounds)}"
 
     def name_of(self, position: int) -> str:
         return self._frames[self._positions[position]].name
@@ -298,7 +314,8 @@ class OwnSource:
         """A frame in mm, or why it cannot be read any more."""
         frame = self._frames[place]
         try:
-            return to_mm(reader.read(frame), self._own.camera_file)
+            depth_mm = to_mm(reader.read(frame), self._own.camera_file)
+            return without_background(depth_mm, self._own.backgrounds, int(self._sequence_of[place]))
         except InputError as error:
             return str(error)
 

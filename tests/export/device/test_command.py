@@ -170,7 +170,7 @@ def test_a_recording_is_followed_at_its_times_and_its_frames_are_predicted(comma
 @pytest.fixture
 def frames_of_two(monkeypatch, tmp_path):
     """A folder: both hands, both, none, the left one alone; what says its camera; and a finder that finds them."""
-    monkeypatch.setattr("lsps_tf.device.search.find_hands", two_hands.find_hands)
+    two_hands.know(monkeypatch)
     depth_mm, camera, _ = two_hands.two_hands()
     left_mm = np.where(np.arange(camera.width) < camera.width // 2, 0, depth_mm)
     folder = tmp_path / "two"

@@ -187,12 +187,12 @@ def functions_of_two(run):
     from export.saved_model.signatures import Servable
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lsps_tf.hand_finding.search.find_hands", two_hands.find_hands_tf)
+        two_hands.know(patch)
         return Servable(run, predictor_of_run(run), [], 3).signatures_by_name
 
 
 def test_several_hands_are_those_of_the_run(functions_of_two, run, monkeypatch):
-    monkeypatch.setattr("lsps_tf.hand_finding.search.find_hands", two_hands.find_hands_tf)
+    two_hands.know(monkeypatch)
     frame = two_hands.two_hands()
     depth_mm, intrinsics = np.stack([frame.depth_mm, 0 * frame.depth_mm]), np.tile(frame.camera.intrinsics, (2, 1))
     expected = predictor_of_run(run).predict_hands(depth_mm, intrinsics, 3)

@@ -122,7 +122,7 @@ def url_of_two(tmp_path_factory, run_dir):
 
     directory = tmp_path_factory.mktemp("two")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lsps_tf.hand_finding.search.find_hands", two_hands.find_hands_tf)
+        two_hands.know(patch)
         export_saved_model(load_run(run_dir), directory, hands=3)
     with running(Settings(directory, port=0)) as (asker, _):
         yield asker.url

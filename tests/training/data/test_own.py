@@ -52,6 +52,12 @@ def make(tmp_path, *arguments):
     return source.store, json.loads((tmp_path / "run" / "dataset.json").read_text())
 
 
+def test_a_recording_too_short_for_a_background_is_used_with_all_that_it_shows(folder, tmp_path, capsys):
+    store, report = make(tmp_path, "--data-root", str(folder), "--remove-background")
+    assert "-still-" in store.name and report["background_removed"] == []
+    assert "Background: '.': 5 frames are too few" in capsys.readouterr().out
+
+
 def test_a_recording_is_imported_shown_reported_and_used_again(folder, tmp_path, capsys):
     store, report = make(tmp_path, "--data-root", str(folder))
     assert store.parent == folder and store.name.startswith("frames-v2-32px-250mm-sim8-")
