@@ -25,7 +25,7 @@ from export.edge import EdgePredictor, HandTracker, OneEuroFilter
 from lsps_tf.camera import NYU
 from lsps_tf.depth_files import read_depth
 from lsps_tf.device.crop import crop_frame, normalize_depth
-from lsps_tf.device.search import find_hand, track_hand
+from lsps_tf.device.search import find_hand
 from lsps_tf.files import write_json
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "docs" / "example" / "structured-light.png"
@@ -81,7 +81,6 @@ def paths(predictor: EdgePredictor, frames: list[np.ndarray]) -> dict[str, Calla
         "find": lambda depth_mm: predictor(depth_mm, NYU),
         "track": tracker.update,
         "find only": lambda depth_mm: find_hand(depth_mm, NYU.intrinsics),
-        "track only": lambda depth_mm: track_hand(depth_mm, NYU.intrinsics, center_mm),
         "crop only": crop,
         "net only": lambda depth_mm: predictor.network(image),
     }
