@@ -119,6 +119,7 @@ def _next_command(run: Run, model: pathlib.Path) -> str:
 
 def _camera_options(run: Run) -> str:
     """What says the camera and the unit of the run's frames; nothing where they are the defaults, or not known."""
+    from lsps_tf.datasets.simulator import DATASETS as SIMULATIONS
     from lsps_tf.datasets.store import open_store
     from lsps_tf.simulation.sensor import get_sensor, names_of
 
@@ -128,7 +129,7 @@ def _camera_options(run: Run) -> str:
     if report:
         camera, unit_mm = Camera(**report["camera"]), report["depth_unit_mm"]
         rotation = report.get("rotation_degrees", 0)
-    elif run.settings.sensor:
+    elif run.settings.dataset in SIMULATIONS:
         # The example frames of the simulator are in whole mm.
         camera, unit_mm, rotation = get_sensor(names_of(run.settings.sensor)[0]).camera, 1.0, 0
     else:
