@@ -64,5 +64,5 @@ class Hand:
 
 
 def side_of(right_logit: float) -> str:
-    """The side that a logit says; "right" where it says nothing."""
-    return "left" if right_logit < 0.0 else "right"
+    """The side that a logit says; "right" where it is not sure, as most hands before a camera are."""
+    return "left" if right_logit < -SURE_SIDE else "right"

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from lsps_tf import camera, crop, mirror
 from lsps_tf.confidence import Confidence
+from lsps_tf.hand import SURE_SIDE
 from lsps_tf.hand_finding import search
 from lsps_tf.hand_finding.constants import CROP_LOGIT
 from lsps_tf.hand_finding.search import FoundHands
@@ -240,7 +241,7 @@ def _nearest(found: FoundHands) -> FoundHands:
 
 def _left_hands(right_logit: tf.Tensor, hand: tf.Tensor | None) -> tf.Tensor:
     """Which hands are left ones, bool, by what is said or, where nothing is, by what they look like."""
-    looks_left = right_logit < 0.0
+    looks_left = right_logit < -SURE_SIDE
     if hand is None:
         return looks_left
     return tf.where(tf.equal(hand, mirror.AUTO), looks_left, tf.equal(hand, "left"))
