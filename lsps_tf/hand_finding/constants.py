@@ -19,7 +19,7 @@ MIRRORED = (1.0, -1.0, -1.0, 1.0, 1.0)
 # the crop's logit and a share of the frame's; there is a hand above the least score, but not so far below the best.
 # Nearer to each other two are the same. A hand that is followed needs the crop's logit alone.
 MORE_PLACES, LOOKS = 5, 2
-FRAME_LOGIT, FRAME_SHARE, LEAST_SCORE, SCORE_MARGIN = -4.0, 1.0, -1.5, 2.0
+FRAME_LOGIT, FRAME_SHARE, LEAST_SCORE, SCORE_MARGIN = -4.0, 2.0, -3.0, 3.0
 CROP_LOGIT = 1.0
 SAME_HAND_MM = 45.0
 

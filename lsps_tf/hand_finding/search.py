@@ -227,7 +227,7 @@ def _without_doubles(center_mm: tf.Tensor, presence: tf.Tensor) -> tf.Tensor:
     """Presence [B, K] of hands at centres [B, K, 3], without those at which another, named before, is already."""
     kept = [presence[:, 0]]
     for number in range(1, center_mm.shape[1]):
-        away_mm = tf.norm(center_mm[:, :number] - center_mm[:, number, None], axis=-1)
+        away_mm = tf.norm(center_mm[:, :number] - center_mm[:, number : number + 1], axis=-1)
         double = tf.reduce_any(tf.stack(kept, axis=1) & (away_mm < SAME_HAND_MM), axis=1)
         kept.append(presence[:, number] & ~double)
     return tf.stack(kept, axis=1)

@@ -63,7 +63,7 @@ def test_a_hand_is_followed_lost_and_found_again():
     frame, first_mm = depth_mm[None, number], first_mm[None, number]
     center_mm, found, tracked = search.track_hand(frame, INTRINSICS, first_mm + np.float32([[25.0, -20.0, 15.0]]))
     assert found.numpy()[0] and tracked.numpy()[0]
-    np.testing.assert_allclose(center_mm, first_mm, atol=1.0)
+    np.testing.assert_allclose(center_mm, first_mm, atol=4.0)
     for previous_mm in (NOWHERE, tf.constant([[300.0, 300.0, 2500.0]])):
         center_mm, found, tracked = search.track_hand(frame, INTRINSICS, previous_mm)
         assert found.numpy()[0] and not tracked.numpy()[0]
@@ -84,21 +84,24 @@ def test_the_middle_is_nearer_to_the_joints_mean_than_the_centre_of_mass():
 
 def test_two_hands_are_found_the_nearest_first():
     depth_mm, joints_mm = hand_frames()
-    # Side by side, in one frame twice as wide.
-    both_mm = np.concatenate([depth_mm[:4], depth_mm[4:8]], axis=2)
-    places_mm = joints_mm[:8].mean(axis=1)
-    places_mm[4:, 0] += depth_mm.shape[2] / CAMERA.fx * places_mm[4:, 2]
-    found = search.find_hands(tf.constant(both_mm), tf.constant(np.repeat(INTRINSICS, 4, axis=0)), 2)
-    near = [
-        [
-            np.linalg.norm(found.center_mm[n] - place_mm, axis=1).min() < 45.0
-            for place_mm in (places_mm[n], places_mm[n + 4])
-        ]
-        for n in range(4)
-    ]
-    assert np.mean(near) >= 7 / 8
-    z, presence = found.center_mm.numpy()[..., 2], found.presence.numpy()
-    assert np.all((z[:, 0] <= z[:, 1]) | ~presence[:, 1])
+    # Two frames in one, of which the second shows a hand elsewhere.
+    both_mm = np.where(depth_mm[:4] > 0.0, depth_mm[:4], depth_mm[4:])
+    places_mm = np.stack([joints_mm[:4].mean(axis=1), joints_mm[4:].mean(axis=1)], axis=1)
+    found = search.find_hands(tf.constant(both_mm), tf.constant(np.repeat(INTRINSICS, 4, axis=0)), 3)
+    center_mm, presence, _ = (value.numpy() for value in found)
+    near = np.linalg.norm(center_mm[:, :, None] - places_mm[:, None], axis=-1) < 45.0
+    hit = (near & presence[..., None]).any(axis=1)
+    assert hit.any(axis=1).all() and hit.all(axis=1).any()
+    z = np.where(presence, center_mm[..., 2], np.inf)
+    assert np.all(z[:, :-1] <= z[:, 1:])
+
+
+def test_hands_do_not_depend_on_how_many_frames_the_graph_was_made_for():
+    depth_mm, _ = hand_frames()
+    frames = tf.constant(depth_mm), tf.constant(np.repeat(INTRINSICS, len(depth_mm), axis=0))
+    fixed = tf.function(lambda *inputs: search.find_hands(*inputs, 2))(*frames)
+    for value, wanted in zip(fixed, search.find_hands(*frames, 2)):
+        np.testing.assert_allclose(value, wanted, atol=1.0)
 
 
 def test_of_one_hand_it_is_found_once():
