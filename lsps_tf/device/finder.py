@@ -8,7 +8,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from lsps_tf.errors import InputError
-from lsps_tf.hand_finding.constants import TFLITE
+from lsps_tf.hand_finding.constants import CROP_SIZE, FRAME_HEIGHT, FRAME_WIDTH, TFLITE
 from lsps_tf.native_messages import native_messages_off
 
 # Signatures of the file.
@@ -26,6 +26,9 @@ class FinderNetworks:
             with native_messages_off():
                 self._interpreter = Interpreter(model_path=str(TFLITE), num_threads=1)
                 self._frame, self._crop = (self._interpreter.get_signature_runner(name) for name in (FRAME, CROP))
+                # LiteRT prepares itself, and speaks, on the first call only.
+                self.look_at_frame(np.zeros((FRAME_HEIGHT, FRAME_WIDTH), np.float32), 120.0)
+                self.look_at_crop(np.ones((CROP_SIZE, CROP_SIZE, 1), np.float32))
         except (ValueError, RuntimeError) as error:
             raise InputError(
                 f"{TFLITE}: the networks that find hands are damaged; install the program again"
