@@ -12,6 +12,7 @@ from lsps_tf.camera import Camera
 from lsps_tf.datasets.simulator import Simulation, Simulator
 from lsps_tf.errors import InputError
 from lsps_tf.simulation import depth_geometry, random_fields, sensor, structured_light, time_of_flight
+from tests.simulation.test_stereo import OFF as STEREO_OFF
 
 BASELINE_FOCAL = 75.0 * 588.0
 SEED = tf.constant([3, 4])
@@ -38,16 +39,7 @@ OFF = {
         multipath_mm=0.0,
         lowest_amplitude=0.0,
     ),
-    "stereo": dataclasses.replace(
-        sensor.SENSORS["stereo"],
-        melt_sigma_px=(0.0, 0.0),
-        fattening_px=(0.0, 0.0),
-        disparity_noise_px=(0.0, 0.0),
-        mismatch_rate=0.0,
-        occlusion=False,
-        fill_px=(0.0, 0.0),
-        disparity_step_px=0.0,
-    ),
+    "stereo": STEREO_OFF,
 }
 SWITCHES = [
     ("structured-light", {"lateral_jitter_px": 0.8}),
