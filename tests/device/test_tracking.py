@@ -151,9 +151,9 @@ def test_a_third_hand_waits_until_one_of_two_leaves(monkeypatch):
 
 def test_the_sum_over_a_sequence_decides_the_side(monkeypatch):
     seer = Seer(monkeypatch)
-    hands = follow(HandTracker(seer, CAMERA), [frame((10, 0, logit)) for logit in (0.5, 3.0, -2.0, -2.0, 1.0, -0.5)])
+    hands = follow(HandTracker(seer, CAMERA), [frame((10, 0, logit)) for logit in (0.5, 3.0, -4.0, -1.0, 1.0, -0.5)])
     assert [hand.side for hand in hands] == ["right", "right", "right", "left", "right", "right"]
-    np.testing.assert_allclose([hand.right_logit for hand in hands], [0.5, 3.5, 1.5, -0.5, 0.5, 0.0])
+    np.testing.assert_allclose([hand.right_logit for hand in hands], [0.5, 3.5, -0.5, -1.5, -0.5, -1.0])
     assert [side for _, side in seer.asked] == [hand.side for hand in hands]
     said = Seer(monkeypatch, hand="left")
     assert {hand.side for hand in follow(HandTracker(said, CAMERA), [frame((10, 0, 5.0))] * 2)} == {"left"}
