@@ -12,6 +12,8 @@ from tqdm import tqdm
 from lsps_tf import augment, draw
 from lsps_tf.config import Config
 from lsps_tf.datasets.own import recording as frames
+from lsps_tf.datasets.own.frame_folder import FrameFolder, open_recording
+from lsps_tf.datasets.own.source import VERSION
 from lsps_tf.datasets.importing import Target
 from lsps_tf.datasets.own.labels import JOINTS_FILE
 from lsps_tf.datasets.store_parts import delete_parts
@@ -44,7 +46,7 @@ def resolve_frames(given: Given, config: Config) -> Source:
     directory = pathlib.Path(given.get("store_dir", own.folder.parent if own.folder.is_file() else own.folder))
     data = config.data
     simulated = f"{'scenes' if method.adapts else 'sim'}{_simulated_frames(given)}"
-    parts = [frames.VERSION, f"{data.image_size}px", f"{data.cube_mm:g}mm", simulated]
+    parts = [VERSION, f"{data.image_size}px", f"{data.cube_mm:g}mm", simulated]
     if given.get("remove_background"):
         parts.append("still")
     name = "-".join([*parts, own.identity[:8]]) + ".h5"
@@ -131,7 +133,7 @@ def _import(given: Given, settings: RunSettings, path: pathlib.Path) -> None:
     frames.check_hands(own, hands, given.get("skip_bad", False))
     report = frames.make_report(own, hands)
     mirrored = [number for number, side in enumerate(report["hand"].values()) if side == "left"]
-    source = {"made_by": "frames", "version": frames.VERSION, "mirrored": mirrored, "report": report}
+    source = {"made_by": "frames", "version": VERSION, "mirrored": mirrored, "report": report}
     source["rotation_degrees"] = own.camera_file.rotation_degrees
     data = settings.config.data
     target = Target(path, settings.skeleton, own.camera, data.image_size, data.cube_mm, source)
@@ -157,12 +159,12 @@ def _check_outside(run_dir: pathlib.Path, recording: pathlib.Path) -> None:
         )
 
 
-def _open(given: Given) -> frames.FrameFolder:
+def _open(given: Given) -> FrameFolder:
     if "data_root" not in given:
         raise InputError(
             f"--dataset frames: name the folder with the frames and {CAMERA_FILE}, or a recording, with --data-root"
         )
-    return frames.open_recording(given["data_root"], given.get("hand"), given.get("topic"))
+    return open_recording(given["data_root"], given.get("hand"), given.get("topic"))
 
 
 def _simulated_frames(given: Given) -> int:

@@ -25,7 +25,7 @@ def learn_backgrounds(
     """Learns what stands still in every sequence, or reads what was learned before.
 
     Args:
-        sequences: of `recording.list_sequences`.
+        sequences: of `files.list_sequences`.
         camera_file: of the recording.
         folder: where each sequence's background is kept, as NUMBER.npz.
         report: called with a line for each sequence that has none, which says why.

@@ -71,7 +71,7 @@ def find_hands(
     """Finds the hand in every frame, or goes on where a stop left it.
 
     Args:
-        sequences: of `recording.list_sequences`.
+        sequences: of `files.list_sequences`.
         camera_file: of the recording.
         camera: that took the frames, turned upright; frames of another size cannot be used.
         folder: where the blocks are kept; of this recording alone.

@@ -7,44 +7,30 @@ from the simulator, so that one store serves a training.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import functools
 import pathlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from lsps_tf import crop, mirror
-from lsps_tf.camera import Camera
-from lsps_tf.datasets.frame_sources import Batch, FrameSource
+from lsps_tf.datasets.frame_sources import FrameSource
 from lsps_tf.datasets.importing import Target, import_store
 from lsps_tf.datasets.own import hands as finding
-from lsps_tf.datasets.own.backgrounds import Backgrounds, learn_backgrounds, without_background
-from lsps_tf.datasets.own.camera_file import CAMERA_FILE, CameraFile, read_camera_file
-from lsps_tf.datasets.own.files import (
-    FrameFile,
-    FrameReader,
-    describe,
-    fingerprint,
-    list_sequences,
-    to_mm,
-)
+from lsps_tf.datasets.own.backgrounds import learn_backgrounds
+from lsps_tf.datasets.own.camera_file import CAMERA_FILE
 from lsps_tf.datasets.own.folders import beside
+from lsps_tf.datasets.own.frame_folder import FrameFolder
 from lsps_tf.datasets.own.hands import FoundHands, decide_sides, doubtful_sides
-from lsps_tf.datasets.own.labels import JOINTS_FILE, PARTS, FrameLabels, misplaced_labels, read_labels
+from lsps_tf.datasets.own.labels import JOINTS_FILE, PARTS, misplaced_labels
+from lsps_tf.datasets.own.source import OwnSource
 from lsps_tf.datasets.simulated import SimulatedSource
 from lsps_tf.datasets.simulator import VERSIONS, Simulation
-from lsps_tf.datasets.store import MARGIN, stored_size
-from lsps_tf.datasets.workers import read_ahead
 from lsps_tf.errors import InputError
-from lsps_tf.rotation import opposite, rotate_camera, rotate_points
+from lsps_tf.rotation import opposite, rotate_camera
 from lsps_tf.simulation.sensor import ALL_SENSORS
 
-VERSION = "frames-v2"
 # Frames that no training draws, for the verdict at its end: blocks of frames in a row, spread over the recording.
 HELD_OUT = "real/held-out"
 _BLOCK, _FRAMES_PER_BLOCK, _FEWEST_BLOCKS, _MOST_BLOCKS = 12, 100, 2, 32
@@ -55,75 +41,6 @@ BROKEN_REASON = finding.REASONS[finding.BROKEN]
 _NEAR_HANDS_MM = 550.0
 
 Progress = Callable[[int, int], None]
-
-
-@dataclasses.dataclass(frozen=True)
-class FrameFolder:
-    """The folder of a recording, listed and checked.
-
-    Attributes:
-        folder: that holds it.
-        sequences: its frames by sequence.
-        camera_file: what `camera.toml` says, with the hand that was asked for in its place.
-        camera: that took the frames, turned upright as they are (`rotation_degrees` of `camera.toml`).
-        labels: of `joints.csv`, turned as the frames.
-        identity: changes when the recording does.
-        backgrounds: what stands still in it and is taken away, by the number of the sequence; empty where all stays.
-    """
-
-    folder: pathlib.Path
-    sequences: dict[str, list[FrameFile]]
-    camera_file: CameraFile
-    camera: Camera
-    labels: FrameLabels
-    identity: str
-    backgrounds: Backgrounds = dataclasses.field(default_factory=dict)
-
-    @property
-    def frames(self) -> list[FrameFile]:
-        """All frames in order."""
-        return [name for names in self.sequences.values() for name in names]
-
-    @property
-    def sequence_of(self) -> np.ndarray:
-        """Per frame the number of its sequence, int32 [N]."""
-        counts = [len(names) for names in self.sequences.values()]
-        return np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-
-
-def open_recording(folder: str | pathlib.Path, hand: str | None = None, topic: str | None = None) -> FrameFolder:
-    """Lists and checks a recording.
-
-    Args:
-        folder: with the frames and `camera.toml`, or a camera's recording.
-        hand: "right", "left" or "auto" in place of what `camera.toml` says.
-        topic: which depth of a camera's recording, where it has several.
-
-    Raises:
-        InputError: where the folder, the camera's file or the labels have a mistake.
-    """
-    folder = pathlib.Path(folder)
-    sequences = list_sequences(folder, topic)
-    described = describe(folder, sequences)
-    camera_file = read_camera_file(folder, described, hand)
-    camera = camera_file.camera(*finding.frame_size(sequences, camera_file))
-    if not (0 <= camera.cx < camera.width and 0 <= camera.cy < camera.height):
-        raise InputError(
-            f"{beside(folder, CAMERA_FILE)}: the principal point cx = {camera.cx:g}, cy = {camera.cy:g} is outside the "
-            f"frames of {camera.width} x {camera.height} pixels; it is near the middle"
-        )
-    names = [frame.name for names in sequences.values() for frame in names]
-    labels = read_labels(folder, names, camera.intrinsics, camera_file.distortion)
-    degrees = camera_file.rotation_degrees
-    turned_mm = {name: rotate_points(joints_mm, degrees) for name, joints_mm in labels.joints_mm.items()}
-    return FrameFolder(
-        folder,
-        sequences,
-        camera_file,
-        rotate_camera(camera, degrees),
-        dataclasses.replace(labels, joints_mm=turned_mm),
-        fingerprint(folder, sequences, camera_file.hand, described),
-    )
 
 
 def find_hands(own: FrameFolder, store_path: pathlib.Path, progress: Progress = lambda done, total: None) -> FoundHands:
@@ -271,80 +188,6 @@ def sensor_like(hands: FoundHands) -> str:
     """The simulator's sensor whose hands are about as far away as the recording's."""
     distance_mm = float(np.nanmedian(hands.center_mm[:, 2]))
     return "time-of-flight" if distance_mm < _NEAR_HANDS_MM else "structured-light"
-
-
-class OwnSource:
-    """Some of a recording's frames as a split of the store."""
-
-    batch = 16
-
-    def __init__(
-        self,
-        own: FrameFolder,
-        hands: FoundHands,
-        sides: dict[str, str],
-        positions: np.ndarray,
-        cube_mm: float,
-        image_size: int,
-    ):
-        self._own, self._hands, self._positions = own, hands, positions
-        self._cube_mm, self._size = cube_mm, stored_size(image_size)
-        self._frames, self._sequence_of = own.frames, own.sequence_of
-        self._left = np.array([side == "left" for side in sides.values()])[self._sequence_of]
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-    def digest(self) -> str:
-        return f"{VERSION} {self._own.identity} {sorted(self._own.backgrounds)}"
-
-    def name_of(self, position: int) -> str:
-        return self._frames[self._positions[position]].name
-
-    def batches(self, ranges: Iterable[range], pool: Any) -> Iterator[Batch]:
-        ranges = list(ranges)
-        places = self._positions[[position for positions in ranges for position in positions]]
-        with contextlib.ExitStack() as stack:
-            read = functools.partial(self._read, reader=stack.enter_context(FrameReader()))
-            depths = stack.enter_context(contextlib.closing(read_ahead(read, places)))
-            for positions in ranges:
-                yield self._batch(positions, [next(depths) for _ in positions])
-
-    def _read(self, place: int, reader: FrameReader) -> np.ndarray | str:
-        """A frame in mm, or why it cannot be read any more."""
-        frame = self._frames[place]
-        try:
-            depth_mm = to_mm(reader.read(frame), self._own.camera_file)
-            return without_background(depth_mm, self._own.backgrounds, int(self._sequence_of[place]))
-        except InputError as error:
-            return str(error)
-
-    def _batch(self, positions: range, depths: list[np.ndarray | str]) -> Batch:
-        unusable = [(p, found) for p, found in zip(positions, depths) if isinstance(found, str)]
-        usable = [p for p, found in zip(positions, depths) if not isinstance(found, str)]
-        if not usable:
-            return Batch({"frame": np.empty(0, np.int64)}, unusable)
-        depth_mm = np.stack([found for found in depths if not isinstance(found, str)])
-        return Batch(self._rows(depth_mm, self._positions[usable]), unusable)
-
-    def _rows(self, depth_mm: np.ndarray, places: np.ndarray) -> dict[str, np.ndarray]:
-        count, left = len(places), self._left[places]
-        center_mm = self._hands.center_mm[places]
-        with tf.device("CPU"):
-            intrinsics = np.repeat(self._own.camera.intrinsics[None], count, axis=0)
-            extent_mm = tf.constant(MARGIN * self._cube_mm, tf.float32)
-            cropped_mm = crop.crop_frame(depth_mm, intrinsics, center_mm, extent_mm, self._size).numpy()
-        missing = np.full((self._own.labels.skeleton.num_joints, 3), np.nan, np.float32)
-        joints_mm = np.stack([self._own.labels.joints_mm.get(self._frames[place].name, missing) for place in places])
-        return {
-            "depth_mm": np.where(left[:, None, None], mirror.mirror_depth(cropped_mm), cropped_mm),
-            "joints_mm": np.where(left[:, None, None], mirror.mirror_points(joints_mm), joints_mm),
-            "center_mm": np.where(left[:, None], mirror.mirror_points(center_mm), center_mm),
-            "cube_mm": np.full(count, self._cube_mm),
-            "extent_mm": np.full(count, self._cube_mm * MARGIN),
-            "subject": self._sequence_of[places],
-            "frame": places,
-        }
 
 
 def _misplaced(own: FrameFolder, hands: FoundHands) -> list[str]:

@@ -5,6 +5,7 @@ import pytest
 
 from lsps_tf.datasets.importing import Target
 from lsps_tf.datasets.own import recording
+from lsps_tf.datasets.own.frame_folder import open_recording
 from lsps_tf.datasets.store import open_store
 from lsps_tf.depth_files import write_depth_png16
 from tests.scene_frames import CAMERA, hand_frames
@@ -35,7 +36,7 @@ def folder(tmp_path):
 
 def test_what_stands_still_is_taken_away_before_hands_are_found(folder, tmp_path):
     said, path = [], folder / "store.h5"
-    own = recording.with_backgrounds(recording.open_recording(folder), path, said.append)
+    own = recording.with_backgrounds(open_recording(folder), path, said.append)
     assert list(own.backgrounds) == [0]
     assert [line.split(":")[0] for line in said] == ["'b-moved'", "'c-alone'"]
     assert all("nothing stands still" in line for line in said)
@@ -56,10 +57,10 @@ def test_what_stands_still_is_taken_away_before_hands_are_found(folder, tmp_path
 
 def test_what_was_learned_is_kept_and_is_no_frame_of_the_recording(folder):
     path = folder / "store.h5"
-    first = recording.with_backgrounds(recording.open_recording(folder), path)
+    first = recording.with_backgrounds(open_recording(folder), path)
     kept = folder / "store.h5.backgrounds" / "0.npz"
     before = kept.stat().st_mtime_ns
-    again = recording.open_recording(folder)
+    again = open_recording(folder)
     assert again.identity == first.identity and len(again.frames) == len(first.frames)
     again = recording.with_backgrounds(again, path)
     assert kept.stat().st_mtime_ns == before

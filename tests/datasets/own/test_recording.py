@@ -8,6 +8,7 @@ from lsps_tf.camera import mm_to_uvd
 from lsps_tf.datasets.importing import Target
 from lsps_tf.datasets.own import files, hands
 from lsps_tf.datasets.own import recording as frames
+from lsps_tf.datasets.own.frame_folder import open_recording
 from lsps_tf.datasets.store import open_store
 from lsps_tf.depth_files import write_depth_png16
 from lsps_tf.errors import InputError
@@ -36,7 +37,7 @@ def write_labels(folder, joints_mm, names):
 
 
 def make(folder, path, skip_bad=False, hand=None, progress=lambda done, total: None):
-    own = frames.open_recording(folder, hand)
+    own = open_recording(folder, hand)
     found = frames.find_hands(own, path)
     frames.check_hands(own, found, skip_bad)
     report = frames.make_report(own, found)
@@ -112,7 +113,7 @@ def test_broken_frames_stop_the_import_unless_they_are_to_be_skipped(recorded, t
 def test_an_import_that_was_stopped_ends_as_one_that_was_not(recorded, made, tmp_path, monkeypatch):
     monkeypatch.setattr(hands, "BLOCK", 3)
     path = tmp_path / "own.h5"
-    own = frames.open_recording(recorded[0])
+    own = open_recording(recorded[0])
 
     def stop(done, total):
         if done > 4:
@@ -146,7 +147,8 @@ def test_left_hands_are_stored_as_their_mirror_images(made, tmp_path):
     same = [list(numbers).index(left[part]["frame"][row]) for row in shared]
     assert len(shared) >= 4
     np.testing.assert_allclose(left[part]["joints_mm"][shared], right[part]["joints_mm"][same], atol=1e-3)
-    np.testing.assert_allclose(left[part]["center_mm"][shared], right[part]["center_mm"][same], atol=5.0)
+    # A thinned frame is not quite the mirror image of the thinned mirror image.
+    np.testing.assert_allclose(left[part]["center_mm"][shared], right[part]["center_mm"][same], atol=15.0)
 
 
 def test_a_hand_is_tracked_within_its_sequence_alone(tmp_path):
@@ -157,7 +159,7 @@ def test_a_hand_is_tracked_within_its_sequence_alone(tmp_path):
     write_frames(tmp_path / "a", [np.roll(own_hand[0], step, axis=1) for step in steps])
     write_frames(tmp_path / "b", depth_mm[1:2])
     write_camera(tmp_path)
-    own = frames.open_recording(tmp_path)
+    own = open_recording(tmp_path)
     found = hands.find_hands(own.sequences, own.camera_file, own.camera, tmp_path / "x.h5.hands")
     assert found.kind.tolist() == [hands.USED] * 7
     assert found.tracked[[1, 2, 3, 5]].all() and not found.tracked[[0, 6]].any()
@@ -171,7 +173,7 @@ def test_frames_of_another_size_cannot_be_used(tmp_path):
     depth_mm, _ = hand_frames()
     write_frames(tmp_path, [depth_mm[0], depth_mm[1], depth_mm[0][:, :-20]])
     write_camera(tmp_path)
-    found = frames.find_hands(frames.open_recording(tmp_path), tmp_path / "own.h5")
+    found = frames.find_hands(open_recording(tmp_path), tmp_path / "own.h5")
     assert found.kind[2] == hands.BROKEN and hands.BROKEN not in found.kind[:2]
     assert f"its size is {CAMERA.width - 20} x {CAMERA.height} pixels, not {CAMERA.width} x" in found.detail[2]
 
@@ -190,7 +192,7 @@ def test_a_wrong_unit_is_named_and_the_right_one_suggested(tmp_path, wrong):
     write_frames(tmp_path, depth_mm)
     write_camera(tmp_path, unit_mm=wrong)
     with pytest.raises(InputError, match=f"with depth_unit_mm = {UNIT_MM:g} hands are") as raised:
-        frames.find_hands(frames.open_recording(tmp_path), tmp_path / "own.h5")
+        frames.find_hands(open_recording(tmp_path), tmp_path / "own.h5")
     assert " m away" in str(raised.value) or " mm away and no hand" in str(raised.value)
 
 
@@ -205,7 +207,7 @@ def test_a_size_that_no_frame_has_is_refused(tmp_path):
     write_frames(tmp_path, hand_frames()[0][:2])
     write_camera(tmp_path, extra="width = 640\nheight = 480\n")
     with pytest.raises(InputError, match=f"640 x 480 pixels, the frames' {CAMERA.width} x {CAMERA.height}"):
-        frames.open_recording(tmp_path)
+        open_recording(tmp_path)
 
 
 def test_a_principal_point_outside_the_frame_is_refused(tmp_path):
@@ -214,7 +216,7 @@ def test_a_principal_point_outside_the_frame_is_refused(tmp_path):
     text = (tmp_path / "camera.toml").read_text().replace(f"cx = {CAMERA.cx}", "cx = 313.7")
     (tmp_path / "camera.toml").write_text(text)
     with pytest.raises(InputError, match="the principal point"):
-        frames.open_recording(tmp_path)
+        open_recording(tmp_path)
 
 
 def test_the_side_is_told_from_a_sequence_or_asked_for(tmp_path):
@@ -254,7 +256,7 @@ def test_a_turned_camera_gives_the_store_of_an_upright_one(tmp_path, degrees, in
                 text = text.replace(f"_{axis}", f"_{letter}")
             lines = [f"{n}.png," + ",".join(map(repr, map(float, labels[n].ravel()))) for n in range(3)]
             (folder / "joints.csv").write_text("\n".join([text, *lines]))
-        own = frames.open_recording(folder)
+        own = open_recording(folder)
         assert own.camera == CAMERA
         found = frames.find_hands(own, tmp_path / f"{turn}.h5")
         stores.append((found.center_mm, [own.labels.joints_mm[f"{number}.png"] for number in range(3)]))

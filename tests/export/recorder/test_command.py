@@ -9,7 +9,7 @@ from PIL import Image
 from export.recorder.cameras import LiveCamera
 from export.recorder.command import record_command
 from lsps_tf.camera import NYU, Camera
-from lsps_tf.datasets.own import recording
+from lsps_tf.datasets.own.frame_folder import open_recording
 from lsps_tf.depth_files import read_counts
 from lsps_tf.distortion import NO_DISTORTION
 
@@ -52,7 +52,7 @@ def test_what_is_recorded_can_be_opened_for_training(command, model_dir, frame_m
     assert "record longer" in out and "open, close and turn the hand" in out
     with Image.open(folder / ".preview.png") as picture:
         assert picture.size == (640, 480)
-    own = recording.open_recording(folder)
+    own = open_recording(folder)
     # The picture is no frame.
     assert len(own.frames) == len(list(folder.glob("[0-9]*.png")))
     assert own.camera == Camera(NYU.fx, NYU.fy, NYU.cx, NYU.cy, 640, 480)
