@@ -3,20 +3,26 @@
     python benchmarks/adaptation.py --output runs/adaptation --json adaptation.json
 
 Writes a recording as a user would make one: 2,000 unlabelled frames of a sensor with effects of its own (block-matching
-stereo: `lsps_tf.simulation.active_stereo`), its own resolution and field of view, alone, before walls and of persons,
-and 512 frames of other subjects with labels that serve as the test. Then runs `training/run.py --dataset frames` twice:
-with the simulator's clean frames alone (before), and with the unlabelled frames besides (after). What is done is kept:
-start it again to go on. Options that are not its own go to both trainings; with --recipe fitting a third row shows what
-the stages before the fitting reach.
+stereo: `lsps_tf.simulation.active_stereo`), its own resolution and field of view, and 512 frames with labels that serve
+as the test. What is done is kept: start it again to go on. Options that are not its own go to the trainings.
+
+`--scenes room`: hands alone, before walls and of persons, other subjects in the test. Two trainings by `training/run.py
+--dataset frames`: with the simulator's clean frames alone (before), and with the unlabelled frames besides (after).
+With --recipe fitting a third row shows what the stages before the fitting reach.
+
+`--scenes desk`: one subject's hand over tables, at things and beside another hand. Before is the shipped model; after,
+`--method adapt` has gone on from it. The test is of the same subject and camera.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -33,8 +39,8 @@ from lsps_tf.commandline.command import run_command
 from lsps_tf.datasets.simulator import SUBJECTS
 from lsps_tf.depth_files import write_depth_png16
 from lsps_tf.files import atomic_path, write_json
-from lsps_tf.run_folder import load_run, read_settings, settings_path
-from lsps_tf.simulation import scenes, shape
+from lsps_tf.run_folder import SHIPPED, load_run, read_settings, settings_path
+from lsps_tf.simulation import scenes, sensor, shape, surroundings
 from lsps_tf.simulation.sensor import HELD_OUT_SENSOR
 from lsps_tf.skeleton import NYU
 from training.evaluation.measure import predict_store, summarize
@@ -46,7 +52,8 @@ BATCH = 16
 POSTERIOR = LSPS.stages[-1]
 UNIT_MM = 0.1
 FARTHEST_MM = 6000.0
-_SCENES = ("bare", "wall", "person")
+# Of rooms, in turn; and the one kind of the other recording, which is of this subject.
+ROOMS, DESK, SUBJECT = ("bare", "wall", "person"), "desk", 20
 
 
 def main() -> int:
@@ -58,22 +65,14 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True, help="folder of the recording and the runs")
     parser.add_argument("--frames", type=int, default=2000, help="unlabelled frames (default: 2000)")
     parser.add_argument("--test-frames", type=int, default=512, help="labelled frames to test on (default: 512)")
+    parser.add_argument("--scenes", choices=("room", DESK), default="room", help="where the hands are (default: room)")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments, training = parser.parse_known_args()
     camera = arguments.output / "camera"
-    record(camera, arguments.frames, arguments.test_frames)
+    kinds = (DESK,) if arguments.scenes == DESK else ROOMS
+    record(camera, arguments.frames, arguments.test_frames, kinds)
     common = ["--dataset", "frames", "--data-root", str(camera), "--store-dir", str(arguments.output), *training]
-    after, before = arguments.output / "after", arguments.output / "before"
-    # The pose stage is the same, and trained once.
-    poses = ["--method", "synthetic-only", "--pretrained", str(after), "--pretrained-stage", "pose"]
-    for run_dir, options in ((after, []), (before, poses)):
-        status = _train(run_dir, [*common, *options])
-        if status:
-            return status
-    figures = {"before": _evaluate(before)}
-    if read_settings(after).config.training.fit_rounds:
-        figures["after, without fitting"] = _evaluate(after, POSTERIOR)
-    figures["after"] = _evaluate(after)
+    figures = (_adapt if arguments.scenes == DESK else _train_twice)(arguments.output, common)
     keys = ("mean_error_mm", "within_40_mm_percent", "auc", "frames")
     report = {name: {key: found[key] for key in keys} for name, found in figures.items()}
     report["unlabelled_frames"] = arguments.frames
@@ -84,8 +83,27 @@ def main() -> int:
     return 0
 
 
-def record(folder: Path, count: int, test_count: int) -> None:
-    """Writes the recording: frames, `camera.toml`, and `joints.csv` with the test frames' labels."""
+def _train_twice(output: Path, common: list[str]) -> dict[str, dict]:
+    after, before = output / "after", output / "before"
+    # The pose stage is the same, and trained once.
+    poses = ["--method", "synthetic-only", "--pretrained", str(after), "--pretrained-stage", "pose"]
+    for run_dir, options in ((after, []), (before, poses)):
+        _train(run_dir, [*common, *options])
+    figures = {"before": _evaluate(before)}
+    if read_settings(after).config.training.fit_rounds:
+        figures["after, without fitting"] = _evaluate(after, POSTERIOR)
+    return {**figures, "after": _evaluate(after)}
+
+
+def _adapt(output: Path, common: list[str]) -> dict[str, dict]:
+    _train(output / "after", [*common, "--method", "adapt"])
+    run, shipped = load_run(output / "after"), load_run(SHIPPED)
+    before = predict_store(run, predict_joints=lambda image: shipped.networks.predict_joints(image, shipped.domain))
+    return {"before": summarize(before, run.skeleton), "after": _evaluate(output / "after")}
+
+
+def record(folder: Path, count: int, test_count: int, kinds: Sequence[str]) -> None:
+    """Writes the recording: frames, `camera.toml`, and `joints.csv` with the test frames' labels; scenes in turn."""
     camera = HELD_OUT_SENSOR.camera
     lines = []
     for name, split, wanted in (("unlabelled", "real/train", count), ("test", "real/test", test_count)):
@@ -96,7 +114,7 @@ def record(folder: Path, count: int, test_count: int) -> None:
             if all(path.exists() for path in paths) and (joints is None or joints.exists()):
                 lines += [] if joints is None else _label_lines(paths, np.load(joints))
                 continue
-            depth_mm, joints_mm = _sense(split, number)
+            depth_mm, joints_mm = _sense(split, number, kinds[number % len(kinds)])
             for path, frame_mm in zip(paths, depth_mm):
                 write_depth_png16(path, np.where(frame_mm < FARTHEST_MM, frame_mm, 0.0), UNIT_MM)
             if joints is not None:
@@ -122,36 +140,49 @@ def _label_lines(paths: list[Path], joints_mm: np.ndarray) -> list[list[str]]:
     ]
 
 
-def _sense(split: str, number: int) -> tuple[np.ndarray, np.ndarray]:
+def _sense(split: str, number: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
     """A batch of frames and their joints; `number` and the split fix it."""
-    kind = _SCENES[number % len(_SCENES)]
     depth_mm, joints_mm = _sense_function(split, kind)(tf.constant([list(SUBJECTS).index(split) + 8000, number]))
     return depth_mm.numpy(), joints_mm.numpy()
 
 
-_FUNCTIONS: dict = {}
+@functools.cache
+def _sense_function(split: str, kind: str) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    if kind == DESK:
+        return tf.function(_sense_desk)
+    subjects = shape.subject_shape(np.array(SUBJECTS[split]))
+
+    @tf.function
+    def sense(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        hands_seed, scene_seed, noise_seed = tf.unstack(tf.random.split(seed, 3))
+        hands = scenes.draw_hands(HELD_OUT_SENSOR, subjects, BATCH, hands_seed)
+        return scenes.sense_scene(HELD_OUT_SENSOR, kind, hands, scene_seed, noise_seed)
+
+    return sense
 
 
-def _sense_function(split: str, kind: str):
-    if (split, kind) not in _FUNCTIONS:
-        subjects = shape.subject_shape(np.array(SUBJECTS[split]))
+def _sense_desk(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Whole frames of the one subject's hand in the surroundings of sim-v2."""
+    camera = HELD_OUT_SENSOR.camera
+    scene_seed, noise_seed = tf.unstack(tf.random.split(seed, 2))
+    subject = shape.subject_shape(np.array([SUBJECT]))
+    scene = surroundings.draw_scene(subject, BATCH, *HELD_OUT_SENSOR.distance_mm, scene_seed)
+    # A square view about the camera's axis, as wide as the frame, of which the rows in the middle are the frame.
+    axis_mm = tf.constant([[0.0, 0.0, 1000.0]] * BATCH)
+    depth_mm, _ = surroundings.render_scene(scene, axis_mm, 1000.0 * camera.width / camera.fx, camera.width)
+    above = (camera.width - camera.height) // 2
+    frames_mm = depth_mm[:, above : above + camera.height]
+    return sensor.apply_sensor(HELD_OUT_SENSOR, frames_mm, 1.0, noise_seed), scene.hand.joints_mm
 
-        @tf.function
-        def sense(seed: tf.Tensor):
-            hands_seed, scene_seed, noise_seed = tf.unstack(tf.random.split(seed, 3))
-            hands = scenes.draw_hands(HELD_OUT_SENSOR, subjects, BATCH, hands_seed)
-            return scenes.sense_scene(HELD_OUT_SENSOR, kind, hands, scene_seed, noise_seed)
 
-        _FUNCTIONS[split, kind] = sense
-    return _FUNCTIONS[split, kind]
-
-
-def _train(run_dir: Path, options: list[str]) -> int:
+def _train(run_dir: Path, options: list[str]) -> None:
     print(f"\n== {run_dir.name}", flush=True)
     options = ["--resume"] if settings_path(run_dir).exists() else options
     # A process of its own: TensorFlow's threads, which the settings choose, cannot change once it has run.
     command = [sys.executable, str(RUN), *options, "--run-dir", str(run_dir)]
-    return subprocess.run(command, check=False).returncode
+    status = subprocess.run(command, check=False).returncode
+    if status:
+        sys.exit(status)
 
 
 def _evaluate(run_dir: Path, stage: str | None = None) -> dict:
