@@ -40,7 +40,7 @@ from lsps_tf.datasets.simulator import SUBJECTS
 from lsps_tf.depth_files import write_depth_png16
 from lsps_tf.files import atomic_path, write_json
 from lsps_tf.run_folder import SHIPPED, load_run, read_settings, settings_path
-from lsps_tf.simulation import scenes, sensor, shape, surroundings
+from lsps_tf.simulation import scenes, shape, surroundings
 from lsps_tf.simulation.sensor import HELD_OUT_SENSOR
 from lsps_tf.skeleton import NYU
 from training.evaluation.measure import predict_store, summarize
@@ -149,7 +149,8 @@ def _sense(split: str, number: int, kind: str) -> tuple[np.ndarray, np.ndarray]:
 @functools.cache
 def _sense_function(split: str, kind: str) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     if kind == DESK:
-        return tf.function(_sense_desk)
+        one = shape.subject_shape(np.array([SUBJECT]))
+        return tf.function(lambda seed: surroundings.sense_frames(HELD_OUT_SENSOR, one, BATCH, seed))
     subjects = shape.subject_shape(np.array(SUBJECTS[split]))
 
     @tf.function
@@ -159,20 +160,6 @@ def _sense_function(split: str, kind: str) -> Callable[[tf.Tensor], tuple[tf.Ten
         return scenes.sense_scene(HELD_OUT_SENSOR, kind, hands, scene_seed, noise_seed)
 
     return sense
-
-
-def _sense_desk(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Whole frames of the one subject's hand in the surroundings of sim-v2."""
-    camera = HELD_OUT_SENSOR.camera
-    scene_seed, noise_seed = tf.unstack(tf.random.split(seed, 2))
-    subject = shape.subject_shape(np.array([SUBJECT]))
-    scene = surroundings.draw_scene(subject, BATCH, *HELD_OUT_SENSOR.distance_mm, scene_seed)
-    # A square view about the camera's axis, as wide as the frame, of which the rows in the middle are the frame.
-    axis_mm = tf.constant([[0.0, 0.0, 1000.0]] * BATCH)
-    depth_mm, _ = surroundings.render_scene(scene, axis_mm, 1000.0 * camera.width / camera.fx, camera.width)
-    above = (camera.width - camera.height) // 2
-    frames_mm = depth_mm[:, above : above + camera.height]
-    return sensor.apply_sensor(HELD_OUT_SENSOR, frames_mm, 1.0, noise_seed), scene.hand.joints_mm
 
 
 def _train(run_dir: Path, options: list[str]) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from lsps_tf.simulation import grasps, kinematics, pose_prior, renderer, scenes, surface, things, view_prior
+from lsps_tf.simulation import grasps, kinematics, pose_prior, renderer, scenes, sensor, surface, things, view_prior
 from lsps_tf.simulation.kinematics import HandState
 from lsps_tf.simulation.rotations import axis_rotation, rotation_from_6d, rotation_from_vector
 from lsps_tf.simulation.shape import HandShape
@@ -116,6 +116,30 @@ def render_scene(
     around_mm = _nearest(around)
     shown = (hand_mm > 0.0) & ((around_mm == 0.0) | (hand_mm < around_mm))
     return _nearest([hand_mm, around_mm]), shown
+
+
+def sense_frames(
+    settings: sensor.Sensor, subjects: HandShape, count: int, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Whole frames of random scenes as a sensor reports them.
+
+    Args:
+        settings: the sensor, whose camera is wider than high.
+        subjects: shapes that the hands are drawn from.
+        count: B.
+        seed: int32 [2].
+
+    Returns:
+        depth_mm [B, height, width] and the hands' joints_mm [B, 36, 3] in camera space.
+    """
+    view, (scene_seed, noise_seed) = settings.camera, tf.unstack(tf.random.split(seed, 2))
+    scene = draw_scene(subjects, count, *settings.distance_mm, scene_seed)
+    # A square about the camera's axis, as wide as the frame, of which the rows in the middle are the frame.
+    axis_mm = tf.constant([[0.0, 0.0, 1000.0]] * count)
+    depth_mm, _ = render_scene(scene, axis_mm, 1000.0 * view.width / view.fx, view.width)
+    above = (view.width - view.height) // 2
+    frames_mm = depth_mm[:, above : above + view.height]
+    return sensor.apply_sensor(settings, frames_mm, 1.0, noise_seed), scene.hand.joints_mm
 
 
 def _spheres_around(scene: Scene) -> tuple[tf.Tensor, tf.Tensor, np.ndarray, np.ndarray]:
