@@ -43,30 +43,38 @@ def depth_to_points(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tf.Tensor:
 
 
 def crop_frame(
-    depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor, extent_mm: tf.Tensor, size: int
+    depth_mm: tf.Tensor,
+    intrinsics: tf.Tensor,
+    center_mm: tf.Tensor,
+    extent_mm: tf.Tensor,
+    size: int,
+    frame: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Cuts crops out of frames by nearest sampling, so that no depth is invented at edges.
 
     Args:
         depth_mm: [B, H, W] frames, 0 = no reading.
         intrinsics: [B, 4] of the frames.
-        center_mm: [B, 3] camera space, z > 0.
-        extent_mm: scalar or [B], mm.
+        center_mm: [N, 3] camera space, z > 0.
+        extent_mm: scalar or [N], mm.
         size: pixels of the crop's side.
+        frame: int32 [N], which of the frames each crop is cut out of; None for one crop of each.
 
     Returns:
-        [B, size, size] depth in mm, 0 outside the frame.
+        [N, size, size] depth in mm, 0 outside the frame.
     """
     height, width = tf.shape(depth_mm)[1], tf.shape(depth_mm)[2]
+    if frame is None:
+        frame = tf.range(tf.shape(depth_mm)[0])
+    else:
+        intrinsics = tf.gather(intrinsics, frame)
     x, y = pixel_rays(crop_intrinsics(center_mm, extent_mm, size), size, size)
     fx, fy, cx, cy = (value[:, None] for value in tf.unstack(intrinsics, axis=-1))
     columns, column_inside = _nearest(fx * x + cx, width)
     rows, row_inside = _nearest(fy * y + cy, height)
-    index = rows[:, :, None] * width + columns[:, None, :]
-    flat = tf.reshape(depth_mm, [tf.shape(depth_mm)[0], -1])
-    crop = tf.gather(flat, tf.reshape(index, [tf.shape(index)[0], -1]), batch_dims=1)
-    inside = row_inside[:, :, None] & column_inside[:, None, :]
-    return tf.where(inside, tf.reshape(crop, tf.shape(index)), 0.0)
+    index = (frame[:, None, None] * height + rows[:, :, None]) * width + columns[:, None, :]
+    crop = tf.gather(tf.reshape(depth_mm, [-1]), index)
+    return tf.where(row_inside[:, :, None] & column_inside[:, None, :], crop, 0.0)
 
 
 def _nearest(position: tf.Tensor, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -64,10 +64,10 @@ def find_hands(depth_mm: tf.Tensor, intrinsics: tf.Tensor, count: int) -> FoundH
         count: how many hands at most.
     """
     places_mm, likely = _places(depth_mm, intrinsics, count + MORE_PLACES)
-    looked = [judge_hand(depth_mm, intrinsics, places_mm[:, number]) for number in range(count + MORE_PLACES)]
-    center_mm, hand, right = (tf.stack(parts, axis=1) for parts in zip(*looked))
+    chosen = likely > FRAME_LOGIT
+    center_mm, hand, right = _judge_chosen(depth_mm, intrinsics, places_mm, chosen)
     score = hand + FRAME_SHARE * likely
-    clear = (likely > FRAME_LOGIT) & (score > LEAST_SCORE)
+    clear = chosen & (score > LEAST_SCORE)
     # What looks far less like a hand than another is an arm, or what lies about.
     clear &= score > tf.reduce_max(tf.where(clear, score, -1e3), axis=1, keepdims=True) - SCORE_MARGIN
     presence = _without_doubles(center_mm, clear)
@@ -115,7 +115,7 @@ def track_hand(
 
 
 def judge_hand(
-    depth_mm: tf.Tensor, intrinsics: tf.Tensor, place_mm: tf.Tensor
+    depth_mm: tf.Tensor, intrinsics: tf.Tensor, place_mm: tf.Tensor, frame: tf.Tensor | None = None
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Looks at what is around a place, and once more from where its middle is seen.
 
@@ -125,14 +125,15 @@ def judge_hand(
     Args:
         depth_mm: [B, H, W] frames.
         intrinsics: [B, 4].
-        place_mm: [B, 3] camera space, z > 0.
+        place_mm: [N, 3] camera space, z > 0.
+        frame: int32 [N], which of the frames each place is in; None for one place in each.
 
     Returns:
-        center_mm [B, 3], the mean of the hand's joints, without meaning where there is none; hand [B], a logit, high
-        where a hand is there; and right [B], a logit, above 0 where it looks like a right one.
+        center_mm [N, 3], the mean of the hand's joints, without meaning where there is none; hand [N], a logit, high
+        where a hand is there; and right [N], a logit, above 0 where it looks like a right one.
     """
     for _ in range(LOOKS):
-        cropped_mm = crop.crop_frame(depth_mm, intrinsics, place_mm, CUBE_MM, CROP_SIZE)
+        cropped_mm = crop.crop_frame(depth_mm, intrinsics, place_mm, CUBE_MM, CROP_SIZE, frame)
         images = crop.normalize_depth(cropped_mm, place_mm, CUBE_MM)
         images = tf.concat([images, tf.reverse(images, [2])], axis=0)
         seen, mirrored = tf.split(networks.shipped().look_at_crop(images), 2)
@@ -140,6 +141,20 @@ def judge_hand(
         moved_mm = place_mm + OFFSET_MM * said[:, 2:]
         place_mm = tf.concat([moved_mm[:, :2], tf.maximum(moved_mm[:, 2:], NEAREST_MM)], axis=1)
     return place_mm, said[:, 0], said[:, 1]
+
+
+def _judge_chosen(
+    depth_mm: tf.Tensor, intrinsics: tf.Tensor, places_mm: tf.Tensor, chosen: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """`judge_hand` of those of the places [B, K, 3] that the mask [B, K] names, all at once; 0 of the others."""
+    # One is always looked at: not every kernel takes a batch of none.
+    first = tf.one_hot(0, tf.size(chosen), True, False)
+    where = tf.cast(tf.where(chosen | tf.reshape(first, tf.shape(chosen))), tf.int32)
+    judged = judge_hand(depth_mm, intrinsics, tf.gather_nd(places_mm, where), where[:, 0])
+    center_mm, hand, right = (
+        tf.scatter_nd(where, part, tf.concat([tf.shape(chosen), tf.shape(part)[1:]], axis=0)) for part in judged
+    )
+    return tf.ensure_shape(center_mm, places_mm.shape), *(tf.ensure_shape(part, chosen.shape) for part in (hand, right))
 
 
 def refine_center(
