@@ -20,9 +20,12 @@ import tensorflow as tf
 
 from lsps_tf import camera
 from lsps_tf.simulation.active_stereo import fatten, fill_holes, mismatches, move_disparity, one_eyed
-from lsps_tf.simulation.random_fields import gaussian_blur, gaussian_field
+from lsps_tf.simulation.depth_geometry import shift
+from lsps_tf.simulation.random_fields import gaussian_field
 
 Range = tuple[float, float]
+# How far apart the pixels are that a pass of the melting filter averages.
+_STRIDES = (1, 2, 4)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +36,8 @@ class Stereo:
         camera: resolution and intrinsics.
         distance_mm: nearest and farthest hand that the sensor is used for.
         baseline_mm: between its two cameras; the left one's view is what the image shows.
-        melt_sigma_px: standard deviation of the blur across small steps, sensor pixels.
+        melt_sigma_px: standard deviation of the blur over surfaces and small steps, sensor pixels.
         melt_step_mm: steps of about this height melt; much higher ones stay.
-        melt_passes: how often that filter runs.
         fattening_px: by how much surfaces grow over what lies behind them.
         disparity_noise_px: standard deviation of the disparity.
         correlation_px: how far that noise correlates, the size of the blocks.
@@ -50,9 +52,8 @@ class Stereo:
     camera: camera.Camera = camera.Camera(604.0, 604.0, 320.0, 240.0, 640, 480)
     distance_mm: Range = (300.0, 1100.0)
     baseline_mm: Range = (45.0, 95.0)
-    melt_sigma_px: Range = (1.0, 6.0)
-    melt_step_mm: Range = (8.0, 26.0)
-    melt_passes: int = 2
+    melt_sigma_px: Range = (1.0, 12.0)
+    melt_step_mm: Range = (6.0, 30.0)
     fattening_px: Range = (0.0, 5.0)
     disparity_noise_px: Range = (0.03, 0.15)
     correlation_px: Range = (3.0, 9.0)
@@ -73,9 +74,7 @@ class Stereo:
         drawn = low + (high - low) * tf.random.stateless_uniform([len(ranges), count], seeds[0], alg="philox")
         baseline, melt_px, melt_mm, fat_px, noise_px, correlation_px, rate, fill_px = tf.unstack(drawn)
         baseline_focal = (baseline * s.camera.fx)[:, None, None]
-        depth = depth_mm
-        for _ in range(s.melt_passes):
-            depth = melt(depth, pixel_size, melt_px, melt_mm)
+        depth = melt(depth_mm, pixel_size, melt_px, melt_mm)
         # Lengths that differ per image: what counts is their ratio to the pixel.
         depth = fatten(depth, pixel_size, fat_px, seeds[1])
         lost = one_eyed(depth, pixel_size, baseline_focal) & s.occlusion
@@ -89,10 +88,29 @@ class Stereo:
 
 
 def melt(depth_mm: tf.Tensor, pixel_size: tf.Tensor, sigma_px: tf.Tensor, step_mm: tf.Tensor) -> tf.Tensor:
-    """Steps of depth of about `step_mm` [B] and less are drawn into slopes, `sigma_px` [B] sensor pixels wide."""
-    valid = depth_mm > 0.0
-    pixel_size = pixel_size / tf.maximum(sigma_px, 1e-3)
-    weight = gaussian_blur(tf.cast(valid, tf.float32), pixel_size, 1.0)
-    around_mm = gaussian_blur(depth_mm, pixel_size, 1.0) / tf.maximum(weight, 1e-6)
-    share = tf.exp(-tf.square((around_mm - depth_mm) / tf.maximum(step_mm, 1e-3)[:, None, None]))
-    return tf.where(valid, depth_mm + share * (around_mm - depth_mm), 0.0)
+    """Steps of depth of about `step_mm` [B] and less are drawn into slopes; much higher ones stay sharp.
+
+    An edge-avoiding a-trous filter (Dammertz, Sewtz, Hanika & Lensch, 2010): every pixel takes a weighted mean with
+    those beside it, farther away from pass to pass. A neighbour counts less the more its depth differs.
+
+    Args:
+        depth_mm: [B, H, W], 0 = no reading.
+        pixel_size: [B].
+        sigma_px: [B], the filter's standard deviation on an even surface, sensor pixels; 3.2 image pixels at most.
+        step_mm: [B].
+    """
+    variance = tf.square(sigma_px / pixel_size)
+    step_mm = tf.maximum(step_mm, 1e-3)[:, None, None]
+    for stride in _STRIDES:
+        share = tf.minimum(variance, 0.5 * stride**2)
+        variance -= share
+        # The variance of the kernel (w, 1, w) / (1 + 2 w) at that stride.
+        weight = (share / (2.0 * (stride**2 - share)))[:, None, None]
+        for rows, columns in ((0, stride), (stride, 0)):
+            total, count = depth_mm, tf.ones_like(depth_mm)
+            for beside_mm in (shift(depth_mm, rows, columns), shift(depth_mm, -rows, -columns)):
+                like = weight * tf.exp(-tf.square((beside_mm - depth_mm) / step_mm))
+                like = tf.where(beside_mm > 0.0, like, 0.0)
+                total, count = total + like * beside_mm, count + like
+            depth_mm = tf.where(depth_mm > 0.0, total / count, 0.0)
+    return depth_mm
