@@ -171,12 +171,12 @@ def measure_views(name: str, subjects: shape.HandShape, count: int) -> dict[str,
         found = _find_hands(views.depth_mm, views.intrinsics)
         truth = (views.middle_mm, views.right, views.intrinsics, views.pixels, views.share)
         for each in zip(*(value.numpy() for value in (*found, *truth))):
-            for key, value in _judged(*each).items():
+            for key, value in judge_view(*each).items():
                 rows.setdefault(key, []).append(100.0 * value)
     return {key: float(np.mean(values)) for key, values in rows.items()}
 
 
-def _judged(center_mm, presence, right, middle_mm, is_right, intrinsics, pixels, share) -> dict[str, float]:
+def judge_view(center_mm, presence, right, middle_mm, is_right, intrinsics, pixels, share) -> dict[str, float]:
     """What is right and wrong in one view of two hands at most; nothing of views whose hands are hardly seen."""
     (fx, fy, cx, cy), (x, y, z) = intrinsics, middle_mm.T
     place = np.stack([fx * x / z + cx, fy * y / z + cy])

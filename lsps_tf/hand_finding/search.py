@@ -63,17 +63,56 @@ def find_hands(depth_mm: tf.Tensor, intrinsics: tf.Tensor, count: int) -> FoundH
         intrinsics: [B, 4] fx, fy, cx, cy in pixels.
         count: how many hands at most.
     """
-    places_mm, likely = _places(depth_mm, intrinsics, count + MORE_PLACES)
-    chosen = likely > FRAME_LOGIT
-    center_mm, hand, right = _judge_chosen(depth_mm, intrinsics, places_mm, chosen)
-    score = hand + FRAME_SHARE * likely
-    clear = chosen & (score > LEAST_SCORE)
+    return choose_hands(judge_places(depth_mm, intrinsics, count + MORE_PLACES), count)
+
+
+class JudgedPlaces(NamedTuple):
+    """K places in each of B frames that the first network names, and what the second says of them.
+
+    Attributes:
+        likely: [B, K], the first one's logit; -1000 where a frame has fewer places.
+        center_mm: [B, K, 3] camera space.
+        hand: [B, K], a logit, high where a hand is there.
+        right: [B, K], a logit, above 0 where it looks like a right hand.
+    """
+
+    likely: tf.Tensor
+    center_mm: tf.Tensor
+    hand: tf.Tensor
+    right: tf.Tensor
+
+
+class Thresholds(NamedTuple):
+    """When a place is a hand; the meaning and the values of `constants`."""
+
+    frame_logit: float = FRAME_LOGIT
+    frame_share: float = FRAME_SHARE
+    least_score: float = LEAST_SCORE
+    score_margin: float = SCORE_MARGIN
+
+
+THRESHOLDS = Thresholds()
+
+
+def judge_places(
+    depth_mm: tf.Tensor, intrinsics: tf.Tensor, count: int, frame_logit: float = FRAME_LOGIT
+) -> JudgedPlaces:
+    """Looks at the `count` likeliest places of each frame, as far as their logits are above `frame_logit`."""
+    places_mm, likely = _places(depth_mm, intrinsics, count)
+    return JudgedPlaces(likely, *_judge_chosen(depth_mm, intrinsics, places_mm, likely > frame_logit))
+
+
+def choose_hands(places: JudgedPlaces, count: int, thresholds: Thresholds = THRESHOLDS) -> FoundHands:
+    """The `count` nearest of the places that are hands."""
+    score = places.hand + thresholds.frame_share * places.likely
+    clear = (places.likely > thresholds.frame_logit) & (score > thresholds.least_score)
     # What looks far less like a hand than another is an arm, or what lies about.
-    clear &= score > tf.reduce_max(tf.where(clear, score, -1e3), axis=1, keepdims=True) - SCORE_MARGIN
-    presence = _without_doubles(center_mm, clear)
-    z = tf.where(presence, center_mm[..., 2], float("inf"))
+    best = tf.reduce_max(tf.where(clear, score, -1e3), axis=1, keepdims=True)
+    presence = _without_doubles(places.center_mm, clear & (score > best - thresholds.score_margin))
+    z = tf.where(presence, places.center_mm[..., 2], float("inf"))
     order = tf.argsort(z, axis=1, stable=True)[:, :count]
-    found = FoundHands(*(tf.gather(part, order, batch_dims=1) for part in (center_mm, presence, right)))
+    parts = places.center_mm, presence, places.right
+    found = FoundHands(*(tf.gather(part, order, batch_dims=1) for part in parts))
     return found._replace(center_mm=tf.where(found.presence[..., None], found.center_mm, _NOWHERE_MM))
 
 
