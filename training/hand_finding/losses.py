@@ -81,17 +81,19 @@ def crop_losses(views: Views, seed: tf.Tensor, weights: dict, frame_weights: dic
     close = distance_mm < _HAND_MM
     asked = tf.cast((close & seen) | (distance_mm > _NO_HAND_MM), tf.float32)
     near = tf.cast((distance_mm < _NO_HAND_MM) & seen, tf.float32)
+    # A crop beside the hand does not show enough of it to tell its side.
+    whole = tf.cast(close & seen, tf.float32)
     presence = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(close, tf.float32), output[:, 0])
     side = tf.nn.sigmoid_cross_entropy_with_logits(tf.cast(right, tf.float32), output[:, 1])
     error_mm = _distance(center_mm + OFFSET_MM * output[:, 2:], middle_mm, near > 0.0)
     own = tf.range(tf.shape(close)[0]) < tf.shape(parts[0][0])[0]
     correct = tf.cast((output[:, 0] > 0.0) == close, tf.float32)
     return {
-        "loss": _mean(presence, asked) + _mean(error_mm, near) / OFFSET_MM + 0.5 * _mean(side, near),
+        "loss": _mean(presence, asked) + _mean(error_mm, near) / OFFSET_MM + _mean(side, whole),
         "hand": _mean(correct, tf.where(own, asked, 0.0)),
         "proposed": _mean(correct, tf.where(own, 0.0, asked)),
         "middle_mm": _mean(error_mm, near),
-        "side": _mean(tf.cast((output[:, 1] > 0.0) == right, tf.float32), near),
+        "side": _mean(tf.cast((output[:, 1] > 0.0) == right, tf.float32), whole),
     }
 
 
