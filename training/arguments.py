@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 from lsps_tf.commandline.parser import Parser
-from lsps_tf.config import GROUPS, PRESETS, RECIPES, RENAMED, Config, setting_fields
+from lsps_tf.config import BONES, CODE, GROUPS, PRESETS, RECIPES, RENAMED, Config, setting_fields
 from lsps_tf.errors import InputError
 from lsps_tf.mirror import HAND_SETTINGS
 from lsps_tf.skeleton import SKELETONS
@@ -129,9 +129,11 @@ def resolve_config(given: dict[str, Any]) -> Config:
 
 _AT_LEAST_ZERO = (
     *("rotation_degrees", "translation_mm", "randomization", "fit_rounds", "clip_norm", "discriminator_repeats"),
+    *("mapping_blocks", "mapping_steps"),
     *("seed", "intra_op_threads", "inter_op_threads"),
 )
 _CHOICES = {
+    "mapping": (CODE, BONES),
     "decay": ("none", "cosine", "halving"),
     "synthetic_part": ("train", "sensed"),
 }
