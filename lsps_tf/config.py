@@ -69,6 +69,9 @@ class LossWeights:
     lambda_2: float = _setting(0.1, "KL of the depth VAEs and cycles (equations 3 and 5)")
     lambda_3: float = _setting(100.0, "likelihood of the depth VAEs and cycles (equations 3 and 5)")
     lambda_4: float = _setting(10.0, "adversarial terms of the translations (equation 4)")
+    lambda_keep: float = _setting(
+        0.0, "distance that translations move what they and the image both see (not in the paper; 0 leaves it out)"
+    )
     lambda_4_mapping: float = _setting(10.0, "adversarial terms of M's renderings (equation 6; lambda_4 in the paper)")
     lambda_5: float = _setting(100.0, "distance of M(z_y) to z_s (equation 6)")
     lambda_6: float = _setting(10000.0, "likelihood of the rendering of M(z_y) (equation 6)")
@@ -109,6 +112,9 @@ class TrainingConfig:
     pose_batch: int = _setting(128, "poses per step of the pose stage")
     depth_steps: int = _setting(500_000, "iterations of the depth stage")
     depth_batch: int = _setting(1, "images of each domain per step of the depth stage")
+    depth_average: float = _setting(
+        0.0, "decay per step of the average of E, G and M that the depth stage ends with (0: their last weights)"
+    )
     cycle: bool = _setting(True, "the depth stage has equation 5, cycle-consistency; without it: an ablation")
     mapping_learning_rate: float = _setting(1e-4, "Adam's step size of the mapping stage's M")
     mapping_steps: int = _setting(

@@ -129,7 +129,7 @@ def resolve_config(given: dict[str, Any]) -> Config:
 
 _AT_LEAST_ZERO = (
     *("rotation_degrees", "translation_mm", "randomization", "fit_rounds", "clip_norm", "discriminator_repeats"),
-    *("mapping_blocks", "mapping_steps"),
+    *("mapping_blocks", "mapping_steps", "depth_average"),
     *("seed", "intra_op_threads", "inter_op_threads"),
 )
 _CHOICES = {
@@ -164,6 +164,8 @@ def check_config(config: Config) -> None:
                 )
     if config.training.fit_keep > 1.0:
         raise InputError(f"--fit-keep {config.training.fit_keep:g}: it is a part of the fitted frames, at most 1")
+    if config.training.depth_average >= 1.0:
+        raise InputError(f"--depth-average {config.training.depth_average:g}: it is a decay below 1, such as 0.999")
     if config.training.matching_batch > config.training.posterior_batch:
         raise InputError(
             f"--matching-batch {config.training.matching_batch}: it is a part of --posterior-batch "

@@ -35,6 +35,7 @@ class Method:
         needs_labels: it trains on real labels alone, so on all of them where `--labels` is not given.
         takes_labels: it can train on real labels.
         has_rounds: whether rounds of training by fitting (`fit_rounds`) follow its stages.
+        one_domain: its depth stage, if any, knows one domain alone.
         aside: stages that no later one starts from.
         adapts: it starts from a whole trained model, the shipped one where none is named, with that one's preset; and
             it trains on simulated scenes beside a recording, in place of the clean hand.
@@ -49,6 +50,7 @@ class Method:
     needs_labels: bool = False
     takes_labels: bool = True
     has_rounds: bool = False
+    one_domain: bool = False
     aside: tuple[str, ...] = ()
     adapts: bool = False
 
@@ -145,6 +147,7 @@ _ROWS = (
         stages=("pose", "depth", "posterior"),
         splits=lambda config, stages: ("real/train",),
         build=_build_crossing_nets,
+        one_domain=True,
         needs_labels=True,
     ),
     Method(
@@ -210,6 +213,13 @@ def _covered(known: tuple[str, ...], pretrained_stage: str) -> set[str]:
         # Its rounds may be more than this run has.
         return {*LSPS.stages, *rounds[: int(pretrained_stage[len(FIT) :])]}
     return set(LSPS.stages[: LSPS.stages.index(pretrained_stage) + 1]) if pretrained_stage in LSPS.stages else set()
+
+
+def has_latent_space(method: str, stages: tuple[str, ...], pretrained_stage: str) -> bool:
+    """Whether a run's weights have gone through a depth stage of both domains, its own or a pre-trained one."""
+    if METHODS[method].one_domain:
+        return False
+    return "depth" in stages or "depth" in _covered((), pretrained_stage)
 
 
 def all_stages() -> tuple[str, ...]:

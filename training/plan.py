@@ -159,7 +159,8 @@ def build_labelled_pose(inputs: StageInputs) -> StagePlan:
 def build_depth(inputs: StageInputs) -> StagePlan:
     """The depth stage of LSPS, on both domains."""
     training = inputs.training
-    model = DepthStage(inputs.networks, _with_part_of_mapping(inputs.weights), inputs.prepare, cycle=training.cycle)
+    weights = _with_part_of_mapping(inputs.weights)
+    model = DepthStage(inputs.networks, weights, inputs.prepare, training.cycle, training.depth_average)
     streams = _both_domains(inputs, training.depth_batch, training.depth_batch)
     optimizers = _depth_optimizers(inputs)
     return inputs.plan(model, streams, training.depth_steps, optimizers, "eq2_generators", has_pictures=True)

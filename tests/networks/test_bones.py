@@ -27,7 +27,7 @@ def looped(joints, bones, size, perspective):
                 for column in range(size):
                     pixel = [2 * (column + 0.5) / size - 1, 2 * (row + 0.5) / size - 1]
                     distance = np.linalg.norm(points[:, :2] - pixel, axis=1)
-                    spread, depth = math.exp(-distance.min() ** 2 / (2 * SIGMA**2)), points[distance.argmin(), 2]
+                    spread, depth = math.exp(-(distance.min() ** 2) / (2 * SIGMA**2)), points[distance.argmin(), 2]
                     maps[hand, row, column, [number, len(bones) + number]] = spread, spread * depth
     return maps
 

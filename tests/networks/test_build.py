@@ -180,7 +180,9 @@ def test_a_deeper_discriminator_and_images_between_powers_of_two_are_settings():
 
 
 def test_sixth_discriminator_layer_is_a_setting():
-    config = dataclasses.replace(TINY, discriminator_widths=(2, 2, 3, 3, 4, 4), mapping="code", mapping_widths=(4, 4, 4))
+    config = dataclasses.replace(
+        TINY, discriminator_widths=(2, 2, 3, 3, 4, 4), mapping="code", mapping_widths=(4, 4, 4)
+    )
     built = build_networks(config, 128, seed=0)
     assert len(built.discriminators["real"].shared.layers) == 4
     assert built.discriminators["real"](tf.zeros((1, 128, 128, 1))).shape == (1, 1, 1, 1)
