@@ -21,7 +21,7 @@ READERS = ("synthetic", "real", "oracle")
 
 
 def main() -> int:
-    given = _parse()
+    given = build_parser().parse_args(sys.argv[1:])
     from lsps_tf.datasets.store import open_store
     from lsps_tf.errors import InputError
     from lsps_tf.files import atomic_path, write_json
@@ -54,7 +54,8 @@ def main() -> int:
     return 0
 
 
-def _parse() -> argparse.Namespace:
+def build_parser() -> argparse.ArgumentParser:
+    """The command's options."""
     from lsps_tf.commandline.parser import Parser
 
     parser = Parser("latent_space.py", "Measure each link of a run's shared latent space, in mm.")
@@ -68,7 +69,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=512, metavar="N", help="of each domain (default: 512)")
     parser.add_argument("--store", type=Path, metavar="FILE.h5", help="in place of the run's own")
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: evaluation/ in the run's folder")
-    return parser.parse_args(sys.argv[1:])
+    return parser
 
 
 if __name__ == "__main__":

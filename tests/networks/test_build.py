@@ -19,7 +19,7 @@ PARAMETERS = {
         "generators": 2142,
         "discriminators": 1581,
         "posterior": 660,
-        "mapping": 3600,
+        "mapping": 5905,
     },
     "compact": {
         "pose_encoder": 19112,
@@ -28,7 +28,7 @@ PARAMETERS = {
         "generators": 98434,
         "discriminators": 398145,
         "posterior": 20500,
-        "mapping": 336160,
+        "mapping": 187681,
     },
     "paper": {
         "pose_encoder": 4510,
