@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 
 from lsps_tf import camera, crop, draw
-from training.evaluation.latent_space import AS_IT_IS, LINKS, PRIOR, Chain, Link, Reading
+from lsps_tf.losses import SEEN
+from training.evaluation.latent_space import AS_IT_IS, LINKS, POSE_VAE, PRIOR, Chain, Link, Reading, image_links
 
 # Hands of the prior lie nowhere. They are shown as from here.
 _PRIOR_CENTER_MM = (0.0, 0.0, 600.0)
@@ -20,13 +21,18 @@ def draw_chain(chain: Chain) -> Image.Image:
     """
     pictures, titles = [], []
     for link in LINKS:
-        if link.reading.way == AS_IT_IS and link.floor is None:
-            # It makes no image.
+        if not _shows(chain, link):
             continue
         for name, row, said in _chosen(chain, link):
             pictures += [_before(chain, link, row), _after(chain, link, row)]
             titles += [link.title, f"{name}: {said}"]
     return draw.contact_sheet(pictures, titles, 6)
+
+
+def _shows(chain: Chain, link: Link) -> bool:
+    """Whether there is something to see: an image that the link makes, or what P reads of a frame as it is."""
+    is_read = chain.missing(link.reading) is None
+    return link in image_links() or link.reading.way == PRIOR or (is_read and link.reading.reader != POSE_VAE)
 
 
 def _chosen(chain: Chain, link: Link) -> list[tuple[str, int, str]]:
@@ -54,7 +60,7 @@ def _before(chain: Chain, link: Link, row: int) -> Image.Image:
 def _after(chain: Chain, link: Link, row: int) -> Image.Image:
     image = chain.images(link.reading.domain, link.reading.way)[row]
     if chain.missing(link.reading) is not None:
-        return draw.crop_picture(image)
+        return draw.crop_picture(image, _before(chain, link, row).width)
     read = chain.joints(link.reading)[row]
     return _overlay(chain, link.reading, row, image, read, chain.truth(link.reading)[row])
 
@@ -66,7 +72,8 @@ def _overlay(
     center_mm = np.float32(_PRIOR_CENTER_MM) if reading.way == PRIOR else hands.center_mm[row]
     cube_mm, size = hands.cube_mm[row], len(image)
     intrinsics = crop.crop_intrinsics(center_mm[None], cube_mm[None], size).numpy()
-    depth_mm = np.where(image < 1.0, image * 0.5 * cube_mm + center_mm[2], 0.0)
+    # A generator's background is not quite 1.
+    depth_mm = np.where(image < SEEN, image * 0.5 * cube_mm + center_mm[2], 0.0)
 
     def place(values: np.ndarray) -> np.ndarray:
         joints_mm = crop.denormalize_joints(values[None], center_mm[None], cube_mm[None]).numpy()[0]

@@ -27,10 +27,9 @@ SYNTHETIC, REAL, ORACLE = "synthetic-only", "real labels", "oracle"
 P_SYNTHETIC, P_REAL = "P through D_s", "P through D_r"
 MEAN, POSE_VAE = "mean pose", "pose VAE"
 # How an image is made of a hand.
-AS_IT_IS, RECONSTRUCTED, TRANSLATED, CYCLED, DRAWN, PRIOR = (
-    *("as it is", "reconstructed", "translated", "there and back"),
-    *("drawn by M", "drawn by M from the prior"),
-)
+AS_IT_IS, RECONSTRUCTED, TRANSLATED, CYCLED = "as it is", "reconstructed", "translated", "there and back"
+# By M: of its pose, of its pose in the other domain, of a pose of the prior.
+DRAWN, DRAWN_OTHER, PRIOR = "drawn", "drawn in the other domain", "of the prior"
 OTHER = {"synthetic": "real", "real": "synthetic"}
 _BATCH = 64
 
@@ -99,6 +98,13 @@ LINKS = (
         Reading(P_REAL, "synthetic"),
     ),
     _self_link("mapping", "M: {} poses drawn", "synthetic", DRAWN),
+    Link(
+        "mapping-synthetic-to-real",
+        "M: synthetic poses drawn as real",
+        Reading(REAL, "synthetic", DRAWN_OTHER),
+        Reading(REAL, "real"),
+        Reading(MEAN, "synthetic"),
+    ),
     _self_link("mapping", "M: {} poses drawn", "real", DRAWN),
     _self_link("prior", "M: poses of the prior as {}", "synthetic", PRIOR),
     _self_link("prior", "M: poses of the prior as {}", "real", PRIOR),
@@ -157,8 +163,8 @@ class Chain:
         networks, hands = self.run.networks, self.hands[domain]
         if way == AS_IT_IS:
             return hands.image
-        if way in (DRAWN, PRIOR):
-            generator = networks.generators[domain]
+        if way in (DRAWN, DRAWN_OTHER, PRIOR):
+            generator = networks.generators[OTHER[domain] if way == DRAWN_OTHER else domain]
             draw = functools.partial(_drawn, networks.mapping, generator)
             if way == PRIOR:
                 return _in_batches(draw, self._prior(domain))

@@ -131,6 +131,10 @@ def test_links_equal_loops_over_the_networks(chain, figures):
             "synthetic",
             lambda x, y: synthetic_only(generate["synthetic"](nets.mapping(nets.encode_pose(y)[0]))),
         ),
+        ("mapping-synthetic-to-real", "error_mm"): (
+            "synthetic",
+            lambda x, y: labelled(generate["real"](nets.mapping(nets.encode_pose(y)[0]))),
+        ),
         ("mapping-real", "error_mm"): (
             "real",
             lambda x, y: labelled(generate["real"](nets.mapping(nets.encode_pose(y)[0]))),
