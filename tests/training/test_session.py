@@ -169,13 +169,13 @@ def test_a_run_that_was_stopped_in_every_stage_ends_like_one_that_never_was(
     common = [*arguments, "--log-every", "3"]
     if how == "eagerly":
         request.getfixturevalue(how)
-        common += ["--pose-steps", "20", "--depth-steps", "4", "--posterior-steps", "4"]
+        common += ["--pose-steps", "20", "--depth-steps", "4", "--posterior-steps", "4", "--depth-average", "0.5"]
         finished_run = tmp_path / "whole"
         assert run_session([*common, "--run-dir", str(finished_run)]) == 0
     else:
         finished_run = request.getfixturevalue("finished_run")
     capsys.readouterr()
-    stopping.update(pose=17, depth=3, posterior=2)
+    stopping.update(pose=17, depth=3, mapping=2, posterior=2)
     command = [*common, "--run-dir", str(run_dir)]
     for number, stage in enumerate(STAGES):
         assert run_session(command) == STOPPED
@@ -294,6 +294,17 @@ def test_pretrained_runs(finished_run, arguments, tmp_path, eagerly):
     assert (settings.stages, settings.pretrained_stage) == (("depth", "mapping", "posterior"), "pose")
     before, after = weights(finished_run, "pose"), weights(posed, "posterior")
     assert all(np.array_equal(before[name], after[name]) for name in before if name.startswith("pose_"))
+
+
+def test_a_run_from_one_with_the_other_kind_of_m_takes_all_but_m(finished_run, arguments, tmp_path, eagerly):
+    run_dir = tmp_path / "code"
+    kind = ["--mapping", "code", "--mapping-widths", "8", "--stages", "mapping"]
+    command = [*arguments, *FEW, *kind, "--pretrained", str(finished_run), "--pretrained-stage", "posterior"]
+    assert run_session([*command, "--run-dir", str(run_dir)]) == 0
+    before, after = weights(finished_run, "posterior"), weights(run_dir, "mapping")
+    kept = {name for name in after if name in before and np.array_equal(before[name], after[name])}
+    assert {name.split("/")[0] for name in set(after) - kept} == {"mapping", "discriminators"}
+    assert after["mapping/000"].shape == (4, 4, 8, 20)
 
 
 def test_run_folders_name_themselves(arguments, tmp_path, eagerly, monkeypatch, capsys):
