@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from lsps_tf import crop
-from lsps_tf.config import Config
+from lsps_tf.config import CODE, Config
 from lsps_tf.hand_finding import search
 from lsps_tf.networks import Networks, build_networks
 from lsps_tf.pipeline import Preparation
@@ -72,7 +72,9 @@ def train_pose_vae(joints_mm: np.ndarray, center_mm: np.ndarray, config: Config,
     Returns:
         The networks, of which the pose encoder and decoder are trained.
     """
-    networks = build_networks(config.replace(num_joints=joints_mm.shape[1]).network, config.data.image_size, seed)
+    # Poses may have any choice of joints, whose bones are not known.
+    config = config.replace(num_joints=joints_mm.shape[1], mapping=CODE)
+    networks = build_networks(config.network, config.data.image_size, seed)
     batch, prepare = config.training.pose_batch, Preparation(config.data)
     columns = {"joints_mm": tf.constant(joints_mm, tf.float32), "center_mm": tf.constant(center_mm, tf.float32)}
 

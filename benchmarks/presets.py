@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
-from lsps_tf.config import PRESETS, Config
+from lsps_tf.config import PRESETS, Config, TrainingConfig
 from lsps_tf.networks import Networks, build_networks
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "method.md"
@@ -57,10 +57,15 @@ def describe_preset(config: Config) -> dict[str, str]:
         **{f"parameters of {name}": f"{count:,}" for name, count in count_parameters(networks).items()},
         "pose stage, steps x poses": f"{training.pose_steps:,} x {training.pose_batch}",
         "depth stage, steps x images of each domain": f"{training.depth_steps:,} x {training.depth_batch}",
+        "mapping stage, steps x images": _mapping_stage(training),
         "posterior stage, steps x images": f"{training.posterior_steps:,} x {training.posterior_batch}",
         "of these, images of each domain to match": f"{training.matching_batch}",
         "a round of `--recipe fitting`, steps x images": f"{training.fit_steps:,} x {training.posterior_batch}",
     }
+
+
+def _mapping_stage(training: TrainingConfig) -> str:
+    return f"{training.mapping_steps:,} x {training.mapping_batch}" if training.mapping_steps else "none"
 
 
 def count_parameters(networks: Networks) -> dict[str, int]:

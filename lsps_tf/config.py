@@ -34,7 +34,12 @@ class NetworkConfig:
     residual_groups: int = _setting(4, "paths of a residual block, its C (table 4)")
     private_blocks: int = _setting(1, "unshared residual blocks of each encoder and generator (table 4)")
     shared_blocks: int = _setting(1, "residual blocks shared by both encoders, and by both generators (table 4)")
+    mapping: str = _setting(
+        "code",
+        "what M starts from: code, the pose latent (table 3), or bones, a drawing of its joints (not in the paper)",
+    )
     mapping_widths: tuple[int, ...] = _setting((128, 96), "channels of M's layers but the last (table 3)")
+    mapping_blocks: int = _setting(2, "residual blocks at the end of M with mapping=bones")
     discriminator_widths: tuple[int, ...] = _setting(
         (16, 32, 64, 128, 256), "channels of the discriminator's convolutions (table 4)"
     )
@@ -64,9 +69,16 @@ class LossWeights:
     lambda_2: float = _setting(0.1, "KL of the depth VAEs and cycles (equations 3 and 5)")
     lambda_3: float = _setting(100.0, "likelihood of the depth VAEs and cycles (equations 3 and 5)")
     lambda_4: float = _setting(10.0, "adversarial terms of the translations (equation 4)")
+    lambda_keep: float = _setting(
+        0.0, "distance that translations move what they and the image both see (not in the paper; 0 leaves it out)"
+    )
     lambda_4_mapping: float = _setting(10.0, "adversarial terms of M's renderings (equation 6; lambda_4 in the paper)")
     lambda_5: float = _setting(100.0, "distance of M(z_y) to z_s (equation 6)")
     lambda_6: float = _setting(10000.0, "likelihood of the rendering of M(z_y) (equation 6)")
+    mapping_in_depth: float = _setting(
+        1.0,
+        "part of equation 6's weights that the depth stage gives it (1 in the paper); the mapping stage has it whole",
+    )
     lambda_7: float = _setting(10.0, "posterior regression (equation 7)")
     lambda_7_made: float = _setting(
         0.0, "regression of equation 7 on what G_s and G_r make of synthetic images (not in the paper; 0 leaves it out)"
@@ -100,7 +112,15 @@ class TrainingConfig:
     pose_batch: int = _setting(128, "poses per step of the pose stage")
     depth_steps: int = _setting(500_000, "iterations of the depth stage")
     depth_batch: int = _setting(1, "images of each domain per step of the depth stage")
+    depth_average: float = _setting(
+        0.0, "decay per step of the average of E, G and M that the depth stage ends with (0: their last weights)"
+    )
     cycle: bool = _setting(True, "the depth stage has equation 5, cycle-consistency; without it: an ablation")
+    mapping_learning_rate: float = _setting(1e-4, "Adam's step size of the mapping stage's M")
+    mapping_steps: int = _setting(
+        0, "iterations of the mapping stage, which trains M alone (not in the paper; 0 leaves it out)"
+    )
+    mapping_batch: int = _setting(16, "images per step of the mapping stage")
     posterior_steps: int = _setting(50_000, "iterations of the posterior stage")
     posterior_batch: int = _setting(32, "images per step of the posterior stage")
     matching_batch: int = _setting(32, "of these, images of each domain that feature matching uses")
@@ -180,6 +200,8 @@ RENAMED = {"learning_rate": "posterior_learning_rate"}
 _BOOLEANS = {"yes": True, "no": False}
 # A round of training by fitting is a stage of its own: fit1, fit2 and so on.
 FIT = "fit"
+# What `mapping` can be.
+CODE, BONES = "code", "bones"
 
 
 def current_setting(name: str, value: Any) -> tuple[str, Any]:
@@ -212,7 +234,9 @@ _TINY = Config(preset="tiny").replace(
     encoder_widths=(4, 6, 8),
     generator_widths=(6, 4),
     residual_width=8,
+    mapping=BONES,
     mapping_widths=(8,),
+    mapping_blocks=1,
     discriminator_widths=(4, 6, 8, 8),
     posterior_learning_rate=1e-3,
     depth_learning_rate=1e-3,
@@ -222,6 +246,9 @@ _TINY = Config(preset="tiny").replace(
     pose_batch=16,
     depth_steps=6,
     depth_batch=2,
+    mapping_learning_rate=1e-3,
+    mapping_steps=4,
+    mapping_batch=2,
     posterior_steps=6,
     fit_frames=8,
     fit_learning_rate=1e-3,
@@ -235,11 +262,12 @@ _COMPACT = Config(preset="compact").replace(
     # The depth latent has a quarter of the paper's numbers per pixel, so the noise of its sample weighs more: with the
     # paper's KL the reconstructions lose the shape of the palm.
     lambda_2=0.01,
-    # About a thousandth of equation 6: with full weights it pulls E_s and G_s towards what M, in so few steps, can say
-    # of a pose, and M's renderings keep D_s from learning to tell translations from synthetic images.
-    lambda_4_mapping=0.01,
-    lambda_5=0.01,
-    lambda_6=10.0,
+    # A thousandth of equation 6 in the depth stage: with full weights it pulls E_s and G_s towards what M, in so few
+    # steps, can say of a pose, and M's renderings keep D_s from learning to tell translations from synthetic images.
+    mapping_in_depth=0.001,
+    lambda_5=10.0,
+    mapping=BONES,
+    mapping_widths=(96, 64),
     # A small discriminator is soon ruled by the regression; and a mean over features weighs little beside a sum.
     lambda_7=1.0,
     lambda_7_made=1.0,
@@ -256,6 +284,8 @@ _COMPACT = Config(preset="compact").replace(
     pose_batch=128,
     depth_steps=6000,
     depth_batch=4,
+    mapping_learning_rate=2e-3,
+    mapping_steps=6000,
     posterior_steps=6000,
     # 3e-3 was thrown back once in a round, 1e-3 learnt a little less.
     fit_learning_rate=1.5e-3,

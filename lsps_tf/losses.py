@@ -15,6 +15,8 @@ import tensorflow_probability as tfp
 from lsps_tf.config import LossWeights
 
 tfd = tfp.distributions
+# A pixel sees something where its depth is below this, in half cubes. The background is 1, and a generator's nearly 1.
+SEEN = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +122,24 @@ def gan_generator_loss(fake_logits: tf.Tensor) -> Term:
     discriminator is sure. The authors' released code trains with it too.
     """
     return Term(_fooling(fake_logits), "lambda_4")
+
+
+def keep_loss(translation: tf.Tensor, image: tf.Tensor) -> Term:
+    """Keeps measured surfaces where they are; not in the paper: E[|G(E(x)) - x| where both see something].
+
+    Both domains are metric depth, so a translation has no business moving what both see. Pixels that one alone sees are
+    free, so that an arm or a hole can go.
+
+    Args:
+        translation: the other domain's image of x, [B, S, S, 1].
+        image: x, [B, S, S, 1].
+
+    Returns:
+        The mean over all pixels, those that do not count as zero: a depth term like a likelihood.
+    """
+    translation.shape.assert_is_compatible_with(image.shape)
+    both = (translation < SEEN) & (image < SEEN)
+    return Term(tf.reduce_mean(tf.where(both, tf.abs(translation - image), 0.0)), "lambda_keep")
 
 
 def cycle_loss(translated_mean: tf.Tensor, cycled: tf.Tensor, image: tf.Tensor) -> Terms:

@@ -180,8 +180,10 @@ def save_weights(networks: Networks, path: str | pathlib.Path) -> None:
         partial.write_bytes(buffer.getbuffer())
 
 
-def load_weights(networks: Networks, path: str | pathlib.Path, prefix: str = "") -> None:
-    """Reads what `save_weights` wrote; with `prefix` only the networks whose name starts so ("pose_").
+def load_weights(networks: Networks, path: str | pathlib.Path, prefix: str = "", without: str | None = None) -> None:
+    """Reads what `save_weights` wrote: with `prefix` only what has a name that starts so ("pose_").
+
+    What has a name that starts with `without` ("mapping/") is left as it is.
 
     Raises:
         InputError: where the file is missing, damaged, or of networks of other sizes; no weight is changed then.
@@ -192,6 +194,8 @@ def load_weights(networks: Networks, path: str | pathlib.Path, prefix: str = "")
     if not path.is_file():
         raise InputError(f"{path}: there are no such weights; check the run folder")
     variables = {name: v for name, v in networks.named_variables().items() if name.startswith(prefix)}
+    if without is not None:
+        variables = {name: v for name, v in variables.items() if not name.startswith(without)}
     try:
         with h5py.File(path, "r") as file:
             values = {name: file[name][...] for name in variables}

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from benchmarks import presets
+from benchmarks import latent_space, presets
 from lsps_tf import losses
 from scripts import prose
 from training.arguments import build_parser
@@ -28,9 +28,13 @@ def test_the_equations_functions_exist():
 
 
 def test_options_on_the_page_of_the_method_are_options():
-    known = {option for action in build_parser()._actions for option in action.option_strings} | {"--write"}
+    known = {"--write", *_options(build_parser()), *_options(latent_space.build_parser())}
     used = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", METHOD.replace("-->", "").replace("<!--", "")))
     assert used and used <= known
+
+
+def _options(parser):
+    return {option for action in parser._actions for option in action.option_strings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -290,4 +290,26 @@ def test_the_preset_paper_has_the_papers_lambdas():
     assert w.lambda_0 == w.lambda_2 == 0.1
     assert w.lambda_1 == w.lambda_3 == w.lambda_5 == 100
     assert w.lambda_4 == w.lambda_4_mapping == w.lambda_7 == 10
+    assert (w.mapping_in_depth, w.lambda_keep, PRESETS["paper"].network.mapping) == (1, 0, "code")
     assert (w.lambda_6, w.lambda_8_depth, w.lambda_8_posterior) == (10000, 0.0001, 1)
+
+
+def test_keeping_surfaces_equals_a_loop_over_pixels():
+    image, translation = RANDOM.uniform(-1, 1.2, (2, 2, 4, 4, 1)).clip(-1, 1).astype(np.float32)
+    # What one alone sees, what neither sees, and what lies at the bound.
+    image[0, 0, :3, 0] = (1.0, 1.0, 0.9)
+    translation[0, 0, :3, 0] = (-0.5, 0.95, 0.2)
+    total = 0.0
+    for x, made in zip(image.ravel(), translation.ravel()):
+        if x < np.float32(0.9) and made < np.float32(0.9):
+            total += abs(float(x) - float(made))
+    term = losses.keep_loss(tf.constant(translation), tf.constant(image))
+    np.testing.assert_allclose(term.value, total / image.size, rtol=1e-5)
+    assert term.weight == "lambda_keep" and total > 0.0
+    (slope, _) = gradient(losses.keep_loss, translation, image)
+    assert np.all(slope[0, 0, :3] == 0.0) and np.any(slope)
+
+
+def test_images_of_background_keep_nothing():
+    term = losses.keep_loss(tf.ones((1, 4, 4, 1)), tf.zeros((1, 4, 4, 1)))
+    assert float(term.value) == 0.0

@@ -6,7 +6,7 @@ import pytest
 from lsps_tf import run_folder
 from lsps_tf.config import PRESETS
 from lsps_tf.errors import InputError
-from lsps_tf.networks import build_networks
+from lsps_tf.networks import Mapping, build_networks
 from lsps_tf.run_folder import RunSettings, load_run, read_settings, write_settings
 from training.methods import METHODS
 
@@ -117,6 +117,27 @@ def test_a_prefix_loads_those_networks_alone(networks, weights):
         np.testing.assert_array_equal(one, two)
     for one, two in zip(before, other.mapping.variables):
         np.testing.assert_array_equal(one, two)
+
+
+def test_weights_without_a_network_leave_it_as_it_is(networks, weights):
+    other = build_networks(TINY.replace(mapping="code").network, TINY.data.image_size, seed=2)
+    before = [variable.numpy() for variable in other.mapping.variables]
+    run_folder.load_weights(other, weights, without="mapping/")
+    for one, two in zip(networks.generators["real"].variables, other.generators["real"].variables):
+        np.testing.assert_array_equal(one, two)
+    for one, two in zip(before, other.mapping.variables):
+        np.testing.assert_array_equal(one, two)
+    with pytest.raises(InputError, match="damaged or of other networks|has shape"):
+        run_folder.load_weights(other, weights)
+
+
+def test_runs_from_before_m_drew_bones_load_with_their_own_m():
+    """Their settings do not name it."""
+    folder = run_folder.SHIPPED.parent / "structured-light"
+    assert "mapping" not in json.loads(run_folder.settings_path(folder).read_text())["config"]["network"]
+    run = load_run(folder)
+    assert type(run.networks.mapping) is Mapping and run.config.training.mapping_steps == 0
+    assert run.config.weights.mapping_in_depth == 1.0
 
 
 def test_weights_of_another_preset_are_refused_and_change_nothing(weights):

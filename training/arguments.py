@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 from lsps_tf.commandline.parser import Parser
-from lsps_tf.config import GROUPS, PRESETS, RECIPES, RENAMED, Config, setting_fields
+from lsps_tf.config import BONES, CODE, GROUPS, PRESETS, RECIPES, RENAMED, Config, setting_fields
 from lsps_tf.errors import InputError
 from lsps_tf.mirror import HAND_SETTINGS
 from lsps_tf.skeleton import SKELETONS
@@ -129,9 +129,11 @@ def resolve_config(given: dict[str, Any]) -> Config:
 
 _AT_LEAST_ZERO = (
     *("rotation_degrees", "translation_mm", "randomization", "fit_rounds", "clip_norm", "discriminator_repeats"),
+    *("mapping_blocks", "mapping_steps", "depth_average"),
     *("seed", "intra_op_threads", "inter_op_threads"),
 )
 _CHOICES = {
+    "mapping": (CODE, BONES),
     "decay": ("none", "cosine", "halving"),
     "synthetic_part": ("train", "sensed"),
 }
@@ -162,6 +164,8 @@ def check_config(config: Config) -> None:
                 )
     if config.training.fit_keep > 1.0:
         raise InputError(f"--fit-keep {config.training.fit_keep:g}: it is a part of the fitted frames, at most 1")
+    if config.training.depth_average >= 1.0:
+        raise InputError(f"--depth-average {config.training.depth_average:g}: it is a decay below 1, such as 0.999")
     if config.training.matching_batch > config.training.posterior_batch:
         raise InputError(
             f"--matching-batch {config.training.matching_batch}: it is a part of --posterior-batch "

@@ -20,7 +20,8 @@ from lsps_tf.files import read_text, write_json  # noqa: E402
 
 EXAMPLE_FRAME = ROOT / "docs" / "example" / "structured-light.png"
 DATA = ["--sim-synthetic-frames", "8000", "--sim-real-frames", "8000", "--sim-test-frames", "1024"]
-REDUCED = ["--pose-steps", "4000", "--depth-steps", "3000", "--posterior-steps", "3000"]
+# P does not read M, so the demo goes without a stage for it.
+REDUCED = ["--pose-steps", "4000", "--depth-steps", "3000", "--mapping-steps", "0", "--posterior-steps", "3000"]
 
 
 def main() -> int:

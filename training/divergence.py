@@ -18,10 +18,12 @@ from lsps_tf.run_folder import RunSettings, weights_path
 from training.plan import StagePlan
 
 FOLDER = "nonfinite"
-# The settings that are a stage's step sizes; those of "depth" are the generators' and the discriminators'.
+# The settings that are a stage's step sizes; those of "depth" are the generators' and the discriminators',
+# and those of "mapping" M's and the realism head's.
 _STEP_SIZES = {
     "pose": ("pose_learning_rate",),
     "depth": ("depth_learning_rate", "discriminator_learning_rate"),
+    "mapping": ("mapping_learning_rate", "discriminator_learning_rate"),
     "posterior": ("posterior_learning_rate",),
     "regression": ("posterior_learning_rate",),
     FIT: ("fit_learning_rate",),

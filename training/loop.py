@@ -32,7 +32,8 @@ def train_stage(plan: StagePlan, settings: RunSettings, networks: Networks, run_
     # On the CPU: it is read after each step, and on another device each reading would wait for the step to end.
     with tf.device("CPU:0"):
         step = tf.Variable(0, dtype=tf.int64, trainable=False)
-    checkpoint = tf.train.Checkpoint(networks=networks, step=step, **plan.optimizers)
+    averages = {} if plan.model.averages is None else {"averages": plan.model.averages}
+    checkpoint = tf.train.Checkpoint(networks=networks, step=step, **plan.optimizers, **averages)
     folder = run_dir / "checkpoints" / plan.name
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,6 +50,7 @@ def train_stage(plan: StagePlan, settings: RunSettings, networks: Networks, run_
             _fit(plan, settings, step, run_dir, divergence.check_losses, save)
     finished = int(step) >= plan.steps
     if finished:
+        plan.model.finish()
         divergence.check_variables(int(step))
         save_weights(networks, weights_path(run_dir, plan.name))
     return finished

@@ -35,6 +35,8 @@ class Method:
         needs_labels: it trains on real labels alone, so on all of them where `--labels` is not given.
         takes_labels: it can train on real labels.
         has_rounds: whether rounds of training by fitting (`fit_rounds`) follow its stages.
+        one_domain: its depth stage, if any, knows one domain alone.
+        aside: stages that no later one starts from.
         adapts: it starts from a whole trained model, the shipped one where none is named, with that one's preset; and
             it trains on simulated scenes beside a recording, in place of the clean hand.
     """
@@ -48,11 +50,14 @@ class Method:
     needs_labels: bool = False
     takes_labels: bool = True
     has_rounds: bool = False
+    one_domain: bool = False
+    aside: tuple[str, ...] = ()
     adapts: bool = False
 
     def stages_with(self, config: Config) -> tuple[str, ...]:
         """All its stages with these settings, in order; the last one's weights are its result."""
-        stages = tuple(stage for stage in self.stages if config.network.pose_vae or stage != "pose")
+        has = {"pose": config.network.pose_vae, "mapping": config.training.mapping_steps > 0}
+        stages = tuple(stage for stage in self.stages if has.get(stage, True))
         # A method that has rounds alone has one at least.
         rounds = max(config.training.fit_rounds, 0 if self.stages else 1) if self.has_rounds else 0
         return stages + tuple(f"{FIT}{number + 1}" for number in range(rounds))
@@ -61,8 +66,13 @@ class Method:
 def _build_lsps(kind: str, inputs: StageInputs) -> StagePlan:
     from training import plan
 
-    builders = {"pose": plan.build_pose, "depth": plan.build_depth, "posterior": plan.build_posterior}
-    return {**builders, FIT: plan.build_round}[kind](inputs)
+    return {
+        "pose": plan.build_pose,
+        "depth": plan.build_depth,
+        "mapping": plan.build_mapping,
+        "posterior": plan.build_posterior,
+        FIT: plan.build_round,
+    }[kind](inputs)
 
 
 def _build_synthetic_only(kind: str, inputs: StageInputs) -> StagePlan:
@@ -106,10 +116,12 @@ _ROWS = (
     Method(
         name="lsps",
         title="LSPS (latent space of simulated depth, sensor depth and pose)",
-        stages=("pose", "depth", "posterior"),
+        stages=("pose", "depth", "mapping", "posterior"),
         splits=lambda config, stages: ("synthetic/train", "real/train"),
         build=_build_lsps,
         has_rounds=True,
+        # It moves M, which P does not read.
+        aside=("mapping",),
     ),
     Method(
         name="synthetic-only",
@@ -135,6 +147,7 @@ _ROWS = (
         stages=("pose", "depth", "posterior"),
         splits=lambda config, stages: ("real/train",),
         build=_build_crossing_nets,
+        one_domain=True,
         needs_labels=True,
     ),
     Method(
@@ -177,8 +190,9 @@ def resolve_stages(method: str, config: Config, asked: str | None, pretrained_st
     if not stages:
         raise InputError(f"--stages: name at least one of {', '.join(known)}")
     stages = tuple(stage for stage in known if stage in stages)
-    for before, stage in zip(known, known[1:]):
-        if stage in stages and before not in stages and before not in covered:
+    for stage in stages:
+        before = _stage_before(METHODS[method], known, stage)
+        if before is not None and before not in stages and before not in covered:
             raise InputError(
                 f"--stages {asked}: the {stage} stage starts from the {before} stage; name that one too, or a run "
                 "that has it with --pretrained"
@@ -186,10 +200,26 @@ def resolve_stages(method: str, config: Config, asked: str | None, pretrained_st
     return stages
 
 
+def _stage_before(method: Method, known: tuple[str, ...], stage: str) -> str | None:
+    """The stage whose weights `stage` starts from, None for the first one."""
+    earlier = [name for name in known[: known.index(stage)] if name not in method.aside]
+    return earlier[-1] if earlier else None
+
+
 def _covered(known: tuple[str, ...], pretrained_stage: str) -> set[str]:
     """The stages that pre-trained weights have gone through: a stage comes with those before it."""
-    order = (*LSPS.stages, *(stage for stage in known if stage.startswith(FIT)))
-    return set(order[: order.index(pretrained_stage) + 1]) if pretrained_stage in order else set()
+    rounds = [stage for stage in known if stage.startswith(FIT)]
+    if pretrained_stage.startswith(FIT):
+        # Its rounds may be more than this run has.
+        return {*LSPS.stages, *rounds[: int(pretrained_stage[len(FIT) :])]}
+    return set(LSPS.stages[: LSPS.stages.index(pretrained_stage) + 1]) if pretrained_stage in LSPS.stages else set()
+
+
+def has_latent_space(method: str, stages: tuple[str, ...], pretrained_stage: str) -> bool:
+    """Whether a run's weights have gone through a depth stage of both domains, its own or a pre-trained one."""
+    if METHODS[method].one_domain:
+        return False
+    return "depth" in stages or "depth" in _covered((), pretrained_stage)
 
 
 def all_stages() -> tuple[str, ...]:

@@ -22,6 +22,8 @@ from training.pseudo_labels import SPLIT, kept_labels
 from training.stages.base import Stage
 from training.stages.crossing_nets import CrossingDepthStage, CrossingPosteriorStage
 from training.stages.depth import DepthStage
+from training.stages.mapping import TOTAL as MAPPING_TOTAL
+from training.stages.mapping import MappingStage
 from training.stages.pose import PoseStage
 from training.stages.posterior import PosteriorStage
 from training.stages.regression import RegressionStage
@@ -157,10 +159,25 @@ def build_labelled_pose(inputs: StageInputs) -> StagePlan:
 def build_depth(inputs: StageInputs) -> StagePlan:
     """The depth stage of LSPS, on both domains."""
     training = inputs.training
-    model = DepthStage(inputs.networks, inputs.weights, inputs.prepare, cycle=training.cycle)
+    weights = _with_part_of_mapping(inputs.weights)
+    model = DepthStage(inputs.networks, weights, inputs.prepare, training.cycle, training.depth_average)
     streams = _both_domains(inputs, training.depth_batch, training.depth_batch)
     optimizers = _depth_optimizers(inputs)
     return inputs.plan(model, streams, training.depth_steps, optimizers, "eq2_generators", has_pictures=True)
+
+
+def build_mapping(inputs: StageInputs) -> StagePlan:
+    """The mapping stage of LSPS, on synthetic frames and on labelled real ones."""
+    training = inputs.training
+    streams = {"synthetic": inputs.stream("synthetic/train", training.mapping_batch)}
+    if inputs.labelled:
+        streams["labelled"] = inputs.labelled_stream(training.mapping_batch)
+    model = MappingStage(inputs.networks, inputs.weights, inputs.prepare)
+    optimizers = {
+        "generator_optimizer": inputs.adam(training.mapping_learning_rate, training.mapping_steps),
+        "discriminator_optimizer": inputs.adam(training.discriminator_learning_rate, training.mapping_steps),
+    }
+    return inputs.plan(model, streams, training.mapping_steps, optimizers, MAPPING_TOTAL)
 
 
 def build_posterior(inputs: StageInputs) -> StagePlan:
@@ -218,7 +235,7 @@ def build_crossing_depth(inputs: StageInputs) -> StagePlan:
         "real": inputs.stream(SPLIT, training.depth_batch),
         "labelled": inputs.labelled_stream(training.depth_batch),
     }
-    model = CrossingDepthStage(inputs.networks, inputs.weights, inputs.prepare)
+    model = CrossingDepthStage(inputs.networks, _with_part_of_mapping(inputs.weights), inputs.prepare)
     return inputs.plan(model, streams, training.depth_steps, _depth_optimizers(inputs), "eq2_generators")
 
 
@@ -229,6 +246,13 @@ def build_crossing_posterior(inputs: StageInputs) -> StagePlan:
     model = CrossingPosteriorStage(inputs.networks, inputs.weights, training.matching_batch, inputs.prepare)
     optimizers = _posterior_optimizer(inputs, training.posterior_learning_rate, training.posterior_steps)
     return inputs.plan(model, streams, training.posterior_steps, optimizers, "eq8_posterior")
+
+
+def _with_part_of_mapping(weights: LossWeights) -> LossWeights:
+    """The weights of the depth stage, which gives equation 6 only a part of its own."""
+    names = ("lambda_4_mapping", "lambda_5", "lambda_6")
+    part = {name: weights.mapping_in_depth * getattr(weights, name) for name in names}
+    return dataclasses.replace(weights, **part)
 
 
 def _pose(inputs: StageInputs, streams: dict[str, Stream]) -> StagePlan:

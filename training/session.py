@@ -267,7 +267,10 @@ def _load_pretrained(settings: RunSettings, networks: Networks) -> None:
     if not settings.pretrained:
         return
     path = run_folder.weights_path(settings.pretrained, settings.pretrained_stage)
-    run_folder.load_weights(networks, path, prefix="pose_" if settings.pretrained_stage == "pose" else "")
+    prefix = "pose_" if settings.pretrained_stage == "pose" else ""
+    # An M of the other kind starts anew. Nothing but its own stage reads it.
+    other_mapping = run_folder.read_settings(settings.pretrained).config.network.mapping != networks.config.mapping
+    run_folder.load_weights(networks, path, prefix, without="mapping/" if other_mapping else None)
 
 
 def _new_run_dir(settings: RunSettings) -> pathlib.Path:

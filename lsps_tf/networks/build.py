@@ -7,8 +7,9 @@ from collections.abc import Hashable, Sequence
 import tensorflow as tf
 from tensorflow import keras
 
-from lsps_tf.config import NetworkConfig
+from lsps_tf.config import BONES, NetworkConfig
 from lsps_tf.errors import InputError
+from lsps_tf.networks.bone_mapping import BoneMapping
 from lsps_tf.networks.depth_vae import Encoder, Generator, residual_blocks
 from lsps_tf.networks.discriminator import Discriminator, PosteriorHead, realism_head, strided_convolutions
 from lsps_tf.networks.layers import apply_together
@@ -30,7 +31,7 @@ class Networks(tf.Module):
         pose_encoder, pose_decoder: E_y and G_y.
         encoders, generators, discriminators: per domain, "synthetic" and "real".
         posterior: P's last layer, which applies to the features of either discriminator.
-        mapping: M.
+        mapping: M, from the pose latent [B, Z] to the depth latent [B, S/4, S/4, C].
     """
 
     def __init__(self, config: NetworkConfig, image_size: int, seed: int):
@@ -46,9 +47,7 @@ class Networks(tf.Module):
         self.generators = _build_generators(config, seed)
         self.discriminators = _build_discriminators(config, seed)
         self.posterior = PosteriorHead(config.latent_size, seed)
-        self.mapping = Mapping(
-            (*config.mapping_widths, config.encoder_widths[-1]), _first_size(config, image_size), seed
-        )
+        self.mapping = self._build_mapping(seed)
 
     @property
     def realism_head(self) -> keras.layers.Layer:
@@ -116,6 +115,10 @@ class Networks(tf.Module):
         parts = (part[domain] for part in (self.encoders, self.generators) for domain in domains)
         return _unique(*parts, self.mapping)
 
+    def mapping_variables(self) -> list[tf.Variable]:
+        """The weights of M."""
+        return _unique(self.mapping)
+
     def discriminator_variables(self, *domains: str) -> list[tf.Variable]:
         """The weights of the discriminators' player: D of these domains with the realism head, and P's last layer."""
         return _unique(*(self.discriminators[domain] for domain in domains), self.posterior)
@@ -147,6 +150,13 @@ class Networks(tf.Module):
                     seen.add(variable.ref())
                     named[f"{part}/{number:03d}"] = variable
         return named
+
+    def _build_mapping(self, seed: int) -> keras.Model:
+        config = self.config
+        if config.mapping == BONES:
+            return BoneMapping(config, self.image_size, seed, self.decode_pose)
+        widths = (*config.mapping_widths, config.encoder_widths[-1])
+        return Mapping(widths, _first_size(config, self.image_size), seed)
 
     def _trunk(self, domain: str) -> list[keras.layers.Layer]:
         """The convolutions of a discriminator, the domain's own and the shared ones."""

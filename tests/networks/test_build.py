@@ -19,7 +19,7 @@ PARAMETERS = {
         "generators": 2142,
         "discriminators": 1581,
         "posterior": 660,
-        "mapping": 3600,
+        "mapping": 5905,
     },
     "compact": {
         "pose_encoder": 19112,
@@ -28,7 +28,7 @@ PARAMETERS = {
         "generators": 98434,
         "discriminators": 398145,
         "posterior": 20500,
-        "mapping": 336160,
+        "mapping": 187681,
     },
     "paper": {
         "pose_encoder": 4510,
@@ -170,7 +170,7 @@ def test_large_features_are_averaged_to_one_latent(networks):
 
 def test_a_deeper_discriminator_and_images_between_powers_of_two_are_settings():
     config = dataclasses.replace(
-        TINY, discriminator_widths=(2, 3, 4, 4), discriminator_repeats=1, mapping_widths=(4, 4)
+        TINY, discriminator_widths=(2, 3, 4, 4), discriminator_repeats=1, mapping="code", mapping_widths=(4, 4)
     )
     built = build_networks(config, 96, seed=0)
     real = built.discriminators["real"]
@@ -180,7 +180,9 @@ def test_a_deeper_discriminator_and_images_between_powers_of_two_are_settings():
 
 
 def test_sixth_discriminator_layer_is_a_setting():
-    config = dataclasses.replace(TINY, discriminator_widths=(2, 2, 3, 3, 4, 4), mapping_widths=(4, 4, 4))
+    config = dataclasses.replace(
+        TINY, discriminator_widths=(2, 2, 3, 3, 4, 4), mapping="code", mapping_widths=(4, 4, 4)
+    )
     built = build_networks(config, 128, seed=0)
     assert len(built.discriminators["real"].shared.layers) == 4
     assert built.discriminators["real"](tf.zeros((1, 128, 128, 1))).shape == (1, 1, 1, 1)
@@ -189,8 +191,8 @@ def test_sixth_discriminator_layer_is_a_setting():
 @pytest.mark.parametrize(
     ("image_size", "change", "message"),
     [
-        (64, {"discriminator_widths": (2, 2, 2, 2, 2)}, "mapping_widths"),
-        (32, {"mapping_widths": (8, 8)}, "mapping_widths"),
+        (64, {"discriminator_widths": (2, 2, 2, 2, 2), "mapping": "code"}, "mapping_widths"),
+        (32, {"mapping_widths": (8, 8), "mapping": "code"}, "mapping_widths"),
         (32, {"mapping_widths": ()}, "mapping_widths"),
         (30, {}, "image_size"),
         (32, {"encoder_widths": (4, 8)}, "encoder_widths"),

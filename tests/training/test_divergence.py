@@ -107,6 +107,7 @@ def divergence(finished_run, store_path, tmp_path):
     [
         ("pose", ["pose_learning_rate"]),
         ("depth", ["depth_learning_rate", "discriminator_learning_rate"]),
+        ("mapping", ["mapping_learning_rate", "discriminator_learning_rate"]),
         ("posterior", ["posterior_learning_rate"]),
         ("regression", ["posterior_learning_rate"]),
         ("fit2", ["fit_learning_rate"]),
@@ -128,8 +129,8 @@ def test_weights_that_are_not_finite_are_named(divergence, eagerly):
     check, plan, networks = divergence
     check.check_losses()
     check.check_variables(7)
-    networks.named_variables()["mapping/001"].assign_add(np.full(8, np.inf, np.float32))
-    with pytest.raises(InputError, match="the depth stage diverged: after step 7 mapping/001 is not finite; start"):
+    networks.named_variables()["mapping/002"].assign_add(np.full(8, np.inf, np.float32))
+    with pytest.raises(InputError, match="the depth stage diverged: after step 7 mapping/002 is not finite; start"):
         check.check_variables(7)
 
 

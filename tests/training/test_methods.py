@@ -16,9 +16,15 @@ TINY = PRESETS["tiny"]
 @pytest.mark.parametrize(
     ("method", "asked", "pretrained", "stages"),
     [
-        ("lsps", None, "", ("pose", "depth", "posterior")),
-        ("lsps", None, "pose", ("depth", "posterior")),
-        ("lsps", None, "depth", ("posterior",)),
+        ("lsps", None, "", ("pose", "depth", "mapping", "posterior")),
+        ("lsps", None, "pose", ("depth", "mapping", "posterior")),
+        ("lsps", None, "depth", ("mapping", "posterior")),
+        ("lsps", None, "mapping", ("posterior",)),
+        ("lsps", None, "fit2", ()),
+        ("lsps", "mapping", "fit2", ("mapping",)),
+        ("lsps", "mapping", "depth", ("mapping",)),
+        # P does not read M, so its stage starts from the depth stage.
+        ("lsps", "pose, depth, posterior", "", ("pose", "depth", "posterior")),
         ("lsps", "posterior", "depth", ("posterior",)),
         ("lsps", "depth, pose", "", ("pose", "depth")),
         ("lsps", "pose", "depth", ("pose",)),
@@ -34,9 +40,10 @@ def test_stages(method, asked, pretrained, stages):
 @pytest.mark.parametrize(
     ("method", "asked", "pretrained", "message"),
     [
-        ("lsps", "regression", "", "has the stages pose, depth, posterior, not 'regression'"),
+        ("lsps", "regression", "", "has the stages pose, depth, mapping, posterior, not 'regression'"),
         ("real", "pose,depth", "", "has the stages pose, regression, not 'depth'"),
         ("lsps", " , ", "", "name at least one"),
+        ("lsps", "mapping", "pose", "the mapping stage starts from the depth stage"),
         ("lsps", "depth", "", "the depth stage starts from the pose stage"),
         ("lsps", "pose,posterior", "", "the posterior stage starts from the depth stage"),
         ("lsps", "posterior", "pose", "the posterior stage starts from the depth stage"),
@@ -53,6 +60,10 @@ def test_an_adaptation_has_rounds_alone_and_one_at_least():
     assert METHODS["adapt"].stages_with(TINY.replace(fit_rounds=2)) == ("fit1", "fit2")
     # Whatever the model that it starts from has gone through.
     assert resolve_stages("adapt", TINY, None, "fit2") == ("fit1",)
+
+
+def test_without_steps_there_is_no_mapping_stage():
+    assert METHODS["lsps"].stages_with(TINY.replace(mapping_steps=0)) == ("pose", "depth", "posterior")
 
 
 @pytest.mark.parametrize("method", [name for name, row in METHODS.items() if row.stages])

@@ -62,16 +62,17 @@ def drawn(plan):
     [
         ("pose", {"synthetic": ("synthetic/train", 16, False)}),
         ("depth", {"synthetic": ("synthetic/train", 2, True), "real": ("real/train", 2, True)}),
+        ("mapping", {"synthetic": ("synthetic/train", 3, True)}),
         ("posterior", {"synthetic": ("synthetic/train", 4, True), "real": ("real/train", 2, True)}),
     ],
 )
 def test_streams_without_labels(store, networks, stage, expected):
-    config = TINY.replace(pose_batch=16, depth_batch=2, posterior_batch=4, matching_batch=2)
+    config = TINY.replace(pose_batch=16, depth_batch=2, mapping_batch=3, posterior_batch=4, matching_batch=2)
     plan = build_plan(stage, settings(store, config=config), networks, store)
     assert plan.name == stage and drawn(plan) == expected
 
 
-@pytest.mark.parametrize("stage", ["pose", "depth", "posterior"])
+@pytest.mark.parametrize("stage", ["pose", "depth", "mapping", "posterior"])
 def test_labels_add_a_stream_of_labelled_frames(store, networks, stage):
     given = settings(store, labels=0.4)
     plan = build_plan(stage, given, networks, store)
@@ -126,19 +127,28 @@ def test_courses_of_the_step_size(store, networks, decay, expected):
 
 
 def test_stages_get_their_own_schedule(store, networks):
-    config = TINY.replace(pose_steps=3, depth_steps=4, posterior_steps=5, depth_learning_rate=0.25, decay="none")
+    config = TINY.replace(pose_steps=3, depth_steps=4, mapping_steps=6, posterior_steps=5, depth_learning_rate=0.25)
     given = settings(store, config=config)
-    plans = {name: build_plan(name, given, networks, store) for name in ("pose", "depth", "posterior")}
+    plans = {name: build_plan(name, given, networks, store) for name in ("pose", "depth", "mapping", "posterior")}
     regression = settings(store, method="synthetic-only", config=config)
     plans["regression"] = build_plan("regression", regression, networks, store)
     assert {name: plan.steps for name, plan in plans.items()} == {
-        **{"pose": 3, "depth": 4},
+        **{"pose": 3, "depth": 4, "mapping": 6},
         **{"posterior": 5, "regression": 5},
     }
     assert float(plans["depth"].optimizers["generator_optimizer"].learning_rate) == 0.25
     assert len(plans["depth"].optimizers) == 2
     assert all(plan.shown in plan.model.totals for plan in plans.values())
     assert dataclasses.asdict(given.config) == dataclasses.asdict(config)
+
+
+def test_equation_6_has_a_part_of_its_weights_in_the_depth_stage_and_all_in_its_own(store, networks):
+    given = settings(store, config=TINY.replace(mapping_in_depth=0.5, lambda_4_mapping=2.0, lambda_5=4.0, lambda_6=8.0))
+    found = {}
+    for stage in ("depth", "mapping"):
+        weights = build_plan(stage, given, networks, store).model.lambdas
+        found[stage] = (weights.lambda_4_mapping, weights.lambda_5, weights.lambda_6, weights.lambda_4)
+    assert found == {"depth": (1.0, 2.0, 4.0, 10.0), "mapping": (2.0, 4.0, 8.0, 10.0)}
 
 
 def test_gradients_are_bounded_where_the_posterior_is_trained_and_nowhere_else(store, networks):

@@ -30,9 +30,9 @@ from training.session import STOPPED, run_session
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STAGES = LSPS.stages
 TINY = PRESETS["tiny"].training
-STEPS = {"pose": TINY.pose_steps, "depth": TINY.depth_steps, "posterior": TINY.posterior_steps}
+STEPS = {stage: getattr(TINY, f"{stage}_steps") for stage in STAGES}
 # A step or two of each stage.
-FEW = ["--pose-steps", "2", "--depth-steps", "1", "--posterior-steps", "1"]
+FEW = ["--pose-steps", "2", "--depth-steps", "1", "--mapping-steps", "1", "--posterior-steps", "1"]
 
 
 def weights(run_dir, stage):
@@ -85,6 +85,7 @@ def test_metrics_hold_every_term_under_its_equations_name(finished_run):
         assert {term.format(domain) for term in terms} <= named["depth"]
     mapping = {f"eq6_mapping_synthetic_{kind}" for kind in ("distance", "nll", "generator", "discriminator")}
     assert mapping | {"eq2_generators", "eq2_discriminators"} <= named["depth"]
+    assert mapping | {"eq6_mapping", "eq6_discriminators"} <= named["mapping"]
     assert not [name for name in named["depth"] if "mapping_real" in name or "posterior_real" in name]
     assert all(np.isfinite(value) for line in lines for name, value in line.items() if name != "stage")
 
@@ -135,10 +136,14 @@ def test_ctrl_c_while_it_measures_says_how_to_go_on(copy_of_run, capsys, monkeyp
 
 def test_stages_keep_what_came_before(finished_run):
     """The pose networks are frozen after their stage, E, G and M after theirs, and the realism head at the end."""
-    pose, depth, posterior = (weights(finished_run, stage) for stage in STAGES)
+    pose, depth, mapping, posterior = (weights(finished_run, stage) for stage in STAGES)
     moved = {name.split("/")[0] for name in depth if not np.array_equal(pose[name], depth[name])}
     assert moved == {"encoders", "generators", "discriminators", "mapping", "posterior"}
-    moved = {name.split("/")[0] for name in depth if not np.array_equal(depth[name], posterior[name])}
+    moved = {name for name in depth if not np.array_equal(depth[name], mapping[name])}
+    assert {name.split("/")[0] for name in moved} == {"mapping", "discriminators"}
+    # The realism head, whose layer comes last.
+    assert sum(name.startswith("discriminators") for name in moved) == 2
+    moved = {name.split("/")[0] for name in depth if not np.array_equal(mapping[name], posterior[name])}
     assert moved == {"discriminators", "posterior"}
 
 
@@ -164,13 +169,13 @@ def test_a_run_that_was_stopped_in_every_stage_ends_like_one_that_never_was(
     common = [*arguments, "--log-every", "3"]
     if how == "eagerly":
         request.getfixturevalue(how)
-        common += ["--pose-steps", "20", "--depth-steps", "4", "--posterior-steps", "4"]
+        common += ["--pose-steps", "20", "--depth-steps", "4", "--posterior-steps", "4", "--depth-average", "0.5"]
         finished_run = tmp_path / "whole"
         assert run_session([*common, "--run-dir", str(finished_run)]) == 0
     else:
         finished_run = request.getfixturevalue("finished_run")
     capsys.readouterr()
-    stopping.update(pose=17, depth=3, posterior=2)
+    stopping.update(pose=17, depth=3, mapping=2, posterior=2)
     command = [*common, "--run-dir", str(run_dir)]
     for number, stage in enumerate(STAGES):
         assert run_session(command) == STOPPED
@@ -286,9 +291,20 @@ def test_pretrained_runs(finished_run, arguments, tmp_path, eagerly):
     pose = [*FEW, *pretrained, "--pretrained-stage", "pose"]
     assert run_session([*arguments, *pose, "--run-dir", str(posed)]) == 0
     settings = run_folder.read_settings(posed)
-    assert (settings.stages, settings.pretrained_stage) == (("depth", "posterior"), "pose")
+    assert (settings.stages, settings.pretrained_stage) == (("depth", "mapping", "posterior"), "pose")
     before, after = weights(finished_run, "pose"), weights(posed, "posterior")
     assert all(np.array_equal(before[name], after[name]) for name in before if name.startswith("pose_"))
+
+
+def test_a_run_from_one_with_the_other_kind_of_m_takes_all_but_m(finished_run, arguments, tmp_path, eagerly):
+    run_dir = tmp_path / "code"
+    kind = ["--mapping", "code", "--mapping-widths", "8", "--stages", "mapping"]
+    command = [*arguments, *FEW, *kind, "--pretrained", str(finished_run), "--pretrained-stage", "posterior"]
+    assert run_session([*command, "--run-dir", str(run_dir)]) == 0
+    before, after = weights(finished_run, "posterior"), weights(run_dir, "mapping")
+    kept = {name for name in after if name in before and np.array_equal(before[name], after[name])}
+    assert {name.split("/")[0] for name in set(after) - kept} == {"mapping", "discriminators"}
+    assert after["mapping/000"].shape == (4, 4, 8, 20)
 
 
 def test_run_folders_name_themselves(arguments, tmp_path, eagerly, monkeypatch, capsys):

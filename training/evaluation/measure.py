@@ -67,7 +67,7 @@ def predict_store(
     skeleton = skeleton or run.skeleton
     chosen = np.array(joints_of(run.skeleton, skeleton))
     with open_store(run.store_path) as store:
-        rows = _labelled_rows(store, run.settings, split, chosen[list(skeleton.evaluated)])
+        rows = labelled_rows(store, run.settings, split, chosen[list(skeleton.evaluated)])
         if not len(rows):
             raise InputError(
                 f"{store.path}: no frame of 'real/{split}' has labels to compare with; choose another split, or "
@@ -92,7 +92,7 @@ def has_labels(settings: RunSettings, split: str = "test") -> bool:
     if not settings.frames.get(f"real/{split}"):
         return False
     with open_store(settings.store) as store:
-        return len(_labelled_rows(store, settings, split, store.info.skeleton.evaluated)) > 0
+        return len(labelled_rows(store, settings, split, store.info.skeleton.evaluated)) > 0
 
 
 def summarize(predictions: Predictions, skeleton: Skeleton) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def recording_camera(store: Store) -> camera.Camera:
     return rotation.rotate_camera(store.info.camera, rotation.opposite(degrees))
 
 
-def _labelled_rows(store: Store, settings: RunSettings, split: str, needed: Sequence[int]) -> np.ndarray:
+def labelled_rows(store: Store, settings: RunSettings, split: str, needed: Sequence[int]) -> np.ndarray:
     """The frames whose `needed` joints have labels."""
     if store.info.skeleton.name != settings.skeleton:
         raise InputError(

@@ -12,6 +12,7 @@ from lsps_tf import losses
 from lsps_tf.config import LossWeights
 from lsps_tf.losses import Terms
 from lsps_tf.networks import Networks
+from training.stages.averages import MovingAverages
 
 Batch = dict[str, Any]
 Tensors = dict[Any, tf.Tensor]
@@ -39,9 +40,11 @@ class Stage(keras.Model):
         lambdas: the weights of the loss terms.
         prepare: from the pipeline's batch to the stage's; it runs first in each step, on the step's device.
         totals: the logged names of the players' weighted sums.
+        averages: of the weights that the stage ends with; None where it ends with the last ones.
     """
 
     totals: tuple[str, ...]
+    averages: MovingAverages | None = None
 
     def __init__(self, networks: Networks, lambdas: LossWeights, prepare: Callable[[Any], Batch] | None = None):
         super().__init__()
@@ -69,6 +72,11 @@ class Stage(keras.Model):
                 self._trackers[name] = keras.metrics.Mean(name)
             self._trackers[name].update_state(value)
         return {name: self._trackers[name].result() for name in scalars}
+
+    def finish(self) -> None:
+        """Gives the networks the weights that the stage ends with."""
+        if self.averages is not None:
+            self.averages.assign()
 
     def first_nonfinite(self) -> tuple[int, dict[str, float]] | None:
         """The first step, counted from 0, with a scalar that was not finite, and those scalars by name.
@@ -151,7 +159,8 @@ class TwoPlayerStage(Stage):
     discriminators, so that their gradient ends at the images.
 
     Attributes:
-        generator_variables, discriminator_variables: what each player trains.
+        generator_variables, discriminator_variables: what each player trains. With `average_decay` above 0 the stage
+            ends with the average of the first.
     """
 
     totals = (GENERATORS, DISCRIMINATORS)
@@ -163,10 +172,13 @@ class TwoPlayerStage(Stage):
         generator_variables: list[tf.Variable],
         discriminator_variables: list[tf.Variable],
         prepare: Callable[[Any], Batch] | None = None,
+        average_decay: float = 0.0,
     ):
         super().__init__(networks, lambdas, prepare)
         self.generator_variables = generator_variables
         self.discriminator_variables = discriminator_variables
+        if average_decay:
+            self.averages = MovingAverages(generator_variables, average_decay)
 
     def compile(
         self,
@@ -192,6 +204,8 @@ class TwoPlayerStage(Stage):
                 totals = losses.shared_latent_space_loss(generator_terms, discriminator_terms, self.lambdas)
         gradients = generator_tape.gradient(totals[0], self.generator_variables)
         self.generator_optimizer.apply_gradients(zip(gradients, self.generator_variables))
+        if self.averages is not None:
+            self.averages.update(batch["seed"][1])
         gradients = discriminator_tape.gradient(totals[1], self.discriminator_variables)
         self.discriminator_optimizer.apply_gradients(zip(gradients, self.discriminator_variables))
         return self.log(batch, {**generator_terms, **discriminator_terms}, totals)

@@ -45,6 +45,8 @@ class DepthStage(TwoPlayerStage):
 
     E_y is frozen.
 
+    With `average_decay` above 0 the stage ends with the moving average of its weights (`averages`).
+
     Without `cycle`, equation 5 is left out. With "labelled" in the batch, L_MAP_r and L_POS_r of section 3.3 join in.
 
     One forward pass serves both players: the inner tape starts at the discriminators, so their gradient ends at the
@@ -57,9 +59,10 @@ class DepthStage(TwoPlayerStage):
         lambdas: LossWeights,
         prepare: Callable[[Any], Batch] | None = None,
         cycle: bool = True,
+        average_decay: float = 0.0,
     ):
         generators, discriminators = networks.generator_variables(*DOMAINS), networks.discriminator_variables(*DOMAINS)
-        super().__init__(networks, lambdas, generators, discriminators, prepare)
+        super().__init__(networks, lambdas, generators, discriminators, prepare, average_decay)
         self.cycle = cycle
 
     def forward(self, batch: Batch) -> dict[str, Any]:
@@ -115,7 +118,7 @@ class DepthStage(TwoPlayerStage):
         }
 
     def generator_terms(self, outputs: dict[str, Any], verdicts: dict[str, Tensors]) -> Terms:
-        """Raw terms that E, G and M minimise: equations 3 to 6."""
+        """Raw terms that E, G and M minimise: equations 3 to 6, and what keeps surfaces (lambda_keep)."""
         made, logits, terms = outputs["made"], verdicts["logits"], {}
         for domain in DOMAINS:
             image = outputs["image"][domain]
@@ -125,6 +128,8 @@ class DepthStage(TwoPlayerStage):
             if self.cycle:
                 cycle = losses.cycle_loss(outputs["cycle_mean"][domain], outputs["cycle"][domain], image)
                 terms.update(prefixed(f"eq5_cycle_{domain}", cycle))
+            if self.lambdas.lambda_keep:
+                terms[f"keep_{domain}"] = losses.keep_loss(made[domain][OTHER[domain]], image)
         for domain, mapped in outputs["mapped"].items():
             pair = PAIRS[domain]
             mapping = losses.mapping_loss(

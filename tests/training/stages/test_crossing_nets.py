@@ -50,7 +50,7 @@ def test_terms_reach_the_networks_of_their_player(networks, real_batch, reached_
             stage.generator_terms(outputs, verdicts),
             stage.discriminator_terms(outputs, verdicts),
         )
-    made = {"M", "G", "G_r"}
+    made = {"M", "G_y", "G", "G_r"}
     assert reached_by(tape, generator["eq3_vae_real_nll"]) == {"E", "E_r", "G", "G_r"}
     assert reached_by(tape, generator["eq6_mapping_real_nll"]) == made
     assert reached_by(tape, generator["eq4_gan_real_generator"]) == {*made, "D", "D_r", "head"}

@@ -1,0 +1,79 @@
+"""The mapping stage: M's own time on equation 6, while E and G stand still. Not in the paper."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from lsps_tf import losses
+from lsps_tf.config import LossWeights
+from lsps_tf.losses import Terms
+from lsps_tf.networks import DOMAINS, Networks, apply_together
+from training.stages.base import DOMAIN_OF, PAIRS, Batch, Tensors, TwoPlayerStage, noise_seeds, prefixed, sample_pose
+
+TOTAL = "eq6_mapping"
+_NOISES = (*(f"pose_{domain}" for domain in DOMAINS), *(f"latent_{domain}" for domain in DOMAINS))
+
+
+class MappingStage(TwoPlayerStage):
+    """Trains M with equation 6 as it stands, on synthetic frames and on "labelled" real ones where the batch has them.
+
+    In the depth stage the equation moves E and G towards what M can say of a pose, so M gets little weight there. Here
+    only M moves, and of the discriminators the realism head: their layers are P's, from which the posterior stage
+    starts. The head tells M's renderings from the images of their own poses.
+    """
+
+    totals = (TOTAL, "eq6_discriminators")
+
+    def __init__(self, networks: Networks, lambdas: LossWeights, prepare: Callable[[Any], Batch] | None = None):
+        heads = networks.realism_head.trainable_variables
+        super().__init__(networks, lambdas, networks.mapping_variables(), heads, prepare)
+
+    def forward(self, batch: Batch) -> dict[str, Any]:
+        """What E, M and G make of a batch, all by domain.
+
+        Returns:
+            `image` x, `latent`, a sample of q(z|x), `mapped` M(z_y), where z_y is a sample of q(z_y|y), and the
+            `rendering` of that.
+        """
+        nets = self.networks
+        seeds = noise_seeds(batch["seed"], _NOISES)
+        pairs = {domain: name for domain, name in PAIRS.items() if name in batch}
+        image = {domain: batch[name]["image"] for domain, name in pairs.items()}
+        mean = nets.encode(image, DOMAIN_OF)
+        latent = {d: losses.depth_posterior(mean[d]).sample(seed=seeds[f"latent_{d}"]) for d in pairs}
+        pose = {d: sample_pose(nets, batch[name]["joints"], seeds[f"pose_{d}"]) for d, name in pairs.items()}
+        mapped = apply_together(nets.mapping, pose)
+        made = nets.generate(mapped, {domain: (domain,) for domain in pairs})
+        rendering = {domain: made[domain][domain] for domain in pairs}
+        return {"image": image, "latent": latent, "mapped": mapped, "rendering": rendering}
+
+    def discriminate(self, outputs: dict[str, Any]) -> dict[str, Tensors]:
+        """The realism head's `logits` of what is an "image" and what a "rendering", by (kind, domain)."""
+        kinds = ("image", "rendering")
+        images = {(kind, domain): part for kind in kinds for domain, part in outputs[kind].items()}
+        features = self.networks.discriminator_features(images, {key: key[1] for key in images})
+        return {"logits": apply_together(self.networks.realism_head, features)}
+
+    def generator_terms(self, outputs: dict[str, Any], verdicts: dict[str, Tensors]) -> Terms:
+        """Raw terms that M minimises: equation 6."""
+        terms = {}
+        for domain, mapped in outputs["mapped"].items():
+            mapping = losses.mapping_loss(
+                mapped,
+                outputs["latent"][domain],
+                outputs["rendering"][domain],
+                outputs["image"][domain],
+                verdicts["logits"]["rendering", domain],
+            )
+            terms.update(prefixed(f"eq6_mapping_{domain}", mapping))
+        return terms
+
+    def discriminator_terms(self, outputs: dict[str, Any], verdicts: dict[str, Tensors]) -> Terms:
+        """Raw terms that the realism head minimises: both sides of equation 4, whose fakes are M's renderings."""
+        logits, terms = verdicts["logits"], {}
+        for domain in outputs["mapped"]:
+            term = losses.gan_discriminator_loss(logits["image", domain], logits["rendering", domain])
+            terms[f"eq6_mapping_{domain}_discriminator"] = dataclasses.replace(term, weight="lambda_4_mapping")
+        return terms
