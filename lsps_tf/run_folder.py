@@ -10,16 +10,18 @@ verdict.json             of a run on one's own recording: whether adaptation hel
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
 import pathlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lsps_tf import skeleton
 from lsps_tf.config import Config
 from lsps_tf.errors import InputError
-from lsps_tf.files import atomic_path, read_text, write_json
+from lsps_tf.files import atomic_path, locked, read_text, write_json
 from lsps_tf.old_settings import from_version_1
 
 # Settings are read by commands that must start at once; TensorFlow and HDF5 are imported where weights are.
@@ -53,6 +55,8 @@ class RunSettings:
         domain: the domain whose trunk predicts real frames, "real" or "synthetic".
         centering: what the crops that it trains on are centred on: "mass", of what a sensor sees of the hand without
             its forearm, or "joints", their mean.
+        changes: what was changed since the run began: per setting its name ("setting"), its values ("before",
+            "after"), and the "stage" and "step" from which on it holds.
     """
 
     config: Config
@@ -70,6 +74,7 @@ class RunSettings:
     last_stage: str = "posterior"
     domain: str = "real"
     centering: str = "mass"
+    changes: tuple[dict[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {"format": FORMAT, "version": VERSION, **dataclasses.asdict(self)}
@@ -81,7 +86,8 @@ class RunSettings:
         # Without these a run would predict with other weights than its own.
         needed = {name: values[name] for name in ("last_stage", "domain")}
         config, stages = Config.from_dict(values["config"]), tuple(values["stages"])
-        return cls(**{**named, **needed, "config": config, "stages": stages})
+        changes = tuple(values.get("changes", ()))
+        return cls(**{**named, **needed, "config": config, "stages": stages, "changes": changes})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +113,13 @@ class Run:
     @property
     def store_path(self) -> pathlib.Path:
         return pathlib.Path(self.settings.store)
+
+
+def held_run(
+    directory: str | pathlib.Path, wait: Callable[[str], None] | None = None
+) -> contextlib.AbstractContextManager:
+    """Keeps a run's folder to this process (`files.locked`); a second one waits or says so."""
+    return locked(pathlib.Path(directory) / "training", wait)
 
 
 def settings_path(directory: str | pathlib.Path) -> pathlib.Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import importlib.abc
@@ -11,7 +12,8 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from lsps_tf.native_messages import native_messages_off
@@ -23,7 +25,8 @@ INTERRUPTED = 130
 def run_command(main: Callable[[], int]) -> NoReturn:
     """Runs `main` and exits with what it returns.
 
-    Bad input (`lsps_tf.errors.InputError`) and a full disk give one line on standard error and exit code 2, Ctrl-C 130.
+    Bad input (`lsps_tf.errors.InputError`) and a full disk give one line on standard error and exit code 2, Ctrl-C and
+    SIGTERM 130.
     `main` must import TensorFlow itself, so that the start-up chatter is off by then.
     """
     quiet_tensorflow()
@@ -43,7 +46,8 @@ def exit_status(main: Callable[[], int]) -> int:
     from lsps_tf.errors import InputError
 
     try:
-        return main()
+        with _sigterm_interrupts():
+            return main()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE_ERROR
@@ -65,6 +69,23 @@ def exit_status(main: Callable[[], int]) -> int:
     finally:
         # A pipeline whose iterator is still alive when Python ends would wait for Python, and Python for it.
         gc.collect()
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Has SIGTERM stop a command as Ctrl-C does, so that it too leaves nothing half written, and says how to go on."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def quiet_tensorflow() -> None:

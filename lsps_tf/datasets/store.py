@@ -41,6 +41,8 @@ MARGIN = 1.5
 # For what HDF5 writes beside the frames: chunks of the small columns, and its index of them.
 SPARE_BYTES = 1 << 20
 DOMAINS = ("synthetic", "real")
+# What h5py raises where a file is damaged or its disk is gone.
+_UNREADABLE = (OSError, KeyError, ValueError, TypeError, RuntimeError)
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -87,21 +89,37 @@ class Store:
         return len(self._file[split]["depth"]) if split in self._file else 0
 
     def read(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Rows of a split in the order asked for; depth as float32 `depth_mm` [N, R, R], the rest as stored."""
+        """Rows of a split in the order asked for; depth as float32 `depth_mm` [N, R, R], the rest as stored.
+
+        Raises:
+            InputError: where the file is damaged, or its disk is gone.
+        """
         group = self._require(split)
         indices = np.asarray(indices, np.int64)
         depth = np.empty((len(indices), self.info.size, self.info.size), np.uint16)
-        stored = group["depth"]
-        for row, index in enumerate(indices):
-            stored.read_direct(depth, np.s_[index], np.s_[row])
+        with self._read_errors(split):
+            stored = group["depth"]
+            for row, index in enumerate(indices):
+                stored.read_direct(depth, np.s_[index], np.s_[row])
         rows = {name: self.column(split, name)[indices] for name in _column_shapes(0) if name != "depth"}
         return {"depth_mm": depth.astype(np.float32) * np.float32(DEPTH_UNIT_MM), **rows}
 
     def column(self, split: str, name: str) -> np.ndarray:
         """One column of a split, whole; kept in memory, so not for `depth`."""
         if (split, name) not in self._columns:
-            self._columns[split, name] = self._require(split)[name][:]
+            with self._read_errors(split):
+                self._columns[split, name] = self._require(split)[name][:]
         return self._columns[split, name]
+
+    @contextlib.contextmanager
+    def _read_errors(self, split: str) -> Iterator[None]:
+        try:
+            yield
+        except _UNREADABLE as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise InputError(
+                f"{self.path}: frames of '{split}' cannot be read ({reason}); check the disk, or bring the store back"
+            ) from error
 
     def append(self, split: str, rows: dict[str, np.ndarray]) -> None:
         """Adds frames: `depth_mm` [N, R, R] and the other columns, in the units of the store.

@@ -1,0 +1,216 @@
+"""A training that is killed again and again ends with the bits of one that never was.
+
+    python benchmarks/survival.py --kills 30 --json survival.json
+
+The same run is trained twice, as its own process. One is left alone. The other is killed (SIGKILL) at random moments,
+and about every second time while it saves: as soon as a file of a checkpoint, of weights or of data appears. After each
+kill the same command goes on. At its end the weights of every stage, the store and the figures of the evaluation are
+compared, and it begins again. Some of the stops are SIGTERM, which must say how to go on; how long that takes is
+measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import hashlib
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from typing import IO
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import h5py
+
+from lsps_tf.files import write_json
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+STEPS = {"pose": 60, "depth": 24, "posterior": 24}
+FRAMES = ["--sim-synthetic-frames", "24", "--sim-real-frames", "24", "--sim-test-frames", "6"]
+# One core computes the same bits each time: with several, sums are ordered by who is first.
+THREADS = ["--intra-op-threads", "1", "--inter-op-threads", "1"]
+# What a file is called while it is written (lsps_tf.files, training.checkpoints, lsps_tf.datasets.store).
+BEING_WRITTEN = ("**/.saving/*", "**/.*.partial", "**/*.partial")
+STOPPED = 130
+# Longer than any life, which takes a minute.
+_LONGEST_S = 600.0
+
+
+@dataclasses.dataclass
+class Tally:
+    """What happened to the run that is killed."""
+
+    kills: int = 0
+    while_saving: int = 0
+    ends: int = 0
+    terms: int = 0
+    slowest_term_s: float = 0.0
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=30, help="by SIGKILL (default: 30)")
+    parser.add_argument("--terms", type=int, default=3, help="by SIGTERM besides (default: 3)")
+    parser.add_argument("--preset", default="tiny", help="of the run (default: tiny)")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
+    parser.add_argument("--folder", type=pathlib.Path, help="where both runs are kept (default: a temporary folder)")
+    parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+        whole = pathlib.Path(folder, "whole")
+        life_s = run_whole(command(whole, options.preset))
+        tally = run_killed(whole, options, life_s)
+    print(
+        f"{tally.kills} kills, {tally.while_saving} of them while it saved; {tally.terms} times SIGTERM, the slowest "
+        f"took {tally.slowest_term_s:.1f} s; {tally.ends} ends: "
+        + ("; ".join(tally.problems) or "the bits of the run left alone")
+    )
+    if options.json:
+        write_json(options.json, {**dataclasses.asdict(tally), "uninterrupted_s": round(life_s, 1)})
+    return 1 if tally.problems else 0
+
+
+def command(folder: pathlib.Path, preset: str) -> list[str]:
+    """The command that starts a run in a folder, with its data, or goes on with it."""
+    steps = [part for stage, count in STEPS.items() for part in (f"--{stage}-steps", str(count))]
+    looks = ["--checkpoint-every", "2", "--log-every", "5", "--picture-every", "10"]
+    where = ["--run-dir", str(folder / "run"), "--data-root", str(folder / "data")]
+    run = ["training/run.py", "--resume", "--dataset", "sim", "--preset", preset, *FRAMES, *steps, *looks, *THREADS]
+    return [sys.executable, *run, *where]
+
+
+def run_whole(arguments: list[str]) -> float:
+    """Runs it to its end; seconds."""
+    started = time.monotonic()
+    subprocess.run(arguments, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.monotonic() - started
+
+
+def run_killed(whole: pathlib.Path, options: argparse.Namespace, life_s: float) -> Tally:
+    """Stops runs as often as asked and lets the last one end. Each that ends is compared with the one left alone."""
+    tally, draw = Tally(), random.Random(options.seed)
+    folder = whole.with_name("killed")
+    while not tally.problems:
+        stop = _next_stop(tally, options, draw)
+        # Most of a life is TensorFlow's start; a part of them must get far enough to save.
+        moment_s = draw.uniform(0.0, life_s)
+        saving = stop == "kill" and draw.random() < 0.5
+        if not _one_life(command(folder, options.preset), folder, stop, moment_s, saving, tally):
+            continue
+        tally.ends += 1
+        tally.problems += differences(whole, folder)
+        print(f"end {tally.ends}: {tally}", file=sys.stderr)
+        if not stop:
+            break
+        shutil.rmtree(folder)
+    return tally
+
+
+def _next_stop(tally: Tally, options: argparse.Namespace, draw: random.Random) -> str:
+    """How the next life is to end; "" where all stops are done."""
+    kills, terms = max(0, options.kills - tally.kills), max(0, options.terms - tally.terms)
+    return draw.choices(["kill", "term"], [kills, terms])[0] if kills or terms else ""
+
+
+def _one_life(
+    arguments: list[str], folder: pathlib.Path, stop: str, moment_s: float, saving: bool, tally: Tally
+) -> bool:
+    """Runs the command until it is stopped. Returns whether it came to its end before."""
+    started = time.monotonic()
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    with _drained(process.stderr) as said:
+        while process.poll() is None:
+            alive_s = time.monotonic() - started
+            if stop and alive_s > moment_s and (not saving or _is_saving(folder)):
+                break
+            if alive_s > _LONGEST_S:
+                tally.problems.append(f"a life took more than {_LONGEST_S:.0f} s")
+                break
+            time.sleep(0.002)
+        sent = time.monotonic()
+        process.send_signal(signal.SIGTERM if stop == "term" else signal.SIGKILL)
+        status = process.wait()
+    took_s = time.monotonic() - sent
+    if status == -signal.SIGKILL:
+        tally.kills += 1
+        tally.while_saving += saving
+    elif stop == "term" and status in (STOPPED, -signal.SIGTERM):
+        _judge_term(status, "".join(said), took_s, tally)
+    elif status:
+        tally.problems.append(f"a life ended with {status}: {_last_line(''.join(said))}")
+    return status == 0
+
+
+def _judge_term(status: int, said: str, took_s: float, tally: Tally) -> None:
+    tally.terms += 1
+    tally.slowest_term_s = max(tally.slowest_term_s, took_s)
+    # Before the program runs there is nobody to hear it, and nothing to say but that it was interrupted.
+    if status == STOPPED and not any(part in said for part in ("Go on with:", "Interrupted.")):
+        tally.problems.append(f"SIGTERM without a word of how to go on: {_last_line(said)}")
+
+
+@contextlib.contextmanager
+def _drained(pipe: IO[str]) -> Iterator[list[str]]:
+    """What comes out of a pipe, read meanwhile, so that it never fills."""
+    said: list[str] = []
+    thread = threading.Thread(target=lambda: said.extend(pipe))
+    thread.start()
+    try:
+        yield said
+    finally:
+        thread.join()
+        pipe.close()
+
+
+def _is_saving(folder: pathlib.Path) -> bool:
+    return any(next(folder.glob(pattern), None) is not None for pattern in BEING_WRITTEN)
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or [""])[-1][:300]
+
+
+def differences(whole: pathlib.Path, killed: pathlib.Path) -> list[str]:
+    """What two runs' folders differ in: arrays of weights and stores bit by bit, figures byte by byte."""
+    found = []
+    arrays = [path.relative_to(whole) for path in whole.rglob("*.h5")]
+    files = [path.relative_to(whole) for path in (whole / "run" / "evaluation").glob("*.json")]
+    if not any(path.parent.name == "weights" for path in arrays) or not files:
+        return ["the run left alone has no weights or no figures"]
+    for name, digest in [(name, _array_digest) for name in arrays] + [(name, _file_digest) for name in files]:
+        if not (killed / name).exists():
+            found.append(f"{name} is missing")
+        elif digest(whole / name) != digest(killed / name):
+            found.append(f"{name} differs")
+    return found
+
+
+def _array_digest(path: pathlib.Path) -> str:
+    digest = hashlib.sha256()
+
+    def add(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset):
+            digest.update(f"{name} {item.shape} {item.dtype}".encode())
+            digest.update(item[...].tobytes())
+
+    with h5py.File(path, "r") as file:
+        file.visititems(add)
+    return digest.hexdigest()
+
+
+def _file_digest(path: pathlib.Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
