@@ -76,7 +76,7 @@ def main() -> int:
     with concurrent.futures.ThreadPoolExecutor(options.workers) as threads:
         reports = dict(zip(options.readers, threads.map(lambda name: fuzz(name, options), options.readers)))
     if options.json:
-        write_json(options.json, {name: dataclasses.asdict(report) for name, report in reports.items()})
+        write_json(options.json, {name: vars(report) for name, report in reports.items()})
     found = sum(len(report.findings) for report in reports.values())
     print(f"{sum(report.counts['files'] for report in reports.values())} files, {found} kinds of findings")
     return 1 if found else 0

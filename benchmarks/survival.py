@@ -12,35 +12,33 @@ measured.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import hashlib
+import multiprocessing
+import os
 import pathlib
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from typing import IO
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import h5py
 
+from lsps_tf.commandline.command import exit_status
 from lsps_tf.files import write_json
+from training.session import STOPPED, run_session
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-STEPS = {"pose": 60, "depth": 24, "posterior": 24}
+STEPS = {"pose": 40, "depth": 12, "posterior": 12}
 FRAMES = ["--sim-synthetic-frames", "24", "--sim-real-frames", "24", "--sim-test-frames", "6"]
 # One core computes the same bits each time: with several, sums are ordered by who is first.
 THREADS = ["--intra-op-threads", "1", "--inter-op-threads", "1"]
 # What a file is called while it is written (lsps_tf.files, training.checkpoints, lsps_tf.datasets.store).
 BEING_WRITTEN = ("**/.saving/*", "**/.*.partial", "**/*.partial")
-STOPPED = 130
 # Longer than any life, which takes a minute.
 _LONGEST_S = 600.0
 
@@ -62,13 +60,15 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=30, help="by SIGKILL (default: 30)")
     parser.add_argument("--terms", type=int, default=3, help="by SIGTERM besides (default: 3)")
     parser.add_argument("--preset", default="tiny", help="of the run (default: tiny)")
+    parser.add_argument("--eager", action="store_true", help="build no graphs: quicker lives")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
     parser.add_argument("--folder", type=pathlib.Path, help="where both runs are kept (default: a temporary folder)")
     parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file")
     options = parser.parse_args()
+    multiprocessing.get_context("forkserver").set_forkserver_preload([__name__, "training.session"])
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         whole = pathlib.Path(folder, "whole")
-        life_s = run_whole(command(whole, options.preset))
+        life_s = run_whole(options, whole)
         tally = run_killed(whole, options, life_s)
     print(
         f"{tally.kills} kills, {tally.while_saving} of them while it saved; {tally.terms} times SIGTERM, the slowest "
@@ -81,18 +81,39 @@ def main() -> int:
 
 
 def command(folder: pathlib.Path, preset: str) -> list[str]:
-    """The command that starts a run in a folder, with its data, or goes on with it."""
+    """The options that start a run in a folder, with its data, or go on with it."""
     steps = [part for stage, count in STEPS.items() for part in (f"--{stage}-steps", str(count))]
     looks = ["--checkpoint-every", "2", "--log-every", "5", "--picture-every", "10"]
     where = ["--run-dir", str(folder / "run"), "--data-root", str(folder / "data")]
-    run = ["training/run.py", "--resume", "--dataset", "sim", "--preset", preset, *FRAMES, *steps, *looks, *THREADS]
-    return [sys.executable, *run, *where]
+    return ["--resume", "--dataset", "sim", "--preset", preset, *FRAMES, *steps, *looks, *THREADS, *where]
 
 
-def run_whole(arguments: list[str]) -> float:
+def live(arguments: list[str], eager: bool, output: pathlib.Path) -> None:
+    """Runs the command to its end in this process, which ends with it; what it says goes into a file."""
+    with output.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(eager)
+    sys.exit(exit_status(lambda: run_session(arguments)))
+
+
+def start(options: argparse.Namespace, folder: pathlib.Path) -> multiprocessing.Process:
+    """Begins a life of the run in a folder: a process of its own, forked from one that has loaded the program."""
+    arguments = (command(folder, options.preset), options.eager, said_path(folder))
+    process = multiprocessing.get_context("forkserver").Process(target=live, args=arguments)
+    process.start()
+    return process
+
+
+def run_whole(options: argparse.Namespace, folder: pathlib.Path) -> float:
     """Runs it to its end; seconds."""
     started = time.monotonic()
-    subprocess.run(arguments, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start(options, folder)
+    process.join()
+    if process.exitcode:
+        raise SystemExit(f"the run left alone ended with {process.exitcode}: {_last_line(folder)}")
     return time.monotonic() - started
 
 
@@ -106,7 +127,7 @@ def run_killed(whole: pathlib.Path, options: argparse.Namespace, life_s: float) 
         # The end of a life is its evaluation, which saves little.
         moment_s = draw.uniform(0.0, (0.6 if saving else 0.9) * life_s)
         started = time.monotonic()
-        if not _one_life(command(folder, options.preset), folder, stop, moment_s, saving, tally):
+        if not _one_life(options, folder, stop, moment_s, saving, tally):
             continue
         tally.ends += 1
         life_s = min(life_s, time.monotonic() - started)
@@ -125,31 +146,31 @@ def _next_stop(tally: Tally, options: argparse.Namespace, draw: random.Random) -
 
 
 def _one_life(
-    arguments: list[str], folder: pathlib.Path, stop: str, moment_s: float, saving: bool, tally: Tally
+    options: argparse.Namespace, folder: pathlib.Path, stop: str, moment_s: float, saving: bool, tally: Tally
 ) -> bool:
     """Runs the command until it is stopped. Returns whether it came to its end before."""
     started = time.monotonic()
-    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    with _drained(process.stderr) as said:
-        while process.poll() is None:
-            alive_s = time.monotonic() - started
-            if stop and alive_s > moment_s and (not saving or _is_saving(folder)):
-                break
-            if alive_s > _LONGEST_S:
-                tally.problems.append(f"a life took more than {_LONGEST_S:.0f} s")
-                break
-            time.sleep(0.002)
-        sent = time.monotonic()
-        process.send_signal(signal.SIGTERM if stop == "term" else signal.SIGKILL)
-        status = process.wait()
-    took_s = time.monotonic() - sent
+    process = start(options, folder)
+    while process.exitcode is None:
+        alive_s = time.monotonic() - started
+        if stop and alive_s > moment_s and (not saving or _is_saving(folder)):
+            break
+        if alive_s > _LONGEST_S:
+            tally.problems.append(f"a life took more than {_LONGEST_S:.0f} s")
+            break
+        time.sleep(0.002)
+    sent = time.monotonic()
+    (process.terminate if stop == "term" else process.kill)()
+    process.join()
+    status, took_s = process.exitcode, time.monotonic() - sent
     if status == -signal.SIGKILL:
         tally.kills += 1
         tally.while_saving += saving
     elif stop == "term" and status in (STOPPED, -signal.SIGTERM):
-        _judge_term(status, "".join(said), took_s, tally)
+        _judge_term(status, said_path(folder).read_text(), took_s, tally)
     elif status:
-        tally.problems.append(f"a life ended with {status}: {_last_line(''.join(said))}")
+        tally.problems.append(f"a life ended with {status}: {_last_line(folder)}")
+    print(f"{alive_s:6.1f} s, {stop or 'left alone'}{' while saving' * saving}: {status}", file=sys.stderr)
     return status == 0
 
 
@@ -158,28 +179,20 @@ def _judge_term(status: int, said: str, took_s: float, tally: Tally) -> None:
     tally.slowest_term_s = max(tally.slowest_term_s, took_s)
     # Before the program runs there is nobody to hear it, and nothing to say but that it was interrupted.
     if status == STOPPED and not any(part in said for part in ("Go on with:", "Interrupted.")):
-        tally.problems.append(f"SIGTERM without a word of how to go on: {_last_line(said)}")
+        tally.problems.append("SIGTERM without a word of how to go on")
 
 
-@contextlib.contextmanager
-def _drained(pipe: IO[str]) -> Iterator[list[str]]:
-    """What comes out of a pipe, read meanwhile, so that it never fills."""
-    said: list[str] = []
-    thread = threading.Thread(target=lambda: said.extend(pipe))
-    thread.start()
-    try:
-        yield said
-    finally:
-        thread.join()
-        pipe.close()
+def said_path(folder: pathlib.Path) -> pathlib.Path:
+    """What a life said."""
+    return folder.with_suffix(".txt")
 
 
 def _is_saving(folder: pathlib.Path) -> bool:
     return any(next(folder.glob(pattern), None) is not None for pattern in BEING_WRITTEN)
 
 
-def _last_line(text: str) -> str:
-    return (text.strip().splitlines() or [""])[-1][:300]
+def _last_line(folder: pathlib.Path) -> str:
+    return (said_path(folder).read_text().strip().splitlines() or [""])[-1][:300]
 
 
 def differences(whole: pathlib.Path, killed: pathlib.Path) -> list[str]:

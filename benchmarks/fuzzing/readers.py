@@ -96,6 +96,14 @@ def _read_depth(path: pathlib.Path) -> None:
     check_depth(read_depth(path))
 
 
+def _read_table(path: pathlib.Path) -> None:
+    """Metres, or counts of mm."""
+    from lsps_tf.depth_files import counts_to_mm, read_counts
+
+    table = read_counts(path)
+    check_depth(counts_to_mm(table, 1.0 if table.dtype == np.uint16 else 1000.0))
+
+
 def _read_png_with_numpy(path: pathlib.Path) -> None:
     """As devices without Pillow do."""
     from lsps_tf import depth_files
@@ -528,7 +536,7 @@ READERS: dict[str, Reader] = {
     "npz-inside": Reader("a.npz", _npys, _read_array, repair=mutations.pack_npz),
     "pgm": Reader("a.pgm", _pgms, _read_depth),
     "exr": Reader("a.exr", _exrs, _read_depth),
-    "csv-depth": Reader("a.csv", _tables, _read_depth, is_text=True),
+    "csv-depth": Reader("a.csv", _tables, _read_table, is_text=True),
     "raw": Reader(
         "a_metadata.csv", lambda _: [_VIEWER], _read_depth, True, None, lambda: {"a.raw": counts().tobytes()}, "a.raw"
     ),
