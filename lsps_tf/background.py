@@ -70,16 +70,18 @@ class Background:
     @classmethod
     def load(cls, path: str | pathlib.Path) -> Background:
         """Reads what `save` wrote; InputError where it is missing or damaged."""
-        values = read_arrays(path, ("depth_mm", "margin_mm"))
+        path = pathlib.Path(path)
+        if not path.is_file():
+            raise InputError(f"{path}: there is no such background; give the file that one was saved in")
+        try:
+            values = read_arrays(path, ("depth_mm", "margin_mm"))
+        except InputError as error:
+            raise InputError(f"{path}: this is no background ({error.__cause__}); learn it again") from error
         depth_mm, margin_mm = values["depth_mm"], values["margin_mm"]
-        if (
-            {depth_mm.dtype.kind, margin_mm.dtype.kind} != {"u"}
-            or depth_mm.ndim != 2
-            or depth_mm.shape != margin_mm.shape
-        ):
-            raise InputError(
-                f"{path}: this is no background (arrays {depth_mm.shape}, {margin_mm.shape}); learn it again"
-            )
+        if {depth_mm.dtype, margin_mm.dtype} != {np.dtype(np.uint16)} or depth_mm.ndim != 2:
+            raise InputError(f"{path}: this is no background (its arrays are no whole mm [H, W]); learn it again")
+        if depth_mm.shape != margin_mm.shape:
+            raise InputError(f"{path}: this is no background (its arrays differ in size); learn it again")
         return cls(depth_mm.astype(np.float32), margin_mm.astype(np.float32))
 
 

@@ -160,6 +160,13 @@ def read_settings(directory: str | pathlib.Path) -> RunSettings:
         raise InputError(f"{path}: the settings are damaged ({error}); train again in a new folder") from error
 
 
+def run_files(directory: str | pathlib.Path) -> tuple[str, str]:
+    """What a run predicts with, from its folder on: its settings, and the weights of its last stage."""
+    settings = read_settings(directory)
+    paths = settings_path(directory), weights_path(directory, settings.last_stage)
+    return tuple(path.relative_to(directory).as_posix() for path in paths)
+
+
 def load_run(directory: str | pathlib.Path, stage: str | None = None) -> Run:
     """Loads a finished run, with the weights of its last stage or of another.
 

@@ -16,6 +16,7 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from lsps_tf import draw, generate
+from lsps_tf.commandline.command import interrupt
 from lsps_tf.files import atomic_path, disk_errors
 from lsps_tf.networks import DOMAINS
 from lsps_tf.tensorflow_paths import plain_folder
@@ -232,5 +233,5 @@ class CleanStop(StageCallback):
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if not self.stepped or (self.asked and number == signal.SIGINT):
-            raise KeyboardInterrupt
+            interrupt()
         self.asked = True

@@ -13,6 +13,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from lsps_tf import run_folder
+from lsps_tf.commandline.command import stop_was_asked, stoppable
 from lsps_tf.config import FIT, TrainingConfig
 from lsps_tf.datasets.store import Store, open_store, stored_size
 from lsps_tf.errors import InputError
@@ -35,13 +36,20 @@ STOPPED = 130
 def run_session(arguments: list[str]) -> int:
     """Runs `training/run.py`. Returns the exit status: 0, 130 where it was stopped, 1 where its export is wrong."""
     given = parse_arguments(arguments)
-    run_dir, settings = open_run(given, f"{script_command('run.py')} {shlex.join(arguments)}")
+    with stoppable():
+        return _run(given, f"{script_command('run.py')} {shlex.join(arguments)}")
+
+
+def _run(given: dict[str, Any], again: str) -> int:
+    run_dir, settings = open_run(given, again)
     try:
         finished, said = train(settings, run_dir), "Stopped and saved."
         if finished:
             print(f"Finished: {run_dir}")
             return show_end(settings, run_dir, given.get("export"))
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not isinstance(error, KeyboardInterrupt) and not stop_was_asked():
+            raise
         # Between two stages, or a second time within a step.
         said = "\nStopped; what was saved before is kept."
     export = f" --export {shlex.quote(given['export'])}" if "export" in given else ""
@@ -121,7 +129,9 @@ def _started(given: dict[str, Any], again: str) -> tuple[pathlib.Path, RunSettin
                 raise InputError(f"{run_dir}: there is a run already; go on with --resume, or choose another --run-dir")
             print(f"Run folder: {run_dir}")
             return run_dir, _with_data(given, settings, run_dir)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not isinstance(error, KeyboardInterrupt) and not stop_was_asked():
+            raise
         print(f"\nStopped while making the data; what is made is kept. Go on with:\n  {again}", file=sys.stderr)
         raise SystemExit(STOPPED) from None
     finally:

@@ -20,6 +20,8 @@ from lsps_tf.native_messages import native_messages_off
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
+# Set by Ctrl-C and SIGTERM.
+_stop = threading.Event()
 
 
 def run_command(main: Callable[[], int]) -> NoReturn:
@@ -46,7 +48,7 @@ def exit_status(main: Callable[[], int]) -> int:
     from lsps_tf.errors import InputError
 
     try:
-        with _sigterm_interrupts():
+        with stoppable():
             return main()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -61,8 +63,11 @@ def exit_status(main: Callable[[], int]) -> int:
     except PermissionError as error:
         print(f"error: {error.filename}: {error.strerror}; check who owns it, or choose another", file=sys.stderr)
         return USAGE_ERROR
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except Exception as error:
+        if stop_was_asked():
+            print("\nInterrupted.", file=sys.stderr)
+            return INTERRUPTED
+        if not isinstance(error, OSError) or error.errno != errno.ENOSPC:
             raise
         print(f"error: the disk is full ({error.filename}); free some space and start again", file=sys.stderr)
         return USAGE_ERROR
@@ -71,21 +76,30 @@ def exit_status(main: Callable[[], int]) -> int:
         gc.collect()
 
 
+def stop_was_asked() -> bool:
+    """Whether Ctrl-C or SIGTERM came. Libraries make other errors of an interrupt, as TensorFlow does while it traces."""
+    return _stop.is_set()
+
+
+def interrupt(*_: object) -> None:
+    """A handler of signals: raises KeyboardInterrupt, and remembers that."""
+    _stop.set()
+    raise KeyboardInterrupt
+
+
 @contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
+def stoppable() -> Iterator[None]:
     """Has SIGTERM stop a command as Ctrl-C does, so that it too leaves nothing half written, and says how to go on."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
+    _stop.clear()
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def quiet_tensorflow() -> None:

@@ -159,9 +159,7 @@ def test_weights_that_are_not_finite_are_named(divergence, eagerly):
     check.check_losses()
     check.check_variables(7)
     networks.named_variables()["mapping/001"].assign_add(np.full(8, np.inf, np.float32))
-    with pytest.raises(
-        InputError, match="the depth stage diverged: after step 7 mapping/001 is not finite; go on"
-    ):
+    with pytest.raises(InputError, match="the depth stage diverged: after step 7 mapping/001 is not finite; go on"):
         check.check_variables(7)
 
 

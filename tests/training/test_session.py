@@ -241,6 +241,34 @@ def test_a_second_ctrl_c_still_says_how_to_go_on(arguments, tmp_path, eagerly, m
     assert "Stopped; what was saved before is kept. Go on with:" in said and said.strip().endswith("--resume")
 
 
+@pytest.mark.parametrize("where", ["_train", "show_end"])
+def test_sigterm_between_the_steps_says_how_to_go_on(copy_of_run, monkeypatch, capsys, where):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stop(*_):
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        # As TensorFlow does while it traces.
+        raise AttributeError("what a library makes of it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, where, stop)
+        assert run_session(["--run-dir", str(copy_of_run), "--resume"]) == STOPPED
+    assert "Stopped; what was saved before is kept. Go on with:" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_one_command_starts_a_run_and_goes_on_with_it(arguments, tmp_path, eagerly, stopping, capsys):
+    """For a machine that may be taken away at any moment."""
+    run_dir = tmp_path / "run"
+    command = [*arguments, "--resume", "--stages", "pose", "--pose-steps", "4", "--run-dir", str(run_dir)]
+    stopping["pose"] = 2
+    assert run_session(command) == STOPPED
+    assert run_session(command) == 0 and weights(run_dir, "pose")
+    with pytest.raises(InputError, match="--resume: name the run with --run-dir"):
+        run_session([*arguments, "--resume"])
+
+
 def last_line(run_dir, stage):
     return [line for line in metrics(run_dir) if line["stage"] == stage][-1]
 
