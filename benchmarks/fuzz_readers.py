@@ -33,6 +33,8 @@ from lsps_tf.files import write_json
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # A process imports what the reader needs, TensorFlow at worst, and makes its good files.
 _START_S = 300.0
+# A process that waits for something that never comes uses no core.
+_STANDSTILL_S = 300.0
 
 
 @dataclasses.dataclass
@@ -67,7 +69,7 @@ def main() -> int:
     parser.add_argument("--files", type=int, default=5000, help="damaged files of each reader (default: 5000)")
     parser.add_argument("--seed", type=int, default=0, help="of the damage (default: 0)")
     parser.add_argument("--first", type=int, default=0, help="the number of the first file (default: 0)")
-    parser.add_argument("--limit-s", type=float, default=20.0, help="that one file may take (default: 20)")
+    parser.add_argument("--limit-s", type=float, default=10.0, help="of a core that one file may take (default: 10)")
     parser.add_argument("--memory", type=int, default=1024, help="MiB that one file may take (default: 1024)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one a core)")
     parser.add_argument("--keep", type=pathlib.Path, help="write the files of the findings into this folder")
@@ -124,31 +126,51 @@ class _NotStarted(Exception):
 
 
 def _follow(process: subprocess.Popen, pipe: int, first: int, limit_s: float, report: Report) -> int:
-    begun, waiting_s, text = None, _START_S, b""
+    begun, until_s, text = None, _cpu_s(process) + _START_S, b""
     while True:
-        ready, _, _ = select.select([pipe], [], [], waiting_s)
-        received = os.read(pipe, 65536) if ready else b""
+        received = _receive(process, pipe, until_s)
         if not received:
             if begun is None and process.poll() == 0:
                 return first
             if begun is None and first == report.counts["files"] == 0:
                 raise _NotStarted("the process did not begin")
-            return _end(process, begun, bool(ready), limit_s, first, report)
+            return _end(process, begun, limit_s, first, report)
         *lines, text = (text + received).split(b"\n")
         for said in map(json.loads, lines):
             if said.get("good", READ) != READ:
                 raise _NotStarted(f"a good file is not read: {said['good']}")
-            begun, waiting_s = said.get("begun"), limit_s
+            begun, until_s = said.get("begun"), _cpu_s(process) + limit_s
             if "number" in said:
                 report.add(said["number"], said)
                 first = said["number"] + 1
 
 
-def _end(process: subprocess.Popen, begun: int | None, died: bool, limit_s: float, first: int, report: Report) -> int:
+def _receive(process: subprocess.Popen, pipe: int, until_s: float) -> bytes:
+    """What comes from a process; nothing where it is at its end, has used its time, or stands still."""
+    started = time.monotonic()
+    while not select.select([pipe], [], [], 1.0)[0]:
+        if _cpu_s(process) > until_s or time.monotonic() - started > _STANDSTILL_S:
+            return b""
+    return os.read(pipe, 65536)
+
+
+def _cpu_s(process: subprocess.Popen) -> float:
+    """Seconds of a core that a process has used: others may keep it from the core for long."""
+    try:
+        fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _end(process: subprocess.Popen, begun: int | None, limit_s: float, first: int, report: Report) -> int:
     if begun is None:
         return first
-    status = process.wait() if died else None
-    kind = f"it takes more than {limit_s:g} s" if status is None else f"the process ends with {status}"
+    try:
+        # A process that is dying has closed its pipe a moment before.
+        kind = f"the process ends with {process.wait(1.0)}"
+    except subprocess.TimeoutExpired:
+        kind = f"it takes more than {limit_s:g} s"
     report.add(begun, {"kind": kind})
     return begun + 1
 

@@ -77,7 +77,7 @@ def exit_status(main: Callable[[], int]) -> int:
 
 
 def stop_was_asked() -> bool:
-    """Whether Ctrl-C or SIGTERM came. Libraries make other errors of an interrupt, as TensorFlow does while it traces."""
+    """Whether Ctrl-C or SIGTERM came. Libraries make other errors of an interrupt, as TensorFlow does in tracing."""
     return _stop.is_set()
 
 
