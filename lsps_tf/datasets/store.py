@@ -88,6 +88,14 @@ class Store:
         """Frames in a split, 0 where there is none."""
         return len(self._file[split]["depth"]) if split in self._file else 0
 
+    def has_all_frames(self) -> bool:
+        """Whether the depth of every frame was written. A kill while frames are added may leave some without."""
+        return all(
+            group["depth"].id.get_num_chunks() == len(group["depth"])
+            for parts in self._file.values()
+            for group in parts.values()
+        )
+
     def read(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
         """Rows of a split in the order asked for; depth as float32 `depth_mm` [N, R, R], the rest as stored.
 

@@ -148,6 +148,14 @@ def test_damage_within_a_store_is_one_line(tmp_path, name):
         store.read("real/test", np.arange(4))
 
 
+def test_frames_without_depth_are_seen(tmp_path):
+    with stores.create_store(tmp_path / "a.h5", "nyu", camera.NYU, 8, {}) as store:
+        store.append("real/test", rows(4))
+        assert store.has_all_frames()
+        store._file["real/test/depth"].resize(5, axis=0)
+        assert not store.has_all_frames()
+
+
 def test_a_column_that_says_more_than_it_holds_is_not_whole(tmp_path):
     """As a kill leaves it between the two: HDF5 would give zeros for what was never written."""
     path = tmp_path / "a.h5"
