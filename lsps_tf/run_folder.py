@@ -3,7 +3,7 @@
 settings.json            everything the run was asked for, resolved
 weights/STAGE.h5         all networks' weights after a stage, plain arrays by name
 checkpoints/STAGE/       what a stopped stage goes on from (weights, optimizers, position), the last two
-nonfinite/              the batches around a step with a loss that is no number
+nonfinite/               the batches around a step with a loss that is no number
 metrics.jsonl            a line per logged step
 tensorboard/, pictures/  the same for the eye
 verdict.json             of a run on one's own recording: whether adaptation helped
