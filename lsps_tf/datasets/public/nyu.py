@@ -70,7 +70,9 @@ def read_labels(path: str | pathlib.Path) -> np.ndarray:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: no MATLAB file, or a damaged one ({error}); copy it again") from error
     _check_shape(path, None if labels is None else labels.shape)
-    return np.ascontiguousarray(labels[0], np.float32)
+    # What is too large becomes infinity, which is no label.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(labels[0], np.float32)
 
 
 def recordings(
