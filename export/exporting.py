@@ -20,6 +20,7 @@ from lsps_tf.errors import InputError
 from lsps_tf.files import check_writable, locked, write_json
 from lsps_tf.hand import MOST_HANDS, USUAL_HANDS
 from lsps_tf.model_info import FLOAT32, INT8, MODEL_NAME, VARIANTS
+from lsps_tf.model_manifest import MANIFEST_NAME, write_manifest
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -65,11 +66,16 @@ def _export(options: argparse.Namespace, variants: tuple[str, ...]) -> int:
         paths = [export_saved_model(run, options.output, confidence, options.hands)]
         _next_step(bar, "writing TFLite files")
         paths += export_tflite(run, options.output, variants, calibration, confidence)
+        hashes = write_manifest(options.output)
         _next_step(bar, "comparing with the networks")
         reports = compare_exports(run, paths)
     if confidence is None:
         print("No confidence: there are no frames with labels to calibrate it on; --calibrate STORE.h5 gives some")
     print(_table(reports))
+    print(f"Hashes, for --expect of predict.py and serve.py ({options.output / MANIFEST_NAME}):")
+    for path in paths:
+        name = path.relative_to(options.output).as_posix()
+        print(f"  {hashes[name]}  {name}")
     if options.json is not None:
         write_json(options.json, {"run_dir": str(options.run_dir), "models": reports})
     exact = [report for report in reports if report["numbers"] == FLOAT32]

@@ -124,6 +124,9 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     source.add_argument("--url", metavar="URL", help="a server: http://HOST:PORT[/v1/models/NAME]")
     parser.add_argument(
+        "--expect", metavar="HASH", help="refuse a model with another hash; export/run.py writes it into manifest.json"
+    )
+    parser.add_argument(
         "frame",
         type=pathlib.Path,
         metavar="FRAME",
@@ -140,13 +143,18 @@ def _build_parser() -> argparse.ArgumentParser:
 
 
 def _open_model(options: argparse.Namespace, depth_unit_mm: float | None) -> OpenModel:
+    from lsps_tf.model_manifest import parse_hash
+
+    expected = () if options.expect is None else (parse_hash(options.expect),)
     if options.url is not None:
+        if expected:
+            raise InputError("--expect: what a server runs is not seen from here; give it to serve.py, or leave it out")
         from export.remote import open_remote
 
         return open_remote(options.url, depth_unit_mm)
     from lsps_tf.models import open_model
 
-    return open_model(options.model)
+    return open_model(options.model, expected=expected)
 
 
 def _save(picture: Image.Image, path: pathlib.Path) -> None:

@@ -1,7 +1,8 @@
 """Depth in NumPy's files: a frame or a video, `.npy` or `.npz`, in any order in memory and of bytes.
 
 A frame is [H, W], a video [N, H, W]. One more axis of length 1, as networks have it for the channel or the batch, is
-dropped. An `.npz` holds one array, or one named "depth". Nothing that a file holds is run (no pickles).
+dropped. An `.npz` holds one array, or one named "depth". Nothing that a file holds is run (no pickles). Damage makes
+NumPy raise errors of many kinds, of which all become InputError here.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ import math
 import pathlib
 import zipfile
 import zlib
+from collections.abc import Iterable
 from typing import BinaryIO
 
 import numpy as np
 
 from lsps_tf.errors import InputError
+from lsps_tf.png import MAX_PIXELS
 
 NPY_SIGNATURE, NPZ_SIGNATURE = b"\x93NUMPY", b"PK"
-# What reading a damaged file raises; RuntimeError is an encrypted archive.
-_DAMAGE = (ValueError, EOFError, OSError, MemoryError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+# An array that has to be read as a whole, because its first axis is the fastest.
+_MAX_WHOLE_BYTES = 4 * 2**30
 # A last axis this short is of colours, and not the width of a frame.
 _MOST_COLORS, _SMALLEST_PICTURE = 4, 16
 
@@ -57,14 +60,14 @@ class ArrayFile:
                 return loaded.reshape(self.shape)
             with loaded:
                 return loaded[self.member.removesuffix(".npy")].reshape(self.shape)
-        except _DAMAGE as error:
+        except Exception as error:
             raise _damaged(self.path, error) from error
 
     def read_frame(self, index: int) -> np.ndarray:
         """One frame of a video in an `.npy`, without the others; InputError where the file is damaged."""
         try:
             return np.array(np.load(self.path, mmap_mode="r", allow_pickle=False).reshape(self.shape)[index])
-        except _DAMAGE as error:
+        except Exception as error:
             raise _damaged(self.path, error) from error
 
 
@@ -86,7 +89,23 @@ def open_array(path: pathlib.Path) -> ArrayFile:
                 return _checked(path, *_read_header(file), member)
     except InputError:
         raise
-    except _DAMAGE as error:
+    except Exception as error:
+        raise _damaged(path, error) from error
+
+
+def read_arrays(path: str | pathlib.Path, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz` by their names, all or some.
+
+    Raises:
+        InputError: where the file is missing, damaged, or lacks one of the names.
+    """
+    path = pathlib.Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in (file.files if names is None else names)}
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file; give a file that this program saved") from error
+    except Exception as error:
         raise _damaged(path, error) from error
 
 
@@ -114,7 +133,7 @@ class VideoReader:
             for _ in range(index - self._next + 1):
                 content = self._file.read(size)
                 self._next += 1
-        except _DAMAGE as error:
+        except Exception as error:
             self.close()
             raise _damaged(self.array.path, error, index) from error
         if len(content) < size:
@@ -162,6 +181,8 @@ def _checked(
     if dtype.itemsize == 1:
         raise InputError(f"{path}: the array's type is {dtype}, and 8 bits hold no depth; save 16 bits, or floats")
     shape = _without_axis(stored)
+    if math.prod(shape[-2:]) > MAX_PIXELS or (fortran and math.prod(shape) * dtype.itemsize > _MAX_WHOLE_BYTES):
+        raise InputError(f"{path}: its array has the shape {stored}, which no recording of depth has; record it again")
     if len(shape) == 3 and 1 < shape[2] <= _MOST_COLORS and min(shape[:2]) >= _SMALLEST_PICTURE:
         raise InputError(f"{path}: its array has the shape {stored}, a picture in colors; save depth, [height, width]")
     return ArrayFile(path, stored, shape, dtype, fortran, member)

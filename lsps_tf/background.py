@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-import zipfile
 from collections.abc import Iterable
 
 import numpy as np
 
+from lsps_tf.array_files import read_arrays
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path
 
@@ -70,13 +70,19 @@ class Background:
     @classmethod
     def load(cls, path: str | pathlib.Path) -> Background:
         """Reads what `save` wrote; InputError where it is missing or damaged."""
+        path = pathlib.Path(path)
+        if not path.is_file():
+            raise InputError(f"{path}: there is no such background; give the file that one was saved in")
         try:
-            with np.load(path) as file:
-                return cls(file["depth_mm"].astype(np.float32), file["margin_mm"].astype(np.float32))
-        except FileNotFoundError as error:
-            raise InputError(f"{path}: there is no such background; give the file that one was saved in") from error
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: this is no background ({error}); learn it again") from error
+            values = read_arrays(path, ("depth_mm", "margin_mm"))
+        except InputError as error:
+            raise InputError(f"{path}: this is no background ({error.__cause__}); learn it again") from error
+        depth_mm, margin_mm = values["depth_mm"], values["margin_mm"]
+        if {depth_mm.dtype, margin_mm.dtype} != {np.dtype(np.uint16)} or depth_mm.ndim != 2:
+            raise InputError(f"{path}: this is no background (its arrays are no whole mm [H, W]); learn it again")
+        if depth_mm.shape != margin_mm.shape:
+            raise InputError(f"{path}: this is no background (its arrays differ in size); learn it again")
+        return cls(depth_mm.astype(np.float32), margin_mm.astype(np.float32))
 
 
 def learn_background(frames: Iterable[np.ndarray], must_move: bool = True) -> Background:

@@ -25,8 +25,9 @@ from lsps_tf.model_info import (
     MODEL_NAME,
     ModelInfo,
 )
+from lsps_tf.model_manifest import check_hash
 from lsps_tf.refining import refining
-from lsps_tf.run_folder import SHIPPED, load_run, settings_path
+from lsps_tf.run_folder import SHIPPED, load_run, run_files, settings_path
 from lsps_tf.tensorflow_paths import plain_folder
 
 SHIPPED_TFLITE = SHIPPED / f"{MODEL_NAME}.tflite"
@@ -46,16 +47,18 @@ def load_predictor(
     return HandPredictor(refining(model) if refine else model, hand, joints, rotation_degrees, hands)
 
 
-def open_model(path: str | pathlib.Path | None = None, threads: int = 1) -> OpenModel:
+def open_model(path: str | pathlib.Path | None = None, threads: int = 1, expected: tuple[str, ...] = ()) -> OpenModel:
     """Opens a model by what lies at `path`.
 
     Args:
         path: a `.tflite` file, a SavedModel folder, a folder of versions (`lsps/`; the highest is taken), a folder
             that holds `lsps/`, or a run folder. None takes the trained model that comes with the program.
         threads: of a TFLite file's network.
+        expected: hashes, of which the model has to have one (`model_manifest`); empty takes any model. What is hashed
+            of a run are its settings and the weights that it predicts with.
 
     Raises:
-        InputError: where there is no model, it is damaged, or it is not one of this project's.
+        InputError: where there is no model, it is damaged, it is not one of this project's, or its hash is another.
     """
     if path is None:
         if not SHIPPED_TFLITE.is_file():
@@ -63,16 +66,22 @@ def open_model(path: str | pathlib.Path | None = None, threads: int = 1) -> Open
         path = SHIPPED_TFLITE
     path = pathlib.Path(path)
     if path.is_file():
+        if expected:
+            check_hash(path, expected)
         return tflite_model(TfliteNetwork(path, threads))
     if not path.exists():
         raise InputError(
             f"{path}: there is no such model; make one with: python export/run.py --run-dir RUN --output DIR"
         )
     if settings_path(path).exists():
+        if expected:
+            check_hash(path, expected, run_files(path))
         return _open_run(path)
     version = _find_version(path)
     if version is None:
         raise InputError(f"{path}: this is no model; give a SavedModel folder, a .tflite file or a finished run folder")
+    if expected:
+        check_hash(version, expected)
     return _open_saved_model(version)
 
 

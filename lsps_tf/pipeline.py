@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -45,7 +45,11 @@ class Stream:
 
 
 def build_pipeline(
-    store_path: str | pathlib.Path, streams: dict[str, Stream], seed: int, start_step: int = 0
+    store_path: str | pathlib.Path,
+    streams: dict[str, Stream],
+    seed: int,
+    start_step: int = 0,
+    on_unread: Callable[[InputError], None] | None = None,
 ) -> tf.data.Dataset:
     """Endless batches from step `start_step` on.
 
@@ -54,6 +58,8 @@ def build_pipeline(
         streams: what to draw under which name, each in its own order.
         seed: of the order of the frames and, through the batch's "seed", of all that is random in a step.
         start_step: the position to start at.
+        on_unread: is told, in a line, why a batch cannot be read, as where the disk is gone; the pipeline ends there
+            with an error of TensorFlow's.
 
     Returns:
         A dataset of dicts: per stream `depth_mm` [B, R, R] (unless poses alone), `joints_mm` [B, J, 3],
@@ -64,7 +70,8 @@ def build_pipeline(
     """
     store = open_store(store_path)
     readers = {
-        name: _Reader(store, stream, (seed, salt)) for salt, (name, stream) in enumerate(sorted(streams.items()))
+        name: _Reader(store, stream, (seed, salt), on_unread)
+        for salt, (name, stream) in enumerate(sorted(streams.items()))
     }
 
     def load(step: tf.Tensor) -> dict[str, tf.Tensor | dict[str, tf.Tensor]]:
@@ -92,13 +99,19 @@ def _permutation(count: int, key: tuple[int, int], epoch: int) -> np.ndarray:
 
 
 class _Reader:
-    def __init__(self, store: Store, stream: Stream, key: tuple[int, int]):
+    def __init__(
+        self,
+        store: Store,
+        stream: Stream,
+        key: tuple[int, int],
+        on_unread: Callable[[InputError], None] | None,
+    ):
         total = store.count(stream.split)
         indices = np.arange(total) if stream.indices is None else np.asarray(stream.indices, np.int64)
         if not len(indices):
             raise InputError(f"{store.path}: the split '{stream.split}' has no frames to train on")
         self._store, self._stream, self._key = store, stream, key
-        self._indices = indices
+        self._indices, self._on_unread = indices, on_unread
 
     def __call__(self, step: tf.Tensor) -> dict[str, tf.Tensor]:
         names = (("depth_mm",) if self._stream.images else ()) + _COLUMNS
@@ -109,13 +122,22 @@ class _Reader:
 
     def _read(self, step: np.int64) -> list[np.ndarray]:
         frames = self._indices[shuffled_indices(int(step), self._stream.batch, len(self._indices), self._key)]
+        try:
+            rows = self._rows(frames)
+        except InputError as error:
+            if self._on_unread is not None:
+                self._on_unread(error)
+            raise
+        return [rows[name] for name in (("depth_mm",) if self._stream.images else ()) + _COLUMNS]
+
+    def _rows(self, frames: np.ndarray) -> dict[str, np.ndarray]:
         if self._stream.images:
             rows = self._store.read(self._stream.split, frames)
         else:
             rows = {name: self._store.column(self._stream.split, name)[frames] for name in _COLUMNS}
         if self._stream.joints_mm is not None:
             rows["joints_mm"] = self._stream.joints_mm[frames]
-        return [rows[name] for name in (("depth_mm",) if self._stream.images else ()) + _COLUMNS]
+        return rows
 
 
 class Preparation:

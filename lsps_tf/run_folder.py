@@ -2,7 +2,8 @@
 
 settings.json            everything the run was asked for, resolved
 weights/STAGE.h5         all networks' weights after a stage, plain arrays by name
-checkpoints/STAGE/       what a stopped stage goes on from (weights, optimizers, position)
+checkpoints/STAGE/       what a stopped stage goes on from (weights, optimizers, position), the last two
+nonfinite/               the batches around a step with a loss that is no number
 metrics.jsonl            a line per logged step
 tensorboard/, pictures/  the same for the eye
 verdict.json             of a run on one's own recording: whether adaptation helped
@@ -10,16 +11,18 @@ verdict.json             of a run on one's own recording: whether adaptation hel
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import json
 import pathlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from lsps_tf import skeleton
 from lsps_tf.config import Config
 from lsps_tf.errors import InputError
-from lsps_tf.files import atomic_path, read_text, write_json
+from lsps_tf.files import atomic_path, locked, read_text, write_json
 from lsps_tf.old_settings import from_version_1
 
 # Settings are read by commands that must start at once; TensorFlow and HDF5 are imported where weights are.
@@ -53,6 +56,8 @@ class RunSettings:
         domain: the domain whose trunk predicts real frames, "real" or "synthetic".
         centering: what the crops that it trains on are centred on: "mass", of what a sensor sees of the hand without
             its forearm, or "joints", their mean.
+        changes: what was changed since the run began: per setting its name ("setting"), its values ("before",
+            "after"), and the "stage" and "step" from which on it holds.
     """
 
     config: Config
@@ -70,6 +75,7 @@ class RunSettings:
     last_stage: str = "posterior"
     domain: str = "real"
     centering: str = "mass"
+    changes: tuple[dict[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {"format": FORMAT, "version": VERSION, **dataclasses.asdict(self)}
@@ -81,7 +87,8 @@ class RunSettings:
         # Without these a run would predict with other weights than its own.
         needed = {name: values[name] for name in ("last_stage", "domain")}
         config, stages = Config.from_dict(values["config"]), tuple(values["stages"])
-        return cls(**{**named, **needed, "config": config, "stages": stages})
+        changes = tuple(values.get("changes", ()))
+        return cls(**{**named, **needed, "config": config, "stages": stages, "changes": changes})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +114,13 @@ class Run:
     @property
     def store_path(self) -> pathlib.Path:
         return pathlib.Path(self.settings.store)
+
+
+def held_run(
+    directory: str | pathlib.Path, wait: Callable[[str], None] | None = None
+) -> contextlib.AbstractContextManager:
+    """Keeps a run's folder to this process (`files.locked`); a second one waits or says so."""
+    return locked(pathlib.Path(directory) / "training", wait)
 
 
 def settings_path(directory: str | pathlib.Path) -> pathlib.Path:
@@ -145,6 +159,13 @@ def read_settings(directory: str | pathlib.Path) -> RunSettings:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check who may read it") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: the settings are damaged ({error}); train again in a new folder") from error
+
+
+def run_files(directory: str | pathlib.Path) -> tuple[str, str]:
+    """What a run predicts with, from its folder on: its settings, and the weights of its last stage."""
+    settings = read_settings(directory)
+    paths = settings_path(directory), weights_path(directory, settings.last_stage)
+    return tuple(path.relative_to(directory).as_posix() for path in paths)
 
 
 def load_run(directory: str | pathlib.Path, stage: str | None = None) -> Run:

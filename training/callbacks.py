@@ -16,6 +16,7 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from lsps_tf import draw, generate
+from lsps_tf.commandline.command import interrupt
 from lsps_tf.files import atomic_path, disk_errors
 from lsps_tf.networks import DOMAINS
 from lsps_tf.tensorflow_paths import plain_folder
@@ -204,17 +205,22 @@ class Checkpoints(StageCallback):
 
 
 class CleanStop(StageCallback):
-    """Turns Ctrl-C and SIGTERM into a stop after the step at hand; a second Ctrl-C stops at once."""
+    """Turns Ctrl-C and SIGTERM into a stop after the step at hand.
+
+    A second Ctrl-C stops at once. So does either one before the first step is done: nothing is lost, and building the
+    graphs may take longer than a machine that is taken away has.
+    """
 
     def __init__(self, step: tf.Variable):
         super().__init__(step)
-        self.asked = False
+        self.asked = self.stepped = False
         self.before: dict[int, Any] = {}
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.stepped = True
         if self.asked:
             self.model.stop_training = True
 
@@ -226,6 +232,6 @@ class CleanStop(StageCallback):
             signal.signal(*self.before.popitem())
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
+        if not self.stepped or (self.asked and number == signal.SIGINT):
+            interrupt()
         self.asked = True

@@ -14,13 +14,13 @@ from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path
 from lsps_tf.networks import Networks
 from lsps_tf.pipeline import build_pipeline
-from lsps_tf.run_folder import RunSettings, weights_path
+from lsps_tf.run_folder import RunSettings
 from training.plan import StagePlan
 
 FOLDER = "nonfinite"
 # The settings that are a stage's step sizes; those of "depth" are the generators' and the discriminators',
 # and those of "mapping" M's and the realism head's.
-_STEP_SIZES = {
+STEP_SIZES = {
     "pose": ("pose_learning_rate",),
     "depth": ("depth_learning_rate", "discriminator_learning_rate"),
     "mapping": ("mapping_learning_rate", "discriminator_learning_rate"),
@@ -65,12 +65,9 @@ class Divergence:
 
     def _advice(self) -> str:
         stage, training = self._plan.name, self._settings.config.training
-        names = _STEP_SIZES[FIT if stage.startswith(FIT) else stage]
+        names = STEP_SIZES[FIT if stage.startswith(FIT) else stage]
         options = " or ".join(f"--{name.replace('_', '-')} (now {getattr(training, name):g})" for name in names)
-        finished = [s for s in self._settings.stages if weights_path(self._run_dir, s).exists()]
-        finished = [s for s in finished if s != stage]
-        spared = f", and --pretrained {self._run_dir} --pretrained-stage {finished[-1]}" if finished else ""
-        return f"start a new run with a lower {options}{spared}"
+        return f"go on from its last checkpoint with --resume and a lower {options}, or start a new run with that"
 
     def _keep_batches(self, step: int) -> str:
         """Writes the step's batch, and the one before, whose update may be the cause. Returns where they are."""

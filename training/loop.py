@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import re
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -13,13 +12,10 @@ from lsps_tf.files import disk_errors
 from lsps_tf.networks import Networks
 from lsps_tf.pipeline import build_pipeline
 from lsps_tf.run_folder import RunSettings, save_weights, weights_path
-from lsps_tf.tensorflow_paths import plain_folder
 from training import callbacks
+from training.checkpoints import StageCheckpoints, checkpoints_folder
 from training.divergence import Divergence
-from training.plan import StagePlan
-
-# What is wrong with the disk or the memory, and not with a checkpoint.
-_OF_THE_MACHINE = (tf.errors.PermissionDeniedError, tf.errors.ResourceExhaustedError, tf.errors.UnavailableError)
+from training.plan import Optimizers, StagePlan
 
 
 def train_stage(plan: StagePlan, settings: RunSettings, networks: Networks, run_dir: pathlib.Path) -> bool:
@@ -34,20 +30,19 @@ def train_stage(plan: StagePlan, settings: RunSettings, networks: Networks, run_
         step = tf.Variable(0, dtype=tf.int64, trainable=False)
     averages = {} if plan.model.averages is None else {"averages": plan.model.averages}
     checkpoint = tf.train.Checkpoint(networks=networks, step=step, **plan.optimizers, **averages)
-    folder = run_dir / "checkpoints" / plan.name
+    folder = checkpoints_folder(run_dir, plan.name)
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with plain_folder(folder) as plain:
-        manager = tf.train.CheckpointManager(checkpoint, plain, max_to_keep=1)
-        _restore(checkpoint, manager, folder)
-        divergence = Divergence(plan, settings, networks, run_dir)
+    checkpoints = StageCheckpoints(checkpoint, folder)
+    _restore(checkpoints, plan.optimizers)
+    divergence = Divergence(plan, settings, networks, run_dir)
 
-        def save() -> None:
-            divergence.check_variables(int(step))
-            _save(manager, step, folder)
+    def save() -> None:
+        divergence.check_variables(int(step))
+        checkpoints.save()
 
-        if int(step) < plan.steps:
-            _fit(plan, settings, step, run_dir, divergence.check_losses, save)
+    if int(step) < plan.steps:
+        _fit(plan, settings, step, run_dir, divergence.check_losses, save)
     finished = int(step) >= plan.steps
     if finished:
         plan.model.finish()
@@ -65,7 +60,8 @@ def _fit(
     save: Callable[[], None],
 ) -> None:
     training = settings.config.training
-    dataset = build_pipeline(settings.store, plan.streams, training.seed, int(step))
+    unread: list[InputError] = []
+    dataset = build_pipeline(settings.store, plan.streams, training.seed, int(step), unread.append)
     looks = (callbacks.SHOWN_EVERY, training.log_every, training.checkpoint_every, training.picture_every)
     watchers = [
         callbacks.Position(step),
@@ -82,37 +78,22 @@ def _fit(
         plan.model.fit(
             dataset, steps_per_epoch=plan.steps - int(step), epochs=1, verbose=0, shuffle=False, callbacks=watchers
         )
+    except tf.errors.OpError as error:
+        if not unread:
+            raise
+        # The pipeline's error, which TensorFlow has made one of its own.
+        save()
+        raise InputError(f"{unread[0]}; the run stopped after step {int(step)} and is saved") from error
     finally:
         for watcher in watchers:
             watcher.close()
 
 
-def _restore(checkpoint: tf.train.Checkpoint, manager: tf.train.CheckpointManager, folder: pathlib.Path) -> None:
-    if not manager.latest_checkpoint:
-        return
-    try:
-        checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
-    except (ValueError, AssertionError, LookupError, RuntimeError, tf.errors.OpError) as error:
-        name = pathlib.Path(manager.latest_checkpoint).name
-        if isinstance(error, _OF_THE_MACHINE):
-            raise InputError(
-                f"{folder / name}: the checkpoint cannot be read ({_reason(error)}); mend that and go on with --resume"
-            ) from error
-        raise InputError(
-            f"{folder / name}: the checkpoint is damaged or of other settings ({_reason(error)}); delete {folder} to "
-            "do this stage again"
-        ) from error
-
-
-def _save(manager: tf.train.CheckpointManager, step: tf.Variable, folder: pathlib.Path) -> None:
-    try:
-        manager.save(checkpoint_number=int(step))
-    except (tf.errors.ResourceExhaustedError, tf.errors.UnknownError, tf.errors.InternalError, OSError) as error:
-        raise InputError(
-            f"{folder}: the checkpoint cannot be written ({_reason(error)}); free some space and go on with --resume"
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    """The first line of an error without the names that TensorFlow puts around it."""
-    return re.sub(r"\{\{.*?\}\} | \[Op:\w+\]", "", str(error).splitlines()[0])
+def _restore(checkpoints: StageCheckpoints, optimizers: Optimizers) -> None:
+    """Restores all but the step sizes, which are the settings': a run may go on with others."""
+    # Looking at them makes their variables, which would otherwise be restored later, in the first step.
+    configured = {name: optimizer.learning_rate for name, optimizer in optimizers.items()}
+    values = {name: float(rate) for name, rate in configured.items() if isinstance(rate, tf.Variable)}
+    checkpoints.restore()
+    for name, value in values.items():
+        optimizers[name].learning_rate = value

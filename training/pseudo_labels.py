@@ -10,6 +10,7 @@ from __future__ import annotations
 import concurrent.futures
 import io
 import pathlib
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -17,8 +18,10 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from lsps_tf import augment, crop
+from lsps_tf.array_files import read_arrays
 from lsps_tf.config import FIT
 from lsps_tf.datasets.store import Store
+from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path
 from lsps_tf.fitting.to_depth import SIZE, DepthFit, DepthFitter, FitSettings
 from lsps_tf.networks import Networks
@@ -51,7 +54,7 @@ def fitted_frames(settings: RunSettings, store: Store) -> np.ndarray:
 def fit_frames(stage: str, settings: RunSettings, networks: Networks, store: Store, run_dir: pathlib.Path) -> DepthFit:
     """Fits the round's frames, with a progress bar; goes on where it was stopped, and ends the same."""
     path, frames = fits_path(run_dir, stage), fitted_frames(settings, store)
-    done = _read(path)
+    done = _read_own(path)
     if done is not None and len(done.joints_mm) == len(frames):
         return done
     number = int(stage[len(FIT) :]) - 1
@@ -145,8 +148,16 @@ def _fits_before(number: int, settings: RunSettings, run_dir: pathlib.Path) -> D
 def _read(path: pathlib.Path) -> DepthFit | None:
     if not path.exists():
         return None
-    with np.load(path) as file:
-        return DepthFit(*(file[name] for name in DepthFit._fields))
+    return DepthFit(**read_arrays(path, DepthFit._fields))
+
+
+def _read_own(path: pathlib.Path) -> DepthFit | None:
+    """The round's fits so far; none, with a line, where they are damaged: they can be made again."""
+    try:
+        return _read(path)
+    except InputError as error:
+        print(f"{error}; they are made again", file=sys.stderr)
+        return None
 
 
 def _joined(parts: list[DepthFit]) -> DepthFit:

@@ -7,27 +7,28 @@ import dataclasses
 import pathlib
 import shlex
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
 from lsps_tf import run_folder
-from lsps_tf.config import FIT, TrainingConfig, group_of, setting_fields
-from lsps_tf.datasets.simulator import DATASETS as SIMULATIONS
+from lsps_tf.commandline.command import stop_was_asked, stoppable
+from lsps_tf.config import FIT, TrainingConfig
 from lsps_tf.datasets.store import Store, open_store, stored_size
 from lsps_tf.errors import InputError
 from lsps_tf.files import disk_errors, locked
 from lsps_tf.networks import Networks, build_networks
-from lsps_tf.run_folder import RunSettings
+from lsps_tf.run_folder import RunSettings, held_run
 from training.arguments import parse_arguments, resolve_config
-from training.data.table import SIMULATED_SPLITS, choices, get_dataset
+from training.checkpoints import checkpoints_folder, saved_steps
+from training.data.table import choices, get_dataset
 from training.ending import check_export, script_command, show_end
 from training.loop import train_stage
 from training.methods import DEFAULT, METHODS, Method, build_plan, resolve_stages
 from training.plan import labelled_frames
 from training.pseudo_labels import fit_frames
+from training.resuming import resume_run
 
 STOPPED = 130
 
@@ -35,13 +36,20 @@ STOPPED = 130
 def run_session(arguments: list[str]) -> int:
     """Runs `training/run.py`. Returns the exit status: 0, 130 where it was stopped, 1 where its export is wrong."""
     given = parse_arguments(arguments)
-    run_dir, settings = open_run(given, f"{script_command('run.py')} {shlex.join(arguments)}")
+    with stoppable():
+        return _run(given, f"{script_command('run.py')} {shlex.join(arguments)}")
+
+
+def _run(given: dict[str, Any], again: str) -> int:
+    run_dir, settings = open_run(given, again)
     try:
         finished, said = train(settings, run_dir), "Stopped and saved."
         if finished:
             print(f"Finished: {run_dir}")
             return show_end(settings, run_dir, given.get("export"))
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not isinstance(error, KeyboardInterrupt) and not stop_was_asked():
+            raise
         # Between two stages, or a second time within a step.
         said = "\nStopped; what was saved before is kept."
     export = f" --export {shlex.quote(given['export'])}" if "export" in given else ""
@@ -53,21 +61,20 @@ def open_run(given: dict[str, Any], again: str) -> tuple[pathlib.Path, RunSettin
     """Starts a run, with its data made, or opens the one to resume; sets TensorFlow up for it.
 
     Args:
-        given: the options that were given, by name (`arguments.parse_arguments`).
+        given: the options that were given, by name (`arguments.parse_arguments`). With "resume" and a dataset, a run
+            that is not there yet is started, so that one command serves a machine that may be taken away.
         again: the command to go on with where the making of the data is stopped, which ends the program.
     """
-    return _resumed(given) if given.get("resume") else _started(given, again)
+    resumes = given.get("resume", False)
+    if resumes and {"dataset", "run_dir"} <= given.keys():
+        resumes = run_folder.settings_path(given["run_dir"]).exists()
+    return _resumed(given) if resumes else _started(given, again)
 
 
 def train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
     """Trains a run's stages that are not finished. Returns whether all are."""
     with held_run(run_dir):
         return _train(settings, run_dir)
-
-
-def held_run(run_dir: pathlib.Path, wait: Callable[[str], None] | None = None) -> contextlib.AbstractContextManager:
-    """Keeps a run's folder to this process (`files.locked`); a second one waits or says so."""
-    return locked(run_dir / "training", wait)
 
 
 def say_waiting(text: str) -> None:
@@ -83,8 +90,7 @@ def _train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
         _check_store(store, settings)
         for stage in settings.stages:
             done = run_folder.weights_path(run_dir, stage)
-            if done.exists():
-                run_folder.load_weights(networks, done)
+            if done.exists() and _loads(networks, done, run_dir, stage):
                 continue
             fits = None
             if stage.startswith(FIT):
@@ -92,6 +98,18 @@ def _train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
             plan = build_plan(stage, settings, networks, store, fits)
             if not train_stage(plan, settings, networks, run_dir):
                 return False
+    return True
+
+
+def _loads(networks: Networks, path: pathlib.Path, run_dir: pathlib.Path, stage: str) -> bool:
+    """Loads a finished stage's weights. False, with a line, where they are damaged and its checkpoint is there."""
+    try:
+        run_folder.load_weights(networks, path)
+    except InputError:
+        if not saved_steps(checkpoints_folder(run_dir, stage)):
+            raise
+        print(f"{path}: the weights cannot be read; they are made again from the last checkpoint", file=sys.stderr)
+        return False
     return True
 
 
@@ -111,7 +129,9 @@ def _started(given: dict[str, Any], again: str) -> tuple[pathlib.Path, RunSettin
                 raise InputError(f"{run_dir}: there is a run already; go on with --resume, or choose another --run-dir")
             print(f"Run folder: {run_dir}")
             return run_dir, _with_data(given, settings, run_dir)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not isinstance(error, KeyboardInterrupt) and not stop_was_asked():
+            raise
         print(f"\nStopped while making the data; what is made is kept. Go on with:\n  {again}", file=sys.stderr)
         raise SystemExit(STOPPED) from None
     finally:
@@ -185,58 +205,10 @@ def _labels(given: dict[str, Any], method: Method, own: float) -> float:
 
 
 def _resumed(given: dict[str, Any]) -> tuple[pathlib.Path, RunSettings]:
-    if "run_dir" not in given:
-        raise InputError("--resume: name the run with --run-dir")
-    run_dir = pathlib.Path(given["run_dir"])
-    settings = run_folder.read_settings(run_dir)
-    if settings.method not in METHODS:
-        raise InputError(f"{run_dir}: the run's method '{settings.method}' is none of {', '.join(METHODS)}")
-    stored = _stored_options(settings)
-    asked = {name: value for name, value in given.items() if name in stored}
-    if "pretrained" in asked:
-        asked["pretrained"] = str(pathlib.Path(asked["pretrained"]).resolve())
-    if "stages" in asked:
-        asked["stages"] = ",".join(
-            resolve_stages(settings.method, settings.config, asked["stages"], settings.pretrained_stage)
-        )
-    for name, value in asked.items():
-        if value != stored[name]:
-            raise InputError(
-                f"{run_dir}: this run was started with {_as_option(name, stored[name])}, not "
-                f"{_as_option(name, value) if isinstance(value, bool) else value}; leave the option out, or start a "
-                "new run"
-            )
+    run_dir, settings = resume_run(given)
     check_export(given.get("export"), settings)
     _set_up_tensorflow(settings.config.training)
     return run_dir, settings
-
-
-def _as_option(name: str, value: Any) -> str:
-    option = name.replace("_", "-")
-    if isinstance(value, bool):
-        return f"--{option}" if value else f"--no-{option}"
-    return f"--{option} {value}"
-
-
-def _stored_options(settings: RunSettings) -> dict[str, Any]:
-    """A run's settings by the names of the options that set them."""
-    config = settings.config
-    options = {
-        "preset": config.preset,
-        "recipe": config.recipe,
-        "method": settings.method,
-        "labels": settings.labels,
-        "dataset": settings.dataset,
-        "sensor": settings.sensor,
-        "skeleton": settings.skeleton,
-        "stages": ",".join(settings.stages),
-        "pretrained": settings.pretrained,
-        "pretrained_stage": settings.pretrained_stage,
-    }
-    if settings.dataset in SIMULATIONS:
-        frames = settings.frames
-        options.update({name: frames[split] for split, name in SIMULATED_SPLITS.items() if split in frames})
-    return {**options, **{name: getattr(getattr(config, group_of(name)), name) for name in setting_fields()}}
 
 
 def _check_store(store: Store, settings: RunSettings) -> None:

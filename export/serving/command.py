@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from export.serving.settings import MIB, Settings
 from lsps_tf.commandline.parser import Parser
 from lsps_tf.errors import InputError
+from lsps_tf.model_manifest import parse_hash
 
 # Help and mistakes come before TensorFlow is imported, so what needs it stands in the functions.
 if TYPE_CHECKING:
@@ -178,14 +179,22 @@ def _settings(arguments: list[str]) -> Settings:
         "--label", action="append", default=[], metavar="LABEL=VERSION", help="a name for a version; may be repeated"
     )
     parser.add_argument(
+        "--expect",
+        action="append",
+        default=[],
+        metavar="HASH",
+        help="refuse versions with another hash, of manifest.json; may be repeated",
+    )
+    parser.add_argument(
         "--cors",
         action="store_true",
         help="let pages of any site read the answers",
     )
     options = vars(parser.parse_args(arguments))
     labels = dict(_label(text) for text in options.pop("label"))
+    expected = tuple(parse_hash(text) for text in options.pop("expect"))
     scaled = {name: options[name] * scale for _, name, scale, _, _ in _NUMBERS}
-    return Settings(**{**options, **scaled}, labels=labels)
+    return Settings(**{**options, **scaled}, labels=labels, expected=expected)
 
 
 def _at_least(kind: type, least: float) -> Callable[[str], float]:

@@ -16,6 +16,8 @@ from export.serving.errors import code_of, first_line, invalid
 from export.serving.formats import DEFAULT_SIGNATURE, Arrays
 from export.serving.tensors import TensorSpec, check_shape
 from export.serving.warmup import read_warmup_requests
+from lsps_tf.errors import InputError
+from lsps_tf.model_manifest import check_hash
 from lsps_tf.tensorflow_paths import plain_folder
 
 # As TensorFlow writes these types in messages; the other names agree with `tf.DType.name`.
@@ -90,12 +92,19 @@ class Servable:
         return self.signatures[name]
 
 
-def load_servable(path: pathlib.Path) -> Servable:
+def load_servable(path: pathlib.Path, expected: tuple[str, ...] = ()) -> Servable:
     """Loads a SavedModel, of which only graphs are run, and runs the warm-up requests that it brings along.
 
+    Args:
+        path: of a version.
+        expected: hashes, of which it has to have one; empty takes any.
+
     Raises:
-        LoadError: where it is no SavedModel, it is incomplete or damaged, or a warm-up request fails.
+        LoadError: where it is no SavedModel, its hash is another, it is incomplete or damaged, or a warm-up request
+            fails.
     """
+    if expected:
+        _check_hash(path, expected)
     graph = _read_graph(path)
     definitions, fragile = dict(graph.signature_def), _is_fragile(graph)
     try:
@@ -113,6 +122,14 @@ def load_servable(path: pathlib.Path) -> Servable:
     servable = Servable(signatures, metadata, model)
     _warm_up(servable, path)
     return servable
+
+
+def _check_hash(path: pathlib.Path, expected: tuple[str, ...]) -> None:
+    try:
+        check_hash(path, expected)
+    except InputError as error:
+        # The folder's name stands before what is said of a version.
+        raise LoadError(9, str(error).removeprefix(f"{path}: ")) from error
 
 
 def _is_fragile(graph: meta_graph_pb2.MetaGraphDef) -> bool:

@@ -19,6 +19,8 @@ class Settings:
         port: 0 takes a free one.
         keep_versions: how many of the highest versions are served.
         labels: label to version.
+        expected: hashes, of which every version that is loaded has to have one (`lsps_tf.model_manifest`); empty takes
+            any.
         poll_s: seconds between two looks at the model folders.
         cors: whether answers carry the headers that let pages of other sites read them.
         max_batch_size: rows that run together; a request of more runs as several batches.
@@ -40,6 +42,7 @@ class Settings:
     port: int = 8501
     keep_versions: int = 1
     labels: dict[str, int] = dataclasses.field(default_factory=dict)
+    expected: tuple[str, ...] = ()
     poll_s: float = 1.0
     cors: bool = False
     max_batch_size: int = 16

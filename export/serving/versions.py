@@ -148,7 +148,7 @@ class Model:
     async def _load(self, version: Version) -> None:
         version.state = LOADING
         try:
-            version.servable = await in_thread(load_servable, version.path)
+            version.servable = await in_thread(load_servable, version.path, self._settings.expected)
         except LoadError as error:
             version.state, version.error = END, error
             return

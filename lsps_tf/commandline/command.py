@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import gc
 import importlib.abc
@@ -11,19 +12,23 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from lsps_tf.native_messages import native_messages_off
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
+# Set by Ctrl-C and SIGTERM.
+_stop = threading.Event()
 
 
 def run_command(main: Callable[[], int]) -> NoReturn:
     """Runs `main` and exits with what it returns.
 
-    Bad input (`lsps_tf.errors.InputError`) and a full disk give one line on standard error and exit code 2, Ctrl-C 130.
+    Bad input (`lsps_tf.errors.InputError`) and a full disk give one line on standard error and exit code 2, Ctrl-C and
+    SIGTERM 130.
     `main` must import TensorFlow itself, so that the start-up chatter is off by then.
     """
     quiet_tensorflow()
@@ -43,7 +48,8 @@ def exit_status(main: Callable[[], int]) -> int:
     from lsps_tf.errors import InputError
 
     try:
-        return main()
+        with stoppable():
+            return main()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE_ERROR
@@ -57,14 +63,43 @@ def exit_status(main: Callable[[], int]) -> int:
     except PermissionError as error:
         print(f"error: {error.filename}: {error.strerror}; check who owns it, or choose another", file=sys.stderr)
         return USAGE_ERROR
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except Exception as error:
+        if stop_was_asked():
+            print("\nInterrupted.", file=sys.stderr)
+            return INTERRUPTED
+        if not isinstance(error, OSError) or error.errno != errno.ENOSPC:
             raise
         print(f"error: the disk is full ({error.filename}); free some space and start again", file=sys.stderr)
         return USAGE_ERROR
     finally:
         # A pipeline whose iterator is still alive when Python ends would wait for Python, and Python for it.
         gc.collect()
+
+
+def stop_was_asked() -> bool:
+    """Whether Ctrl-C or SIGTERM came. Libraries make other errors of an interrupt, as TensorFlow does in tracing."""
+    return _stop.is_set()
+
+
+def interrupt(*_: object) -> None:
+    """A handler of signals: raises KeyboardInterrupt, and remembers that."""
+    _stop.set()
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """Has SIGTERM stop a command as Ctrl-C does, so that it too leaves nothing half written, and says how to go on."""
+    _stop.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def quiet_tensorflow() -> None:

@@ -5,6 +5,7 @@ Stores grow, and never change: `simulator` and `simulated_scenes` fix every fram
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 
@@ -75,11 +76,13 @@ def _open_partial(partial: pathlib.Path, simulation: Simulation) -> Store:
     size = stored_size(simulation.image_size)
     camera = sensor.SENSORS[simulation.sensors[0]].camera
     if partial.exists():
-        try:
-            return open_store(partial, "a")
-        except InputError:
-            # A kill in the middle of a write; every frame can be made again.
-            partial.unlink()
+        # A kill in the middle of a write may leave less than it says; every frame can be made again.
+        with contextlib.suppress(InputError):
+            store = open_store(partial, "a")
+            if store.has_all_frames():
+                return store
+            store.close()
+        partial.unlink()
     return create_store(partial, simulation.skeleton, camera, size, simulation.source)
 
 

@@ -41,6 +41,8 @@ MARGIN = 1.5
 # For what HDF5 writes beside the frames: chunks of the small columns, and its index of them.
 SPARE_BYTES = 1 << 20
 DOMAINS = ("synthetic", "real")
+# No crop is larger; a number that says so is damaged.
+_LARGEST_SIZE = 4096
 _HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -86,22 +88,47 @@ class Store:
         """Frames in a split, 0 where there is none."""
         return len(self._file[split]["depth"]) if split in self._file else 0
 
+    def has_all_frames(self) -> bool:
+        """Whether the depth of every frame was written. A kill while frames are added may leave some without."""
+        return all(
+            group["depth"].id.get_num_chunks() == len(group["depth"])
+            for parts in self._file.values()
+            for group in parts.values()
+        )
+
     def read(self, split: str, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Rows of a split in the order asked for; depth as float32 `depth_mm` [N, R, R], the rest as stored."""
+        """Rows of a split in the order asked for; depth as float32 `depth_mm` [N, R, R], the rest as stored.
+
+        Raises:
+            InputError: where the file is damaged, or its disk is gone.
+        """
         group = self._require(split)
         indices = np.asarray(indices, np.int64)
         depth = np.empty((len(indices), self.info.size, self.info.size), np.uint16)
-        stored = group["depth"]
-        for row, index in enumerate(indices):
-            stored.read_direct(depth, np.s_[index], np.s_[row])
+        with self._read_errors(split):
+            stored = group["depth"]
+            for row, index in enumerate(indices):
+                stored.read_direct(depth, np.s_[index], np.s_[row])
         rows = {name: self.column(split, name)[indices] for name in _column_shapes(0) if name != "depth"}
         return {"depth_mm": depth.astype(np.float32) * np.float32(DEPTH_UNIT_MM), **rows}
 
     def column(self, split: str, name: str) -> np.ndarray:
         """One column of a split, whole; kept in memory, so not for `depth`."""
         if (split, name) not in self._columns:
-            self._columns[split, name] = self._require(split)[name][:]
+            with self._read_errors(split):
+                self._columns[split, name] = self._require(split)[name][:]
         return self._columns[split, name]
+
+    @contextlib.contextmanager
+    def _read_errors(self, split: str) -> Iterator[None]:
+        try:
+            yield
+        # h5py has an error of Python's own for each kind of damage.
+        except Exception as error:
+            raise InputError(
+                f"{self.path}: frames of '{split}' cannot be read ({_reason(error)}); check the disk, or bring the "
+                "store back"
+            ) from error
 
     def append(self, split: str, rows: dict[str, np.ndarray]) -> None:
         """Adds frames: `depth_mm` [N, R, R] and the other columns, in the units of the store.
@@ -198,9 +225,12 @@ def open_store(path: str | pathlib.Path, mode: str = "r") -> Store:
         raise InputError(f"{path}: {_why_not_open(path, error)}") from error
     try:
         return Store(_checked(file, path), path)
-    except Exception:
+    except InputError:
         file.close()
         raise
+    except Exception as error:
+        file.close()
+        raise InputError(f"{path}: the store is damaged ({_reason(error)}); delete it and make it again") from error
 
 
 def _why_not_open(path: pathlib.Path, error: OSError) -> str:
@@ -229,18 +259,34 @@ def _checked(file: h5py.File, path: pathlib.Path) -> h5py.File:
     for name in ("skeleton", "camera", "size", "source"):
         if name not in attributes:
             raise InputError(f"{path}: the store lacks its attribute '{name}'; delete it and make it again")
-    for split, lengths in _lengths(file).items():
-        if len(set(lengths.values())) != 1 or set(lengths) != set(_column_shapes(0)):
-            raise InputError(f"{path}: the columns of split '{split}' do not match; delete the store and make it again")
+    for domain, parts in file.items():
+        for part, group in parts.items():
+            _check_columns(path, f"{domain}/{part}", group, attributes)
     return file
 
 
-def _lengths(file: h5py.File) -> dict[str, dict[str, int]]:
-    return {
-        f"{domain}/{part}": {name: len(column) for name, column in group.items()}
-        for domain, parts in file.items()
-        for part, group in parts.items()
-    }
+def _check_columns(path: pathlib.Path, split: str, group: h5py.Group, attributes: h5py.AttributeManager) -> None:
+    """InputError where a split's columns are not those of its frames, or say that they hold more than they do.
+
+    HDF5 gives zeros for what was never written, as many as a damaged number says.
+    """
+    size, joints = int(attributes["size"]), skeleton.SKELETONS[attributes["skeleton"]].num_joints
+    shapes = _column_shapes(joints, size)
+    counts = {len(column) for column in group.values()}
+    if len(counts) != 1 or set(group) != set(shapes) or not 0 < size <= _LARGEST_SIZE:
+        raise InputError(f"{path}: the columns of split '{split}' do not match; delete the store and make it again")
+    for name, (dtype, shape) in shapes.items():
+        column = group[name]
+        if column.shape[1:] != shape or column.dtype != dtype:
+            raise InputError(
+                f"{path}: '{split}/{name}' has the shape {column.shape}; delete the store and make it again"
+            )
+        if name != "depth" and column.id.get_storage_size() < column.nbytes:
+            raise InputError(f"{path}: '{split}/{name}' is not whole; delete the store and make it again")
+
+
+def _reason(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def create_store(path: str | pathlib.Path, skeleton_name: str, camera: Camera, size: int, source: dict) -> Store:

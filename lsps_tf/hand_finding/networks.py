@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from lsps_tf import crop
+from lsps_tf.array_files import read_arrays
 from lsps_tf.hand_finding.constants import (
     CELL_PX,
     CROP_SIZE,
@@ -62,8 +63,7 @@ Weights = dict[str, tf.Tensor]
 @functools.lru_cache(maxsize=1)
 def load_weights() -> dict[str, np.ndarray]:
     """The shipped weights by name, float32."""
-    with np.load(WEIGHTS) as file:
-        return {name: file[name].astype(np.float32) for name in file.files}
+    return {name: array.astype(np.float32) for name, array in read_arrays(WEIGHTS).items()}
 
 
 class Shipped(NamedTuple):

@@ -42,14 +42,16 @@ class Bag:
         for _, time_ns, content in self._reader.messages(connections):
             yield time_ns, self._unpack(content)
 
-    def first(self, topic: str) -> Any | None:
-        """The topic's first message, None where there is none; InputError where it is damaged."""
+    def first(self, topic: str) -> Any:
+        """The first message of a topic that has some; InputError where it is damaged, or not there."""
 
-        def read() -> Any | None:
+        def read() -> Any:
             messages = self.messages(topic)
             _, content = next(messages, (0, None))
             messages.close()
-            return None if content is None else self.deserialize(topic, content)
+            if content is None:
+                raise EOFError(f"{topic} has no messages, and the index says {self.counts[topic]}")
+            return self.deserialize(topic, content)
 
         return guarded(self.path, read)
 

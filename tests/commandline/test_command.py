@@ -2,6 +2,7 @@ import ast
 import errno
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -33,6 +34,23 @@ def test_a_user_s_mistake_is_one_line(capsys, error, status, said):
     assert exit_status(failing(error)) == status
     errors = capsys.readouterr().err
     assert errors.startswith(said) and errors.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_interrupts_whatever_a_library_makes_of_it(capsys, number):
+    """TensorFlow's tracing turns KeyboardInterrupt into errors of its own."""
+    before = signal.getsignal(number)
+
+    def main():
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt as error:
+            raise AttributeError("'SymbolicTensor' object has no attribute 'keys'") from error
+
+    assert exit_status(main) == 130 and capsys.readouterr().err == "\nInterrupted.\n"
+    assert signal.getsignal(number) is before
+    with pytest.raises(AttributeError):
+        exit_status(failing(AttributeError()))
 
 
 def test_a_mistake_of_the_program_is_not_hidden():

@@ -133,3 +133,36 @@ def test_a_whole_store_that_cannot_be_opened_is_not_to_be_deleted(path, monkeypa
             patch.setattr(pathlib.Path, "open", fail)
             stores.open_store(path)
         assert "delete" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [b"TREE", b"HEAP", b"SNOD"])
+def test_damage_within_a_store_is_one_line(tmp_path, name):
+    """HDF5's own structures: h5py raises another error for each."""
+    path = tmp_path / "a.h5"
+    with stores.create_store(path, "nyu", camera.NYU, 8, {}) as store:
+        store.append("real/test", rows(4))
+    content = path.read_bytes()
+    assert content.count(name)
+    path.write_bytes(content.replace(name, b"ZZZZ"))
+    with pytest.raises(InputError, match=rf"^{path}: .*(damaged|cannot be read)"), stores.open_store(path) as store:
+        store.read("real/test", np.arange(4))
+
+
+def test_frames_without_depth_are_seen(tmp_path):
+    with stores.create_store(tmp_path / "a.h5", "nyu", camera.NYU, 8, {}) as store:
+        store.append("real/test", rows(4))
+        assert store.has_all_frames()
+        store._file["real/test/depth"].resize(5, axis=0)
+        assert not store.has_all_frames()
+
+
+def test_a_column_that_says_more_than_it_holds_is_not_whole(tmp_path):
+    """As a kill leaves it between the two: HDF5 would give zeros for what was never written."""
+    path = tmp_path / "a.h5"
+    with stores.create_store(path, "nyu", camera.NYU, 8, {}) as store:
+        store.append("real/test", rows(4))
+    with h5py.File(path, "a") as file:
+        for column in file["real/test"].values():
+            column.resize(5000, axis=0)
+    with pytest.raises(InputError, match=r"'real/test/\w+' is not whole; delete the store and make it again"):
+        stores.open_store(path)

@@ -15,6 +15,7 @@ from export.saved_model.signatures import export_saved_model
 from export.serving.servable import load_servable
 from lsps_tf import camera, run_folder
 from lsps_tf.datasets.store import create_store
+from lsps_tf.model_manifest import model_hash
 from lsps_tf.models import open_model
 from lsps_tf.run_folder import load_run
 
@@ -63,7 +64,10 @@ def test_only_the_files_that_are_asked_for_are_written(command, run_dir, tmp_pat
     status, out, err = command(export_command, *arguments)
     assert (status, err) == (0, "") and str(output / "lsps" / "1") in out and "dynamic" in out
     names = sorted(path.name for path in output.iterdir())
-    assert names == ["lsps", "lsps-dynamic.tflite", "lsps-float16.tflite"]
+    assert names == ["lsps", "lsps-dynamic.tflite", "lsps-float16.tflite", "manifest.json"]
+    hashes = json.loads((output / "manifest.json").read_text())["sha256"]
+    assert hashes == {name: model_hash(output / name) for name in ("lsps/1", *names[1:3])}
+    assert all(f"  {value}  {name}\n" in out for name, value in hashes.items())
 
 
 def test_the_saved_model_holds_the_deployed_networks_alone(run, model_dir):

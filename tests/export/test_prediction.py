@@ -1,5 +1,6 @@
 """The command predict.py: every kind of model, frame and camera, and every mistake."""
 
+import hashlib
 import json
 import pathlib
 import re
@@ -59,6 +60,23 @@ def test_without_a_model_the_one_that_comes_with_the_program_predicts(command, f
     expected = predictor_of_run(load_run(SHIPPED))(depth_mm[None], NYU.intrinsics[None])
     values = json.loads(output.read_text())
     np.testing.assert_allclose(values["joints_mm"], expected["joints_mm"][0], atol=0.02)
+
+
+@pytest.mark.parametrize("kind", ["run", "lsps", "lsps.tflite"])
+def test_a_model_can_be_insisted_on(command, run_dir, model_dir, frame, kind):
+    path = run_dir if kind == "run" else model_dir / kind
+    asked = ["--model", path, frame, "--expect"]
+    status, out, err = command(predict_command, *asked, "0" * 64)
+    assert status == 2 and out == "" and re.fullmatch(r"error: \S+: its hash is \w+, not 0{64}; this is .*\n", err)
+    found = re.search(r"its hash is (\w+)", err)[1]
+    assert command(predict_command, *asked, f"sha256:{found}")[0] == 0
+    if kind == "lsps.tflite":
+        assert found == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_server_s_model_cannot_be_insisted_on_from_here(command, frame):
+    status, _, err = command(predict_command, "--url", "http://127.0.0.1:1", frame, "--expect", "0" * 64)
+    assert status == 2 and "--expect: what a server runs is not seen from here" in err
 
 
 def test_every_frame_format_gives_the_same_joints(command, model_dir, frame, frame_mm, expected):

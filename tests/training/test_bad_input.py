@@ -1,8 +1,12 @@
 """What `training/run.py` refuses: one clear line, and nothing left behind that keeps the right command from running."""
 
 import errno
+import io
 import json
+import os
 import pathlib
+import re
+import shutil
 
 import h5py
 import numpy as np
@@ -11,8 +15,9 @@ import tensorflow as tf
 
 from lsps_tf import run_folder
 from lsps_tf.camera import NYU
-from lsps_tf.datasets.store import create_store, open_store
+from lsps_tf.datasets.store import Store, create_store, open_store
 from lsps_tf.errors import InputError
+from training import callbacks
 from training.data import table
 from training.session import STOPPED, run_session
 
@@ -124,16 +129,23 @@ def test_weights_of_another_preset(finished_run, arguments, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_damaged_weights_and_checkpoints(copy_of_run):
+def test_damaged_weights_and_checkpoints(copy_of_run, capsys):
     weights = run_folder.weights_path(copy_of_run, "pose")
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
-    assert "the weights are damaged" in refused(["--run-dir", copy_of_run, "--resume"])
+    assert run_session(["--run-dir", str(copy_of_run), "--resume"]) == 0
+    said = capsys.readouterr().err
+    assert f"{weights}: the weights cannot be read; they are made again from the last checkpoint" in said
+    with h5py.File(weights) as file, h5py.File(io.BytesIO(whole)) as before:
+        np.testing.assert_array_equal(file["pose_encoder/000"], before["pose_encoder/000"])
     weights.unlink()
-    (data,) = (copy_of_run / "checkpoints" / "pose").glob("*.data*")
-    data.write_bytes(data.read_bytes()[:100])
+    for data in (copy_of_run / "checkpoints" / "pose").glob("*.data*"):
+        data.write_bytes(data.read_bytes()[:100])
     message = refused(["--run-dir", copy_of_run, "--resume"])
     assert "the checkpoint is damaged" in message and "to do this stage again" in message
+    shutil.rmtree(copy_of_run / "checkpoints" / "pose")
+    weights.write_bytes(whole[: len(whole) // 2])
+    assert "the weights are damaged" in refused(["--run-dir", copy_of_run, "--resume"])
 
 
 @pytest.fixture
@@ -222,18 +234,20 @@ def test_ctrl_c_while_the_data_is_made(arguments, tmp_path, monkeypatch, capsys)
 
 def test_a_full_disk_while_a_checkpoint_is_saved(arguments, tmp_path, eagerly, monkeypatch):
     command = [*arguments, *SHORT, "--checkpoint-every", "1", "--run-dir", str(tmp_path / "run")]
-    save = tf.train.CheckpointManager.save
+    write = tf.train.Checkpoint.write
 
-    def second_fails(self, checkpoint_number=None):
-        if checkpoint_number == 1:
-            return save(self, checkpoint_number)
+    def second_fails(self, prefix):
+        if prefix.endswith("-1"):
+            return write(self, prefix)
         raise tf.errors.ResourceExhaustedError(None, None, "{{function_node x}} ckpt; No space left [Op:SaveV2]")
 
     with monkeypatch.context() as patch:
-        patch.setattr(tf.train.CheckpointManager, "save", second_fails)
+        patch.setattr(tf.train.Checkpoint, "write", second_fails)
         message = refused(command)
     assert "the checkpoint cannot be written (ckpt; No space left); free some space and go on with --resume" in message
     assert not run_folder.weights_path(tmp_path / "run", "pose").exists()
+    kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints" / "pose").iterdir())
+    assert kept == ["ckpt-1.data-00000-of-00001", "ckpt-1.index"]
     assert run_session(["--run-dir", str(tmp_path / "run"), "--resume"]) == 0
 
 
@@ -245,6 +259,44 @@ def test_a_full_disk_while_weights_are_saved(arguments, tmp_path, eagerly, monke
     assert "weights/pose.h5: the disk is full" in message
     assert not list((run_dir / "weights").iterdir())
     assert run_session(["--run-dir", str(run_dir), "--resume"]) == 0
+
+
+@pytest.mark.parametrize("change", ["cut", "gone"])
+def test_data_that_vanish_during_the_training(copy_of_store, tmp_path, eagerly, monkeypatch, change):
+    """What was trained until then is saved; the run goes on when the store is back."""
+    run_dir, whole = tmp_path / "run", copy_of_store.read_bytes()
+    short = ["--method", "synthetic-only", "--stages", "pose,regression", "--pose-steps", "1"]
+    end = callbacks.Position.on_train_batch_end
+
+    def lose(self, batch, logs=None):
+        end(self, batch, logs)
+        if self.model.name.startswith("regression") and int(self.step) == 2:
+            os.truncate(copy_of_store, 5000)
+
+    with monkeypatch.context() as patch:
+        if change == "cut":
+            patch.setattr(callbacks.Position, "on_train_batch_end", lose)
+        else:
+            patch.setattr("lsps_tf.datasets.store.Store.read", lost_after(3))
+        message = refused(start(copy_of_store, run_dir, *short, "--posterior-steps", "40"))
+    assert f"{copy_of_store}: frames of 'synthetic/train' cannot be read" in message
+    step = int(re.search(r"; the run stopped after step (\d+) and is saved$", message)[1])
+    assert step >= 2 and (run_dir / "checkpoints" / "regression" / f"ckpt-{step}.index").exists()
+    copy_of_store.write_bytes(whole)
+    assert run_session(["--run-dir", str(run_dir), "--resume"]) == 0
+
+
+def lost_after(count):
+    """`Store.read` that finds the disk gone after so many batches."""
+    read, left = Store.read, iter(range(count))
+
+    def wrapped(self, split, indices):
+        with self._read_errors(split):
+            if next(left, None) is None:
+                raise OSError(errno.EIO, "Input/output error")
+        return read(self, split, indices)
+
+    return wrapped
 
 
 def half_written(path, data):

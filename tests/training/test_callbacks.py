@@ -124,6 +124,22 @@ def test_a_second_ctrl_c_stops_at_once():
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_before_the_first_step_a_signal_stops_at_once(number):
+    """Graphs are built then, for longer than a machine that is taken away has."""
+    step = counter()
+    stop = callbacks.CleanStop(step)
+
+    class Early(callbacks.StageCallback):
+        def on_train_batch_begin(self, batch, logs=None):
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(step, stop, Early(step))
+    stop.close()
+    assert int(step) == 0
+
+
 def test_losses_are_checked_where_they_are_read_and_before_anything_is_saved():
     checked, saved, step = [], [], counter()
     check = callbacks.FiniteCheck(step, (4, 6), 9, lambda: checked.append(int(step)))

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -46,9 +47,10 @@ def step_of(said):
 def test_a_stage_that_diverges_ends_the_training_there(diverged):
     run_dir, said = diverged
     assert re.fullmatch(
-        rf"{run_dir}: the depth stage diverged at step \d+: eq\d_\w+ \(and \d+ more\) is (nan|infinite); start a "
-        r"new run with a lower --depth-learning-rate \(now 1e\+06\) or --discriminator-learning-rate \(now 1e\+06\), "
-        rf"and --pretrained {run_dir} --pretrained-stage pose; its batches are in {run_dir}/nonfinite",
+        rf"{run_dir}: the depth stage diverged at step \d+: eq\d_\w+ \(and \d+ more\) is (nan|infinite); go on from "
+        r"its last checkpoint with --resume and a lower --depth-learning-rate \(now 1e\+06\) or "
+        r"--discriminator-learning-rate \(now 1e\+06\), or start a new run with that; "
+        rf"its batches are in {run_dir}/nonfinite",
         said,
     ), said
     step = step_of(said)
@@ -59,7 +61,8 @@ def test_a_stage_that_diverges_ends_the_training_there(diverged):
     assert [line["step"] for line in lines if line["stage"] == "depth"] == list(range(1, step))
     assert all(np.isfinite(value) for line in lines for name, value in line.items() if name != "stage")
     kept = [name for name in files_under(run_dir, "checkpoints") if name.endswith(".index")]
-    assert kept == [f"depth/ckpt-{step - 1}.index", "pose/ckpt-2.index"]
+    depth = [f"depth/ckpt-{number}.index" for number in (step - 2, step - 1) if number]
+    assert kept == [*depth, "pose/ckpt-1.index", "pose/ckpt-2.index"]
 
 
 def test_the_batch_that_is_kept_is_that_of_the_step(diverged):
@@ -85,12 +88,39 @@ def test_a_resumed_run_ends_at_the_same_step_again(diverged, eagerly):
     assert files_under(run_dir, "weights") == ["pose.h5"]
 
 
-@pytest.mark.slow
-def test_the_run_that_is_advised_spares_the_finished_stages(diverged, arguments, tmp_path, eagerly):
-    spared = ["--pretrained", str(diverged[0]), "--pretrained-stage", "pose"]
-    few = ["--stages", "depth", "--depth-steps", "1"]
-    assert run_session([*arguments, *spared, *few, "--run-dir", str(tmp_path / "again")]) == 0
-    assert files_under(tmp_path / "again", "weights") == ["depth.h5"]
+def test_the_run_goes_on_from_before_with_a_lower_step_size(diverged, tmp_path, eagerly):
+    """Here from before its first step: after steps this long the checkpoints' weights are finite, and no good."""
+    run_dir, said = diverged
+    again = shutil.copytree(run_dir, tmp_path / "again")
+    for path in (again / "checkpoints" / "depth").iterdir():
+        path.unlink()
+    rates = ["--depth-learning-rate", "1e-4", "--discriminator-learning-rate", "1e-4"]
+    assert run_session(["--run-dir", str(again), "--resume", *rates]) == 0
+    assert files_under(again, "weights") == ["depth.h5", "pose.h5", "posterior.h5"]
+    settings = run_folder.read_settings(again)
+    assert settings.config.training.depth_learning_rate == 1e-4
+    assert settings.changes[0] == {
+        **{"setting": "depth_learning_rate", "before": 1e6, "after": 1e-4},
+        **{"stage": "depth", "step": 0},
+    }
+
+
+def test_a_resumed_stage_takes_the_step_size_of_its_settings(arguments, tmp_path, eagerly):
+    """A checkpoint holds Adam's step size, too; a step of next to nothing moves nothing."""
+    run_dir = tmp_path / "run"
+    few = ["--stages", "pose", "--pose-steps", "4", "--checkpoint-every", "2"]
+    assert run_session([*arguments, *few, "--run-dir", str(run_dir)]) == 0
+    at_2 = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "pose" / "ckpt-2"))
+    run_folder.weights_path(run_dir, "pose").unlink()
+    for path in (run_dir / "checkpoints" / "pose").glob("ckpt-4.*"):
+        path.unlink()
+    assert run_session(["--run-dir", str(run_dir), "--resume", "--pose-learning-rate", "1e-30"]) == 0
+    at_4 = tf.train.load_checkpoint(str(run_dir / "checkpoints" / "pose" / "ckpt-4"))
+    names = [name for name in at_2.get_variable_to_shape_map() if name.startswith("networks/pose")]
+    names = [name for name in names if "OPTIMIZER_SLOT" not in name]
+    assert len(names) > 4
+    for name in names:
+        np.testing.assert_allclose(at_2.get_tensor(name), at_4.get_tensor(name), rtol=0, atol=1e-12)
 
 
 @pytest.fixture
@@ -130,7 +160,7 @@ def test_weights_that_are_not_finite_are_named(divergence, eagerly):
     check.check_losses()
     check.check_variables(7)
     networks.named_variables()["mapping/002"].assign_add(np.full(8, np.inf, np.float32))
-    with pytest.raises(InputError, match="the depth stage diverged: after step 7 mapping/002 is not finite; start"):
+    with pytest.raises(InputError, match="the depth stage diverged: after step 7 mapping/002 is not finite; go on"):
         check.check_variables(7)
 
 

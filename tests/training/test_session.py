@@ -246,6 +246,34 @@ def test_a_second_ctrl_c_still_says_how_to_go_on(arguments, tmp_path, eagerly, m
     assert "Stopped; what was saved before is kept. Go on with:" in said and said.strip().endswith("--resume")
 
 
+@pytest.mark.parametrize("where", ["_train", "show_end"])
+def test_sigterm_between_the_steps_says_how_to_go_on(copy_of_run, monkeypatch, capsys, where):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stop(*_):
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        # As TensorFlow does while it traces.
+        raise AttributeError("what a library makes of it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, where, stop)
+        assert run_session(["--run-dir", str(copy_of_run), "--resume"]) == STOPPED
+    assert "Stopped; what was saved before is kept. Go on with:" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_one_command_starts_a_run_and_goes_on_with_it(arguments, tmp_path, eagerly, stopping, capsys):
+    """For a machine that may be taken away at any moment."""
+    run_dir = tmp_path / "run"
+    command = [*arguments, "--resume", "--stages", "pose", "--pose-steps", "4", "--run-dir", str(run_dir)]
+    stopping["pose"] = 2
+    assert run_session(command) == STOPPED
+    assert run_session(command) == 0 and weights(run_dir, "pose")
+    with pytest.raises(InputError, match="--resume: name the run with --run-dir"):
+        run_session([*arguments, "--resume"])
+
+
 def last_line(run_dir, stage):
     return [line for line in metrics(run_dir) if line["stage"] == stage][-1]
 
@@ -391,12 +419,12 @@ def refuse(*_):
 
 @pytest.mark.parametrize("name", ["test[1]", "a\\b*"])
 def test_a_stage_goes_on_in_a_folder_of_any_name(arguments, tmp_path, eagerly, name):
-    """It goes on from the last checkpoint; only one is kept."""
+    """It goes on from the last checkpoint; two are kept."""
     run_dir = tmp_path / name
     short = ["--method", "synthetic-only", "--stages", "pose", "--pose-steps", "3", "--checkpoint-every", "1"]
     assert run_session([*arguments, *short, "--run-dir", str(run_dir)]) == 0
     checkpoints = sorted(path.name for path in (run_dir / "checkpoints" / "pose").iterdir())
-    assert checkpoints == ["checkpoint", "ckpt-3.data-00000-of-00001", "ckpt-3.index"]
+    assert checkpoints == [f"ckpt-{n}.{part}" for n in (2, 3) for part in ("data-00000-of-00001", "index")]
     before = weights(run_dir, "pose")
     shutil.rmtree(run_dir / "weights")
     assert run_session(["--run-dir", str(run_dir), "--resume"]) == 0

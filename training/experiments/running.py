@@ -15,14 +15,14 @@ from lsps_tf.config import FIT, current_setting
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, locked, read_text, write_json
-from lsps_tf.run_folder import Run, RunSettings, load_run, settings_path, weights_path
+from lsps_tf.run_folder import Run, RunSettings, held_run, load_run, settings_path, weights_path
 from training.arguments import resolve_config
 from training.evaluation.measure import error_figures, evaluated_errors_mm, predict_store
 from training.experiments import figures
 from training.experiments.baselines import PREDICTORS
 from training.experiments.cells import Cell, Training
 from training.pseudo_labels import fits_path
-from training.session import held_run, open_run, say_waiting, train
+from training.session import open_run, say_waiting, train
 
 
 @dataclasses.dataclass(frozen=True)

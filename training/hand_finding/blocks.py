@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from lsps_tf.array_files import read_arrays
 from lsps_tf.datasets.simulator import SUBJECTS
 from lsps_tf.files import atomic_path
 from lsps_tf.simulation import sensor, shape
@@ -52,8 +53,7 @@ def ensure_blocks(folder: pathlib.Path, count: int, seed: int) -> list[pathlib.P
 
 def read_block(path: pathlib.Path) -> Columns:
     """The columns of a block, depth in units of 0.1 mm."""
-    with np.load(path) as file:
-        return {key: file[key] for key in Views._fields}
+    return read_arrays(path, Views._fields)
 
 
 def as_views(columns: Columns, rows: np.ndarray) -> Views:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow import keras
 from tqdm import tqdm
 
+from lsps_tf.array_files import read_arrays
 from lsps_tf.files import atomic_path
 from lsps_tf.hand_finding import networks
 from training.hand_finding.blocks import Columns, as_views, ensure_blocks, read_block
@@ -51,8 +52,7 @@ def train_finder(
 
 def read_weights(path: pathlib.Path, name: str) -> dict[str, np.ndarray]:
     """The weights of a network in a file, float32."""
-    with np.load(path) as file:
-        return {key: file[key].astype(np.float32) for key in file.files if key.startswith(f"{name}/")}
+    return {key: array.astype(np.float32) for key, array in read_arrays(path).items() if key.startswith(f"{name}/")}
 
 
 def _train(
@@ -154,8 +154,7 @@ def _all(paths: list[pathlib.Path], size: int) -> Iterator[Views]:
 def _write(output: pathlib.Path, name: str, trained: dict[str, np.ndarray]) -> None:
     values = {}
     if output.exists():
-        with np.load(output) as file:
-            values = {key: file[key] for key in file.files if not key.startswith(f"{name}/")}
+        values = {key: array for key, array in read_arrays(output).items() if not key.startswith(f"{name}/")}
     values.update({key: value.astype(np.float16) for key, value in trained.items()})
     with atomic_path(output) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **values)

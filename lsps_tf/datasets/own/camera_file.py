@@ -115,7 +115,7 @@ def _read_toml(path: pathlib.Path) -> Mapping[str, Any]:
     """The values of `camera.toml`, checked one by one."""
     try:
         values = tomllib.loads(read_text(path))
-    except (tomllib.TOMLDecodeError, UnicodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: this is no TOML ({error}); write {_EXAMPLE}") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check who may read it") from error

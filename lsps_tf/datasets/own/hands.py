@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from lsps_tf.array_files import read_arrays
 from lsps_tf.camera import Camera
 from lsps_tf.datasets.own.backgrounds import Backgrounds, without_background
 from lsps_tf.datasets.own.camera_file import CAMERA_FILE, CameraFile
@@ -235,8 +236,7 @@ def _read(
 
 
 def _read_block(path: pathlib.Path) -> FoundHands:
-    with np.load(path) as file:
-        return FoundHands(**{name: file[name] for name in file.files})
+    return FoundHands(**read_arrays(path, (field.name for field in dataclasses.fields(FoundHands))))
 
 
 def _cut_off(center_mm: np.ndarray, camera: Camera) -> bool:

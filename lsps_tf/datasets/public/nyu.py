@@ -21,12 +21,15 @@ import numpy as np
 from lsps_tf import camera
 from lsps_tf.datasets.public.dataset import PublicDataset, Renderings
 from lsps_tf.datasets.public.folders import Layout
+from lsps_tf.datasets.public.mat_files import MAX_BYTES, read_mat
 from lsps_tf.datasets.public.recording import Recording, labels_to_mm, start_centers, tail_count, unusable_frames
 from lsps_tf.depth_files import read_nyu_png
 from lsps_tf.errors import InputError
+from lsps_tf.recordings.recording import first_line
 from lsps_tf.skeleton import NYU, Skeleton, joints_of
 
 VERSION = "nyu-v1"
+_MATLAB_73 = b"MATLAB 7.3 MAT-file"
 CUBE_MM = 300.0
 # The sensor's code for "nothing within 2 m"; frames have no 0.
 NO_READING_MM = 2001
@@ -55,20 +58,21 @@ def read_labels(path: str | pathlib.Path) -> np.ndarray:
     Raises:
         InputError: where the file is missing, damaged, or has no such array of labels.
     """
-    # Not at the top: the processes that read frames load this module, too, and have to stay small.
-    import scipy.io
-
     path = pathlib.Path(path)
     if not path.is_file():
         raise InputError(f"{path}: the file is missing; copy it from the dataset's archive")
     try:
-        labels = scipy.io.loadmat(path, variable_names=["joint_uvd"]).get("joint_uvd")
-    except NotImplementedError:
-        return _read_labels_73(path)
-    except Exception as error:  # SciPy's reader fails in many ways on damaged files.
+        with path.open("rb") as file:
+            is_73 = file.read(len(_MATLAB_73)) == _MATLAB_73
+        labels = _read_labels_73(path) if is_73 else read_mat(path, "joint_uvd")
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: no MATLAB file, or a damaged one ({error}); copy it again") from error
-    _check_shape(path, getattr(labels, "shape", None))
-    return np.ascontiguousarray(labels[0], np.float32)
+    _check_shape(path, None if labels is None else labels.shape)
+    # What is too large becomes infinity, which is no label.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(labels[0], np.float32)
 
 
 def recordings(
@@ -159,22 +163,34 @@ class _Part:
         return there
 
 
-def _read_labels_73(path: pathlib.Path) -> np.ndarray:
-    """From a MATLAB file of version 7.3, which is HDF5 with the axes reversed."""
+def _read_labels_73(path: pathlib.Path) -> np.ndarray | None:
+    """From a MATLAB file of version 7.3, which is HDF5 with the axes reversed: [3, N, 36, 3].
+
+    Raises:
+        ValueError: where it is damaged; InputError where it is of other labels.
+    """
+    # Not at the top: the processes that read frames load this module, too, and have to stay small.
     import h5py
 
     try:
         with h5py.File(path, "r") as file:
             labels = file.get("joint_uvd")
-            _check_shape(path, None if labels is None else labels.shape[::-1])
-            return np.ascontiguousarray(labels[..., 0].transpose(), np.float32)
-    except OSError as error:
-        raise InputError(f"{path}: the MATLAB file is damaged ({error}); copy it again") from error
+            if not isinstance(labels, h5py.Dataset) or labels.dtype.kind not in "fiu":
+                return None
+            _check_shape(path, labels.shape[::-1])
+            if labels.nbytes > MAX_BYTES:
+                raise ValueError(f"{labels.nbytes} bytes are more than it has labels")
+            return labels[...].transpose()
+    except InputError:
+        raise
+    # HDF5 has an error of Python's own for each kind of damage.
+    except Exception as error:
+        raise ValueError(first_line(error)) from error
 
 
 def _check_shape(path: pathlib.Path, shape: tuple[int, ...] | None) -> None:
     if shape is None:
-        raise InputError(f"{path}: it has no 'joint_uvd'; give the file of the NYU dataset")
+        raise InputError(f"{path}: it has no 'joint_uvd' of numbers; give the file of the NYU dataset")
     if len(shape) != 4 or (shape[0], shape[2], shape[3]) != (3, NYU.num_joints, 3) or not shape[1]:
         raise InputError(
             f"{path}: 'joint_uvd' has the shape {shape} and not (3 cameras, frames, {NYU.num_joints} joints, 3); give "

@@ -24,6 +24,7 @@ from export.serving.servable import LoadError, load_servable
 from export.serving.settings import Settings
 from export.serving.warmup import WARMUP_FILE, prediction_log_class, read_warmup_requests
 from lsps_tf.errors import InputError
+from lsps_tf.model_manifest import model_hash
 from tests.export.serving.asker import Asker, running
 from tests.export.serving.toy_models import save_toy
 
@@ -125,6 +126,21 @@ def test_folder_of_one_model_and_its_name(model_dir):
     with running(Settings(model_dir / "toy", port=0, name="other")) as (asker, _):
         assert asker.predict(X, "/v1/models/other").status == 200
         assert asker.predict(X).status == 404
+
+
+def test_versions_of_another_hash_are_refused(toy_dir, model_dir, capsys):
+    expected = model_hash(model_dir / "toy" / "1")
+    with running(Settings(model_dir, port=0, poll_s=0.02, expected=(expected,))) as (asker, lines):
+        assert asker.predict(X).status == 200
+        _copy(toy_dir, 2, model_dir / "toy" / "2")
+        _wait(lambda: _states(asker).get("2") == "END")
+        [status] = asker.get("/v1/models/toy/versions/2").body["model_version_status"]
+        assert f", not {expected}; this is another model than --expect asks for" in status["status"]["error_message"]
+        assert asker.predict(X).body == {"predictions": [[3.0, 5.0, 7.0]]}
+    with pytest.raises(InputError, match=r"toy/2: its hash is \w{64}, not 0{64}; this is another model"):
+        serve_command(["--model-dir", str(model_dir), "--port", "0", "--expect", "0" * 64])
+    with pytest.raises(InputError, match="--expect abc: a hash has 64"):
+        serve_command(["--model-dir", str(model_dir), "--expect", "abc"])
 
 
 # Warm-up
