@@ -20,6 +20,7 @@ class Settings:
         keep_versions: how many of the highest versions are served.
         labels: label to version.
         poll_s: seconds between two looks at the model folders.
+        explore: whether the explorer's page is served, too.
         cors: whether answers carry the headers that let pages of other sites read them.
         max_batch_size: rows that run together; a request of more runs as several batches.
         batch_timeout_micros: how long the first request of a batch waits for others.
@@ -41,6 +42,7 @@ class Settings:
     keep_versions: int = 1
     labels: dict[str, int] = dataclasses.field(default_factory=dict)
     poll_s: float = 1.0
+    explore: bool = False
     cors: bool = False
     max_batch_size: int = 16
     batch_timeout_micros: int = 2000
