@@ -68,7 +68,7 @@ class Explorer:
     async def __call__(self, scope: Mapping[str, Any], receive: Any, send: Send) -> None:
         """Answers one HTTP request."""
         path = scope.get("path", "")
-        if scope["method"] not in ("GET", "HEAD") or not (path + "/").startswith(ROOT) and path != "/":
+        if scope["method"] not in ("GET", "HEAD") or (not (path + "/").startswith(ROOT) and path != "/"):
             await self._server(scope, receive, send)
             return
         if not path.startswith(ROOT):

@@ -32,6 +32,8 @@ def dataset(run: Run, given: argparse.Namespace) -> None:
 
     With `--beside` the real frames of another store come first, and its other real splits come along.
     """
+    if given.store is not None:
+        _check_source(run, given)
     path = given.output / "generated.h5"
     with contextlib.ExitStack() as stack:
         beside = None if given.beside is None else stack.enter_context(open_store(given.beside))
@@ -100,6 +102,15 @@ def _source_rows(run: Run, given: argparse.Namespace) -> Iterator[Rows]:
             yield {name: values[: given.count - number * BATCH] for name, values in rows.items()}
         return
     with open_store(given.store) as store:
+        split = domain_split(store, "synthetic", given.part)
+        chosen = np.sort(np.random.default_rng([given.seed, 29]).permutation(store.count(split))[: given.count])
+        for part in np.split(chosen, range(BATCH, len(chosen), BATCH)):
+            yield store.read(split, part)
+
+
+def _check_source(run: Run, given: argparse.Namespace) -> None:
+    """InputError where the store that frames are taken from is another run's, or has too few."""
+    with open_store(given.store) as store:
         _check_fits(store, run)
         split = domain_split(store, "synthetic", given.part)
         if store.count(split) < given.count:
@@ -107,9 +118,6 @@ def _source_rows(run: Run, given: argparse.Namespace) -> Iterator[Rows]:
                 f"{given.store}: '{split}' has {store.count(split)} frames, and --count asks for {given.count}; "
                 "give fewer, or leave --store out to simulate them"
             )
-        chosen = np.sort(np.random.default_rng([given.seed, 29]).permutation(store.count(split))[: given.count])
-        for part in np.split(chosen, range(BATCH, len(chosen), BATCH)):
-            yield store.read(split, part)
 
 
 def _check_fits(store: Store, run: Run) -> None:
