@@ -202,7 +202,7 @@ class Page {
 
   walkChanged() {
     const { stops, steps } = this.walk;
-    byId("stops").textContent = stops.length < 2 ? `${stops.length || "no"} stops; two make a walk` : `${stops.length} stops`;
+    byId("stops").textContent = stops.length < 2 ? `${["no stops", "one stop"][stops.length]}; two make a walk` : `${stops.length} stops`;
     for (const id of ["play", "place", "save-gif"]) byId(id).disabled = steps.length === 0;
     byId("place").max = Math.max(1, steps.length - 1);
     byId("place").value = this.walk.place;

@@ -14,7 +14,7 @@ export class Server {
     } catch {
       throw new Error("the server does not answer; is it still running?");
     }
-    const text = (await answer.text()).replace(/(?<=[[:,\s])-?(NaN|Infinity)\b/g, "null");
+    const text = (await answer.text()).replace(/(?<=[[,:]\s*)-?(NaN|Infinity)(?=\s*[,\]}])/g, "null");
     const values = JSON.parse(text);
     if (!answer.ok) throw new Error(values.error);
     return values.predictions;
