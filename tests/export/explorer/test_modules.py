@@ -58,7 +58,8 @@ def test_codes_and_coordinates(space):
 
 def test_random_codes_are_normal_and_follow_seed_and_truncation(space):
     script = importing("CodeSpace", "model.js") + (
-        "const space = new CodeSpace(given); const draw = (t) => [...Array(2000).keys()].map((s) => space.random(s, t));\n"
+        "const space = new CodeSpace(given);\n"
+        "const draw = (factor) => [...Array(2000).keys()].map((seed) => space.random(seed, factor));\n"
         "console.log(JSON.stringify([draw(1), draw(0.5)]));"
     )
     whole, half = (np.array(part) for part in json.loads(run(script, plain(space))))
