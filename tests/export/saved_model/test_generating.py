@@ -1,28 +1,44 @@
-"""The signatures that generate, in an exported model, against the run's own networks."""
+"""The signatures that generate, as functions and in an exported model, against the run's own networks."""
 
 import json
 import math
+import pathlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from export.exporting import export_command, sample_crops
+from export.exporting import export_command
 from export.saved_model.generating import Generating
 from export.saved_model.signatures import export_saved_model
 from lsps_tf import generate, pose_codes
 from lsps_tf.camera import NYU
+from lsps_tf.config import PRESETS
 from lsps_tf.fitting.to_joints import rigid_motion
+from lsps_tf.networks import build_networks
 from lsps_tf.predictor import predictor_of_run
-from lsps_tf.run_folder import load_run, save_weights, weights_path
-from lsps_tf.simulation import anatomy
+from lsps_tf.run_folder import Run, RunSettings, load_run, save_weights, weights_path
+from lsps_tf.simulation import anatomy, kinematics
+from lsps_tf.simulation.shape import canonical_shape
 
 NEW = {"decode_pose", "generate", "encode", "encode_png", "encode_angles"}
 
 
 @pytest.fixture(scope="module")
-def run(run_dir):
-    return load_run(run_dir)
+def run():
+    """A run of preset tiny with weights drawn at random, without a folder."""
+    config = PRESETS["tiny"].replace(num_joints=36)
+    networks = build_networks(config.network, config.data.image_size, seed=0)
+    random = np.random.default_rng(0)
+    for variable in networks.trainable_variables:
+        variable.assign_add(random.normal(0.0, 0.05, variable.shape))
+    return Run(pathlib.Path("runs/tiny"), RunSettings(config, "lsps", "nyu", "sim", "none.h5"), networks)
+
+
+@pytest.fixture(scope="module")
+def functions(run):
+    """The functions that become signatures, before they are traced."""
+    return {name: function for name, (function, _) in Generating(run).functions.items()}
 
 
 @pytest.fixture(scope="module")
@@ -48,24 +64,39 @@ def called(function, **inputs):
     return {name: value.numpy() for name, value in function(**inputs).items()}
 
 
-def test_codes_become_the_networks_own_hands(run, signatures, codes):
-    assert set(signatures) > NEW
-    made = called(signatures["generate"], code=tf.constant(codes))
+def test_codes_become_the_networks_own_hands(run, functions, codes):
+    made = called(functions["generate"], code=tf.constant(codes))
     expected = generate.hands_of_codes(run.networks, codes)
     np.testing.assert_allclose(made["synthetic"][..., 0], expected.synthetic, atol=1e-5)
     np.testing.assert_allclose(made["real"][..., 0], expected.real, atol=1e-5)
     np.testing.assert_allclose(made["joints_norm"], expected.joints_norm, atol=1e-5)
-    alone = called(signatures["decode_pose"], code=tf.constant(codes[:1]))
+    alone = called(functions["decode_pose"], code=tf.constant(codes[:1]))
     np.testing.assert_allclose(alone["joints_norm"], expected.joints_norm[:1], atol=1e-5)
 
 
-def test_crops_become_the_networks_own_codes_and_translations(run, signatures):
-    image = sample_crops(run.config.data.image_size, 250.0, 2)
-    made = called(signatures["encode"], image=image)
+def test_crops_become_the_networks_own_codes_and_translations(run, functions):
+    size = run.config.data.image_size
+    image = tf.constant(np.random.default_rng(1).uniform(-1, 1, (2, size, size, 1)), tf.float32)
+    made = called(functions["encode"], image=image)
     np.testing.assert_allclose(made["code"], generate.codes_of_images(run.networks, image, "real"), atol=1e-5)
     rows = generate.translations(run.networks, image.numpy(), "real")
     np.testing.assert_allclose(made["real"][..., 0], rows["real_reconstructed"], atol=1e-5)
     np.testing.assert_allclose(made["synthetic"][..., 0], rows["real_to_synthetic"], atol=1e-5)
+
+
+def test_an_exported_model_generates_as_its_networks_do(run, signatures, codes):
+    assert set(signatures) > NEW
+    made, expected = (
+        called(signatures["generate"], code=tf.constant(codes)),
+        generate.hands_of_codes(run.networks, codes),
+    )
+    np.testing.assert_allclose(made["synthetic"][..., 0], expected.synthetic, atol=1e-5)
+    np.testing.assert_allclose(made["real"][..., 0], expected.real, atol=1e-5)
+    np.testing.assert_allclose(made["joints_norm"], expected.joints_norm, atol=1e-5)
+    size = run.config.data.image_size
+    image = tf.constant(np.random.default_rng(1).uniform(-1, 1, (2, size, size, 1)), tf.float32)
+    code = called(signatures["encode"], image=image)["code"]
+    np.testing.assert_allclose(code, generate.codes_of_images(run.networks, image, "real"), atol=1e-5)
 
 
 def test_a_frame_gives_its_crop_with_its_joints(run, signatures, frame_mm):
@@ -86,14 +117,11 @@ def test_a_frame_gives_its_crop_with_its_joints(run, signatures, frame_mm):
     assert made["presence"].tolist() == [True]
 
 
-def test_angles_become_the_code_of_that_hand(run, signatures):
+def test_angles_become_the_code_of_that_hand(run, functions):
     angles, turn = np.zeros((2, anatomy.NUM_ANGLES), np.float32), np.zeros((2, 3), np.float32)
     # Beyond the limit the limit counts.
     angles[1] = 9.0
-    made = called(signatures["encode_angles"], angles=tf.constant(angles), turn=tf.constant(turn))
-    from lsps_tf.simulation import kinematics
-    from lsps_tf.simulation.shape import canonical_shape
-
+    made = called(functions["encode_angles"], angles=tf.constant(angles), turn=tf.constant(turn))
     limits = tf.constant(np.stack([angles[0], anatomy.ANGLE_LIMITS[:, 1]]))
     joints_mm = kinematics.pose_hand(limits, tf.eye(3, batch_shape=[2]), tf.zeros([2, 3]), canonical_shape()).joints_mm
     joints_norm = (joints_mm - tf.reduce_mean(joints_mm, axis=1, keepdims=True)) / 125.0
@@ -105,7 +133,6 @@ def test_a_turn_turns_the_hand(run):
     seen = []
     generating = Generating(run)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run.networks, "encode_pose", lambda joints: (seen.append(joints.numpy()), joints))
         patch.setattr(run.networks, "encode_pose", lambda joints: seen.append(joints.numpy()) or (joints, joints))
         zeros = tf.zeros([1, anatomy.NUM_ANGLES])
         for turn in ((0, 0, 0), (math.pi / 2, 0, 0)):
