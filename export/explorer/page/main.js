@@ -153,8 +153,9 @@ class Page {
   listen() {
     const click = (id, act) => byId(id).addEventListener("click", () => this.tried(act));
     click("random", () => {
-      this.setCoordinates(this.space.random(this.seed, this.truncation));
+      const coordinates = this.space.random(this.seed, this.truncation);
       byId("seed").value = this.seed + 1;
+      this.setCoordinates(coordinates);
     });
     click("reset", () => this.setCoordinates(new Array(this.space.size).fill(0)));
     click("add", () => this.walk.add(this.space.code(this.coordinates)));
@@ -163,6 +164,7 @@ class Page {
     click("save-png", () => this.savePng());
     click("save-gif", () => this.saveGif());
     click("save-json", () => this.saveJson());
+    for (const id of ["seed", "truncation"]) byId(id).addEventListener("change", () => this.remember());
     byId("place").addEventListener("input", (event) => this.walk.goTo(Number(event.target.value)));
     byId("speed").addEventListener("input", (event) => this.walk.playing && this.walk.play(Number(event.target.value)));
     byId("camera").addEventListener("change", () => this.cameraChanged());
