@@ -57,13 +57,17 @@ def _export(options: argparse.Namespace, variants: tuple[str, ...]) -> int:
     from lsps_tf.run_folder import load_run
 
     run = load_run(options.run_dir)
+    if options.explore:
+        from lsps_tf.generate import check_generates
+
+        check_generates(run)
     # On a screen alone: in a log its lines would say nothing.
     with tqdm(total=4, bar_format="{desc}: step {n_fmt} of {total_fmt} [{elapsed}]", leave=False, disable=None) as bar:
         _next_step(bar, "calibrating")
         calibration = calibration_images(run, options.calibrate) if INT8 in variants else None
         confidence = fit_confidence(run, options.calibrate)
         _next_step(bar, "writing the SavedModel")
-        paths = [export_saved_model(run, options.output, confidence, options.hands)]
+        paths = [export_saved_model(run, options.output, confidence, options.hands, options.explore)]
         _next_step(bar, "writing TFLite files")
         paths += export_tflite(run, options.output, variants, calibration, confidence)
         hashes = write_manifest(options.output)
@@ -106,6 +110,11 @@ def _build_parser() -> argparse.ArgumentParser:
         default=USUAL_HANDS,
         metavar="N",
         help=f"of one frame that the SavedModel finds at most (default: {USUAL_HANDS})",
+    )
+    parser.add_argument(
+        "--explore",
+        action="store_true",
+        help="a SavedModel that generates, too, for serve.py --explore; of a run with a depth stage",
     )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write paths, sizes and differences")
     return parser

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from lsps_tf.canvas import BACKGROUND, Canvas, enlarged
+from lsps_tf.canvas import BACKGROUND, SMALLEST_SIDE, Canvas, enlarged
 from lsps_tf.files import atomic_path
 from lsps_tf.skeleton import Skeleton
 
@@ -112,6 +112,13 @@ def overlay_hands(
 def crop_picture(image: np.ndarray, smallest_side: int = 96) -> Image.Image:
     """One normalised crop [S, S], +1 = background, enlarged by a whole number to at least `smallest_side` pixels."""
     return _strip(np.asarray(image, np.float32)[None], smallest_side)
+
+
+def pose_picture(joints_norm: np.ndarray, skeleton: Skeleton, side: int) -> Image.Image:
+    """A skeleton [J, 3] in half cubes as the crop's picture of `side` pixels would show it, on nothing."""
+    pixels = 0.5 * (np.asarray(joints_norm, np.float64)[:, :2] + 1.0) * SMALLEST_SIDE - 0.5
+    empty = np.zeros((SMALLEST_SIDE, SMALLEST_SIDE), np.float32)
+    return overlay(empty, pixels, skeleton).resize((side, side), Image.Resampling.LANCZOS)
 
 
 def contact_sheet(images: Sequence[Image.Image], titles: Sequence[str], columns: int) -> Image.Image:

@@ -42,6 +42,10 @@ FROM_PNG, FROM_PNG_HINTED = "serving_default", "serving_hinted"
 FROM_DEPTH, FROM_DEPTH_HINTED = "from_depth", "from_depth_hinted"
 FROM_PNG_HANDS, FROM_DEPTH_HANDS = "serving_hands", "from_depth_hands"
 FROM_CROP = "from_crop"
+# Those of a model that generates (`export/run.py --explore`), and the asset that says where codes of hands lie.
+DECODE_POSE, GENERATE, ENCODE, ENCODE_PNG = "decode_pose", "generate", "encode", "encode_png"
+ENCODE_ANGLES = "encode_angles"
+CODES_NAME = "codes.json"
 
 _UNITS = {
     "image": "[B, S, S, 1] crop in [-1, 1]: (depth_mm - center z) / (cube_mm / 2), 1 = background or no reading",
@@ -58,6 +62,11 @@ _UNITS = {
     "joints21_mm": "[B, 21, 3] wrist, thumb, index, middle, ring, pinky from the palm outwards; of NYU's joints",
     "cube_mm": "[B] side of the cube around center_mm that the network sees",
     "presence": "[B] whether a hand was found; where it was not, the others are NaN, the confidence 0",
+    "code": "[B, Z] pose latent; the asset codes.json says where codes of hands lie",
+    "synthetic": "[B, S, S, 1] as image, as the simulator would show the hand",
+    "real": "[B, S, S, 1] as image, as the sensor would show the hand",
+    "angles": "[B, A] radians, of the simulated hand's joints in the order of codes.json",
+    "turn": "[B, 3] radians: about the camera's axis, about the image's x, about the image's y; in this order",
     "confidence": "[B, J] probability that the joint lies within 20 mm of its place",
 }
 _LIMITS = {

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 FORMAT = "lsps-run"
 # The trained run that comes with the program (training/ship.py made it; trained/README.md is its card).
 SHIPPED = pathlib.Path(__file__).with_name("trained") / "desk"
+# The one that comes with the program for generating: it has trained E, G and M.
+GENERATING = SHIPPED.with_name("structured-light")
 VERSION = 2
 
 

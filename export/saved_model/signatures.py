@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
+from export.saved_model.generating import Generating, write_codes
 from export.saved_model.model_card import CARD_NAME, write_card
 from export.saved_model.png_graph import decode_depth
 from export.saved_model.warmup import write_warmup_requests
@@ -20,6 +21,8 @@ from lsps_tf.hand import USUAL_HANDS
 from lsps_tf.mirror import AUTO, HAND_SETTINGS
 from lsps_tf.model_info import (
     ASSET_NAME,
+    CODES_NAME,
+    ENCODE_PNG,
     FROM_CROP,
     FROM_DEPTH,
     FROM_DEPTH_HANDS,
@@ -54,9 +57,18 @@ class Servable(tf.Module):
         signatures_by_name: concrete functions, all with a dynamic batch.
     """
 
-    def __init__(self, run: Run, predictor: Predictor, assets: list[pathlib.Path], hands: int = USUAL_HANDS):
+    def __init__(
+        self,
+        run: Run,
+        predictor: Predictor,
+        assets: list[pathlib.Path],
+        hands: int = USUAL_HANDS,
+        generating: Generating | None = None,
+    ):
         super().__init__(name="lsps")
         self.deployed = run.networks.deployed_variables(run.domain)
+        self.read = [] if generating is None else generating.read
+        self._generating = generating
         self.assets = [tf.saved_model.Asset(str(path)) for path in assets]
         self._predictor, self._hands = predictor, hands
         # One graph of each, which several signatures call.
@@ -76,6 +88,8 @@ class Servable(tf.Module):
             FROM_DEPTH_HANDS: (self.from_depth_hands, (_DEPTH, _INTRINSICS, _HAND)),
             FROM_CROP: (self.from_crop, (image,)),
         }
+        if generating is not None:
+            functions.update({ENCODE_PNG: (self.encode_png, (_PNG, _INTRINSICS, _UNIT)), **generating.functions})
         self.signatures_by_name = {
             name: tf.function(function).get_concrete_function(*specs) for name, (function, specs) in functions.items()
         }
@@ -157,13 +171,25 @@ class Servable(tf.Module):
             outputs["joints21_mm"] = tf.gather(outputs["joints_mm"], HAND21_FROM_NYU, axis=-2)
         return outputs
 
+    def encode_png(self, depth_png_bytes: tf.Tensor, intrinsics: tf.Tensor, depth_unit_mm: tf.Tensor) -> Outputs:
+        """As `from_png`, with the crop that was seen, its code, its reconstruction and its translation."""
+        with _checked(intrinsics=intrinsics, depth_unit_mm=depth_unit_mm):
+            rows = (intrinsics, *_no_hints(intrinsics))
+            located = self._each_png(self._locate, depth_png_bytes, depth_unit_mm, rows, ())
+            shown = {"image": located.image, **self._generating.encode(located.image)}
+            return {**self._predict(located, intrinsics), **shown}
+
     def from_crop(self, image: tf.Tensor) -> Outputs:
         """Normalised crops of right hands."""
         return self._predictor.predict_crops(image)
 
 
 def export_saved_model(
-    run: Run, directory: str | pathlib.Path, confidence: Confidence | None = None, hands: int = USUAL_HANDS
+    run: Run,
+    directory: str | pathlib.Path,
+    confidence: Confidence | None = None,
+    hands: int = USUAL_HANDS,
+    explore: bool = False,
 ) -> pathlib.Path:
     """Writes `directory`/lsps/1, the layout of TensorFlow Serving.
 
@@ -182,24 +208,38 @@ def export_saved_model(
     the confidence [B, J] of each joint where it is known. Of N hands all is [B, N] for [B], but for cube_mm. The assets
     are the description `lsps.json` and the model card; warm-up requests lie in `assets.extra`.
 
+    With `explore` there are more, of a run that has trained E, G and M:
+        generate: code [B, Z] to synthetic and real, [B, S, S, 1] both, and joints_norm [B, J, 3] in half cubes.
+        decode_pose: the joints alone.
+        encode: image [B, S, S, 1] of the sensor to its code, its reconstruction `real` and its translation `synthetic`.
+        encode_png: inputs and outputs of serving_default, and those of encode with the crop, `image`.
+        encode_angles: angles [B, A] and turn [B, 3], radians, of the simulator's hand to its code.
+    A further asset, `codes.json`, says then where the codes of hands lie.
+
     Args:
         run: a loaded run.
         directory: where the folder `lsps` comes to lie.
         confidence: of the run's joints, None leaves it out.
         hands: N.
+        explore: whether it is to generate, too.
 
     Returns:
         The folder of the version.
 
     Raises:
-        InputError: where the disk is full or the folder cannot be written.
+        InputError: where the disk is full or the folder cannot be written, or a run is to generate that cannot.
     """
+    generating = Generating(run) if explore else None
     path = pathlib.Path(directory) / MODEL_NAME / VERSION
     with tempfile.TemporaryDirectory() as scratch, atomic_path(path) as partial, _full_disk(path):
         info_path, card_path = pathlib.Path(scratch) / ASSET_NAME, pathlib.Path(scratch) / CARD_NAME
         info_path.write_text(ModelInfo.of_run(run, hands=hands).to_json(), encoding="utf-8")
         write_card(run, card_path, confidence, hands)
-        servable = Servable(run, predictor_of_run(run, confidence), [info_path, card_path], hands)
+        assets = [info_path, card_path]
+        if explore:
+            assets.append(pathlib.Path(scratch) / CODES_NAME)
+            write_codes(run, assets[-1])
+        servable = Servable(run, predictor_of_run(run, confidence), assets, hands, generating)
         partial.mkdir()
         with plain_folder(partial) as plain:
             tf.saved_model.save(servable, plain, signatures=servable.signatures_by_name)

@@ -57,6 +57,7 @@ def _example_value(spec: tf.TensorSpec, frame_mm: np.ndarray) -> np.ndarray:
         "center_mm": lambda: np.full(3, np.nan, np.float32),
         "hand": lambda: np.array(b"auto", object),
         "image": lambda: np.ones(spec.shape[1:], np.float32),
+        **dict.fromkeys(("code", "angles", "turn"), lambda: np.zeros(spec.shape[1:], np.float32)),
     }
     return np.asarray(values[spec.name]())
 

@@ -23,6 +23,7 @@ from lsps_tf.model_manifest import parse_hash
 if TYPE_CHECKING:
     import uvicorn
 
+    from export.explorer.pages import Explorer
     from export.serving.app import Application
     from export.serving.metrics import Metrics
     from export.serving.versions import Model
@@ -60,6 +61,7 @@ async def serve(
     """
     import uvicorn
 
+    from export.explorer.pages import Explorer, first_to_explore
     from export.serving.app import Application
     from export.serving.batching import Batcher
     from export.serving.metrics import Metrics
@@ -72,7 +74,10 @@ async def serve(
             await model.start()
         batcher = Batcher(settings, metrics)
         watcher = asyncio.ensure_future(_watch(models, settings, say))
-        server = uvicorn.Server(_config(Application(models, batcher, settings, metrics), settings, metrics))
+        application = Application(models, batcher, settings, metrics)
+        if settings.explore:
+            application = Explorer(application, lambda: first_to_explore(models.values()))
+        server = uvicorn.Server(_config(application, settings, metrics))
         port = listener.getsockname()[1]
         _say_addresses(models, settings, port, say)
         started(server, port)
@@ -85,7 +90,7 @@ async def serve(
     say("Stopped; every request that was taken is answered.")
 
 
-def _config(application: Application, settings: Settings, metrics: Metrics) -> uvicorn.Config:
+def _config(application: Application | Explorer, settings: Settings, metrics: Metrics) -> uvicorn.Config:
     import uvicorn
 
     from export.serving.connection import connection_class
@@ -132,6 +137,7 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
 
 
 def _say_addresses(models: dict[str, Model], settings: Settings, port: int, say: Callable[[str], None]) -> None:
+    from export.explorer.pages import ROOT as EXPLORER
     from export.serving.metrics import METRICS_PATH
 
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -141,6 +147,8 @@ def _say_addresses(models: dict[str, Model], settings: Settings, port: int, say:
             say(f"{name}: version {number} is served at {url}/versions/{number}")
         say(f"Predict: {url}:predict")
     say(f"Metrics: http://{host}:{port}{METRICS_PATH}")
+    if settings.explore:
+        say(f"Explore: http://{host}:{port}{EXPLORER}")
     if settings.host not in _LOOPBACK:
         say(f"Anyone who reaches {settings.host} can use this server; it asks for no password.")
 
@@ -184,6 +192,12 @@ def _settings(arguments: list[str]) -> Settings:
         default=[],
         metavar="HASH",
         help="refuse versions with another hash, of manifest.json; may be repeated",
+    )
+    parser.add_argument(
+        "--explore",
+        action="store_true",
+        help="serve a page, too, on which the model's latent space is touched; of a model that "
+        "export/run.py --explore wrote",
     )
     parser.add_argument(
         "--cors",

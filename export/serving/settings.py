@@ -22,6 +22,7 @@ class Settings:
         expected: hashes, of which every version that is loaded has to have one (`lsps_tf.model_manifest`); empty takes
             any.
         poll_s: seconds between two looks at the model folders.
+        explore: whether the explorer's page is served, too.
         cors: whether answers carry the headers that let pages of other sites read them.
         max_batch_size: rows that run together; a request of more runs as several batches.
         batch_timeout_micros: how long the first request of a batch waits for others.
@@ -44,6 +45,7 @@ class Settings:
     labels: dict[str, int] = dataclasses.field(default_factory=dict)
     expected: tuple[str, ...] = ()
     poll_s: float = 1.0
+    explore: bool = False
     cors: bool = False
     max_batch_size: int = 16
     batch_timeout_micros: int = 2000

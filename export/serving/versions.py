@@ -123,6 +123,11 @@ class Model:
         finally:
             version.users -= 1
 
+    @property
+    def newest(self) -> Version | None:
+        """The highest version that is served, None where none is."""
+        return max(self._available(), key=lambda version: version.number, default=None)
+
     def status(self, number: int | None) -> dict[str, Any]:
         """The contract's status of one version or of all, highest first; ServingError 404 where there is none."""
         shown = [version for key, version in sorted(self.versions.items(), reverse=True) if number in (None, key)]

@@ -1,0 +1,114 @@
+"""The distribution of pose codes against what it was drawn from, and names against what was put in."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lsps_tf import pose_codes
+from lsps_tf.config import PRESETS
+from lsps_tf.errors import InputError
+from lsps_tf.networks import build_networks
+from lsps_tf.pose_codes import fit_codes, named_quantities
+from lsps_tf.simulation import anatomy
+from lsps_tf.skeleton import NYU
+
+TINY = PRESETS["tiny"]
+
+
+def drawn(count=4000, size=4):
+    """Codes that are stretched, turned and moved, and two quantities: of the widest direction, and of none."""
+    random = np.random.default_rng(0)
+    coordinates = random.standard_normal((count, size)) * [3.0, 1.0, 0.3, 0.1]
+    turn, _ = np.linalg.qr(random.standard_normal((size, size)))
+    quantities = {"nothing": random.standard_normal(count), "curl": -2 * coordinates[:, 0] + 5}
+    return coordinates @ turn.T + [1.0, 2.0, 3.0, 4.0], quantities
+
+
+def test_the_fit_finds_the_directions_and_their_spread():
+    codes, quantities = drawn()
+    space = fit_codes(codes, quantities)
+    np.testing.assert_allclose(space.mean, [1, 2, 3, 4], atol=0.2)
+    np.testing.assert_allclose(space.stddevs, [3.0, 1.0, 0.3, 0.1], rtol=0.05)
+    np.testing.assert_allclose(space.directions @ space.directions.T, np.eye(4), atol=1e-5)
+    np.testing.assert_allclose(np.cov(space.coordinates(codes), rowvar=False), np.eye(4), atol=1e-4)
+    np.testing.assert_allclose(space.codes(space.coordinates(codes)), codes, atol=1e-4)
+
+
+def test_a_direction_is_named_by_what_goes_along_with_it_and_rises_with_it():
+    codes, quantities = drawn()
+    space = fit_codes(codes, quantities)
+    assert space.names == ("curl", "mixture 2", "mixture 3", "mixture 4")
+    assert space.correlations[0] > 0.99
+    assert np.corrcoef(space.coordinates(codes)[:, 0], quantities["curl"])[0, 1] > 0.99
+
+
+def test_a_name_that_is_taken_gets_the_next_quantity():
+    random = np.random.default_rng(1)
+    codes = random.standard_normal((500, 2)) * [2.0, 1.0]
+    both = {"curl": codes[:, 0] / 2 + codes[:, 1], "spread": codes[:, 1] + 5 * codes[:, 0]}
+    names = fit_codes(codes, both).names
+    assert len(set(names)) == 2 and names[0] == "spread" and "curl" in names[1]
+
+
+def test_typicality_is_the_share_that_lies_as_far_out():
+    codes, quantities = drawn(200)
+    space = fit_codes(codes, quantities)
+    distance = np.linalg.norm(space.coordinates(codes), axis=1)
+    expected = [(distance >= own - 1e-4).mean() for own in distance]
+    np.testing.assert_allclose(space.typicality(codes), expected, atol=0.011)
+    assert space.typicality(space.mean[None])[0] == 1.0
+    assert space.typicality(space.codes(np.full((1, 4), 50.0)))[0] == 0.0
+
+
+def test_samples_follow_the_seed_and_the_truncation():
+    space = fit_codes(*drawn())
+    whole, again, other = space.sample(300, 0), space.sample(300, 0), space.sample(300, 1)
+    np.testing.assert_array_equal(whole, again)
+    assert not np.allclose(whole, other)
+    np.testing.assert_allclose(space.coordinates(whole).std(axis=0), 1.0, atol=0.15)
+    half = space.coordinates(space.sample(300, 0, truncation=0.5))
+    np.testing.assert_allclose(half, 0.5 * space.coordinates(whole), atol=1e-3)
+    for truncation in (-0.1, 3.5, float("nan")):
+        with pytest.raises(InputError, match="--truncation"):
+            space.sample(2, 0, truncation)
+
+
+def test_the_networks_own_prior_is_unit():
+    networks = build_networks(TINY.network, TINY.data.image_size, seed=0)
+    codes = pose_codes.sample_prior(networks, 2000, seed=4)
+    assert codes.shape == (2000, TINY.network.latent_size)
+    np.testing.assert_allclose([codes.mean(), codes.std()], [0, 1], atol=0.03)
+
+
+def test_quantities_of_a_known_pose():
+    angles, rotation = np.zeros((1, anatomy.NUM_ANGLES)), np.eye(3)[None]
+    open_hand = named_quantities(angles, rotation)
+    # In the palm frame the fingers point up, a camera sees the palm, and the thumb is at the right.
+    for name in ("fingers up", "palm to the camera", "thumb to the right"):
+        assert open_hand[name] == 1.0, name
+    assert open_hand["curl"] == open_hand["spread"] == open_hand["fingers to the camera"] == 0.0
+    angles[:, anatomy.FINGER_ANGLES[:, 0]] = 0.5
+    angles[:, anatomy.FINGER_ANGLES[3, 1]] = 0.2
+    bent = named_quantities(angles, rotation)
+    np.testing.assert_allclose([bent["curl"][0], bent["knuckles bent"][0], bent["spread"][0]], [0.5, 0.5, 0.2])
+
+
+@pytest.fixture
+def few_poses(monkeypatch):
+    monkeypatch.setattr(pose_codes, "POSES", 48)
+    monkeypatch.setattr(pose_codes, "_PER_BATCH", 24)
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def test_codes_of_simulated_poses(few_poses):
+    networks = build_networks(TINY.network, TINY.data.image_size, seed=0)
+    space = pose_codes.codes_of_simulated_poses(networks, NYU, 250.0)
+    size = TINY.network.latent_size
+    assert space.directions.shape == (size, size) and len(space.names) == size and len(space.distances) == 48
+    joints_mm, quantities = pose_codes.simulated_poses(48, 0)
+    joints_norm = (joints_mm - joints_mm.mean(axis=1, keepdims=True)) / 125
+    codes = networks.encode_pose(tf.constant(joints_norm))[0].numpy()
+    np.testing.assert_allclose(space.mean, codes.mean(axis=0), atol=1e-4)
+    assert {len(values) for values in quantities.values()} == {48}

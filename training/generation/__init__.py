@@ -1,0 +1,1 @@
+"""The command `training/generate.py`: what it reads, makes and writes."""
