@@ -4,7 +4,7 @@ The code is independent: of this project it takes the sizes (`NetworkConfig`) an
 `Networks.named_variables`. PyTorch is not among the project's requirements.
 
 Everything is turned by half a turn in the image plane: images, noise and kernels. Where a stride of 2 needs one row of
-padding, TensorFlow pads below and PyTorch above. Turned, both are the same, and the peer pays for no padding of its own.
+padding, TensorFlow pads below and PyTorch above. Turned, both are the same, and the peer needs no padding of its own.
 """
 
 from __future__ import annotations
