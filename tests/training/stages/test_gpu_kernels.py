@@ -69,9 +69,7 @@ def test_every_operation_of_a_step_has_a_gpu_kernel(method, stage):
 def test_the_registry_tells_kernels_apart():
     graph = tf.Graph()
     with graph.as_default():
-        tf.raw_ops.Conv2D(
-            input=tf.zeros((1, 4, 4, 1)), filter=tf.zeros((3, 3, 1, 1)), strides=[1] * 4, padding="SAME"
-        )
+        tf.raw_ops.Conv2D(input=tf.zeros((1, 4, 4, 1)), filter=tf.zeros((3, 3, 1, 1)), strides=[1] * 4, padding="SAME")
         tf.raw_ops.DecodePng(contents=tf.constant(""))
     nodes = {node.op: node for node in graph.as_graph_def().node}
     assert has_gpu_kernel(nodes["Conv2D"]) and not has_gpu_kernel(nodes["DecodePng"])
