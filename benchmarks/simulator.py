@@ -113,34 +113,38 @@ def compare(hands: tuple[tf.Tensor, ...], sizes: list[int], seconds: float) -> l
     spheres = zip(hand.centers_mm.numpy(), hand.radii_mm.numpy())
     meshes = [ray_caster.hand_mesh(*given, *surface_of(False)) for given in spheres]
     centers_mm = tf.reduce_mean(hand.joints_mm, axis=1).numpy()
-    rows = []
-    for size in sizes:
-        crops, seed = crops_of("synthetic", size), tf.constant([0, 0])
-        rays = [ray_caster.crop_rays(center, EXTENT_MM, size) for center in centers_mm]
-
-        def cast(rays=rays) -> np.ndarray:
-            return np.stack([ray_caster.cast_crop(mesh, of_crop) for mesh, of_crop in zip(meshes, rays)])
-
-        ours, theirs = crops(*hands, seed).numpy(), cast()
-        both = (ours > 0) & (theirs > 0)
-        times, started = [], time.perf_counter()
-        while len(times) < 3 or time.perf_counter() - started < seconds:
-            times.append([_seconds(lambda: crops(*hands, seed).numpy()), _seconds(cast)])
-        own, other = np.array(times).T
-        ratio = other / own
-        rows.append(
-            {
-                "size": size,
-                "open3d_crops_per_second": len(meshes) / float(np.median(other)),
-                "times_faster": float(np.median(ratio)),
-                "times_faster_range": [float(ratio.min()), float(ratio.max())],
-                "median_difference_mm": float(np.median(np.abs(ours - theirs)[both])),
-                "same_silhouette": float(np.mean((ours > 0) == (theirs > 0))),
-            }
-        )
-        print("Open3D, {size} px  {open3d_crops_per_second:.0f} crops/s".format(**rows[-1]), end=", ")
-        print("ours {times_faster:.1f} times as fast, {median_difference_mm:.2f} mm apart".format(**rows[-1]))
+    rows = [_compare_size(hands, meshes, centers_mm, size, seconds) for size in sizes]
+    for row in rows:
+        print("Open3D, {size} px  {open3d_crops_per_second:.0f} crops/s".format(**row), end=", ")
+        print("ours {times_faster:.1f} times as fast, {median_difference_mm:.2f} mm apart".format(**row))
     return rows
+
+
+def _compare_size(hands, meshes, centers_mm: np.ndarray, size: int, seconds: float) -> dict[str, float]:
+    crops, seed = crops_of("synthetic", size), tf.constant([0, 0])
+    rays = [ray_caster.crop_rays(center, EXTENT_MM, size) for center in centers_mm]
+
+    def render() -> np.ndarray:
+        return crops(*hands, seed).numpy()
+
+    def cast() -> np.ndarray:
+        return np.stack([ray_caster.cast_crop(mesh, of_crop) for mesh, of_crop in zip(meshes, rays)])
+
+    rendered, hits = render(), cast()
+    both = (rendered > 0) & (hits > 0)
+    times, started = [], time.perf_counter()
+    while len(times) < 3 or time.perf_counter() - started < seconds:
+        times.append([_seconds(render), _seconds(cast)])
+    ours, theirs = np.array(times).T
+    ratios = theirs / ours
+    return {
+        "size": size,
+        "open3d_crops_per_second": len(meshes) / float(np.median(theirs)),
+        "times_faster": float(np.median(ratios)),
+        "times_faster_range": [float(ratios.min()), float(ratios.max())],
+        "median_difference_mm": float(np.median(np.abs(rendered - hits)[both])),
+        "same_silhouette": float(np.mean((rendered > 0) == (hits > 0))),
+    }
 
 
 def _seconds(work: Callable[[], object]) -> float:

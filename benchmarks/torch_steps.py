@@ -48,7 +48,7 @@ class Step:
         self.networks, self.weights, self.careful, self.noise = networks, weights, careful, noise
 
     def adam(self, parameters: list[Tensor], rate: float, beta_1: float) -> torch.optim.Adam:
-        """Adam as the stages have it. PyTorch's epsilon stands elsewhere in the formula, which the losses do not show."""
+        """Adam as the stages have it, but for the place of epsilon in its formula, which the losses do not show."""
         return torch.optim.Adam(parameters, rate, (beta_1, 0.999), 1e-7, fused=self.careful)
 
     def pose_latent(self, joints: Tensor, name: str) -> Tensor:
