@@ -11,6 +11,7 @@ from lsps_tf.networks.layers import (
     apply_together,
     convolution,
     instance_normalize,
+    pointwise_convolution,
     transposed_convolution,
 )
 
@@ -94,25 +95,19 @@ def test_apply_together_equals_one_by_one():
         np.testing.assert_allclose(together[name], block(part), atol=1e-5)
 
 
-def derived_instance_norm(images):
-    """The same without a gradient of its own: TensorFlow derives it."""
-    centered = images - tf.reduce_mean(images, axis=(1, 2), keepdims=True)
-    variance = tf.reduce_mean(tf.square(centered), axis=(1, 2), keepdims=True)
-    return centered * tf.math.rsqrt(variance + 1e-5)
-
-
-def test_instance_norm_has_the_gradient_that_tensorflow_derives():
-    images = tf.constant(RANDOM.normal(3.0, 2.0, (2, 5, 7, 3)).astype(np.float32))
-    # One channel hardly varies, so that the constant in the root matters.
-    images *= tf.constant([1.0, 1.0, 1e-3])
-    upstream = tf.constant(RANDOM.normal(size=images.shape).astype(np.float32))
+def test_pointwise_convolution_is_the_convolution_with_its_gradients():
+    layer = pointwise_convolution("block/reduce", 8, seed=3)
+    images = tf.constant(RANDOM.normal(size=(2, 5, 7, 6)).astype(np.float32))
+    upstream = tf.constant(RANDOM.normal(size=(2, 5, 7, 8)).astype(np.float32))
+    layer(images)
+    plain = convolution("block/reduce", 8, 1, 1, 3, activate=False, use_bias=False)
+    plain(images)
+    np.testing.assert_array_equal(layer.kernel, plain.kernel)
     results = []
-    for normalize in (instance_normalize, derived_instance_norm):
+    for form in (layer, plain):
         with tf.GradientTape() as tape:
             tape.watch(images)
-            output = normalize(images)
-        results.append((output.numpy(), tape.gradient(output, images, upstream).numpy()))
-    (ours, our_gradient), (plain, plain_gradient) = results
-    np.testing.assert_array_equal(ours, plain)
-    largest = np.abs(plain_gradient).max(axis=(0, 1, 2))
-    np.testing.assert_array_less(np.abs(our_gradient - plain_gradient).max(axis=(0, 1, 2)), 1e-6 * largest)
+            output = form(images)
+        results.append([output, *tape.gradient(output, [images, form.kernel], upstream)])
+    for ours, expected in zip(*results):
+        np.testing.assert_allclose(ours, expected, atol=1e-6 * np.abs(expected).max())
