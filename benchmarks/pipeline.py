@@ -18,13 +18,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import lsps_tf  # noqa: F401  It chooses Keras 2, so it comes before TensorFlow.
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
 import numpy as np
 import tensorflow as tf
 from tabulate import tabulate
 
-import lsps_tf  # noqa: F401  It chooses Keras 2, so it comes before TensorFlow.
 from lsps_tf.config import PRESETS, Config
 from lsps_tf.datasets.simulated import ensure_store
 from lsps_tf.datasets.simulator import Simulation
