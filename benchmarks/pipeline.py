@@ -76,7 +76,7 @@ def make_store(config: Config, folder: Path, frames: int) -> Path:
 def measure(config: Config, stage: str, path: Path, given: argparse.Namespace) -> dict[str, float]:
     """Milliseconds of each part per batch, and the step's time over the pipeline's."""
     networks = build_networks(config.network, config.data.image_size, seed=0)
-    settings = RunSettings(config, "lsps", "nyu", "sim", str(path), "structured-light")
+    settings = RunSettings(config, LSPS.name, "nyu", "sim", str(path), "structured-light")
     with open_store(path) as store:
         plan = build_plan(stage, settings, networks, store)
         parts = parts_of(plan, config, store, given.threads)

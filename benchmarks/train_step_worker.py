@@ -49,13 +49,13 @@ def build_stage(stage: str, config: Config) -> Any:
     """The stage of LSPS as a run trains it, which takes prepared batches."""
     from lsps_tf.networks import build_networks
     from lsps_tf.run_folder import RunSettings
-    from training.methods import METHODS
+    from training.methods import LSPS
     from training.plan import StageInputs
 
     networks = build_networks(config.network, config.data.image_size, seed=0)
-    settings = RunSettings(config, "lsps", "nyu", "sim", "")
+    settings = RunSettings(config, LSPS.name, "nyu", "sim", "")
     # The streams are not drawn from, so there is no store.
-    model = METHODS["lsps"].build(stage, StageInputs(stage, settings, networks, None, ())).model
+    model = LSPS.build(stage, StageInputs(stage, settings, networks, None, ())).model
     model.prepare = lambda batch: batch
     return model
 
