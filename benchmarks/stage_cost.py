@@ -92,12 +92,16 @@ def gflop_of_step(run_dir: Path, stage: str) -> float:
     with open_store(settings.store) as store:
         plan = build_plan(stage, settings, networks, store)
     batch = next(iter(build_pipeline(settings.store, plan.streams, 0, 0)))
-    step = tf.function(plan.model.train_step).get_concrete_function(batch)
+    gflop = gflop_of_graph(tf.function(plan.model.train_step).get_concrete_function(batch).graph)
+    keras.backend.clear_session()
+    return gflop
+
+
+def gflop_of_graph(graph: tf.Graph) -> float:
+    """Floating point operations of a graph in 1e9, as TensorFlow counts them."""
     options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
     options["output"] = "none"
-    count = tf.compat.v1.profiler.profile(step.graph, options=options).total_float_ops
-    keras.backend.clear_session()
-    return count / 1e9
+    return tf.compat.v1.profiler.profile(graph, options=options).total_float_ops / 1e9
 
 
 if __name__ == "__main__":

@@ -252,6 +252,7 @@ TESTS_OF_THE_WHOLE = {
     "training/test_bad_input.py": "training/run.py with options, runs and disks that do not serve",
     "training/test_commands.py": "the commands as processes, from other folders",
     "training/test_extending.py": "docs/extending.md, tried",
+    "training/stages/test_gpu_kernels.py": "the graphs of all stages' steps",
 }
 MIRRORED = ("training", "export", "benchmarks", "scripts")
 

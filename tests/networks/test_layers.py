@@ -11,6 +11,7 @@ from lsps_tf.networks.layers import (
     apply_together,
     convolution,
     instance_normalize,
+    pointwise_convolution,
     transposed_convolution,
 )
 
@@ -92,3 +93,21 @@ def test_apply_together_equals_one_by_one():
     assert list(together) == ["a", "b"]
     for name, part in parts.items():
         np.testing.assert_allclose(together[name], block(part), atol=1e-5)
+
+
+def test_pointwise_convolution_is_the_convolution_with_its_gradients():
+    layer = pointwise_convolution("block/reduce", 8, seed=3)
+    images = tf.constant(RANDOM.normal(size=(2, 5, 7, 6)).astype(np.float32))
+    upstream = tf.constant(RANDOM.normal(size=(2, 5, 7, 8)).astype(np.float32))
+    layer(images)
+    plain = convolution("block/reduce", 8, 1, 1, 3, activate=False, use_bias=False)
+    plain(images)
+    np.testing.assert_array_equal(layer.kernel, plain.kernel)
+    results = []
+    for form in (layer, plain):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            output = form(images)
+        results.append([output, *tape.gradient(output, [images, form.kernel], upstream)])
+    for ours, expected in zip(*results):
+        np.testing.assert_allclose(ours, expected, atol=1e-6 * np.abs(expected).max())
