@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from lsps_tf.config import PRESETS, Config
+from lsps_tf.config import CODE, PRESETS, Config
 
 OURS = "lsps_tf"
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
@@ -143,7 +143,8 @@ def serve(step: Callable, multiply: Callable, clock: Callable[[], float]) -> Non
 
 def main() -> None:
     preset, stage, form, threads, clock, weights = sys.argv[1:]
-    given = PRESETS[preset], int(threads), Path(weights)
+    # The peer has the M of table 3.
+    given = PRESETS[preset].replace(mapping=CODE), int(threads), Path(weights)
     step, multiply, said = our_step(stage, *given) if form == OURS else peer_step(stage, form, *given)
     print(json.dumps(said), flush=True)
     serve(step, multiply, CLOCKS[clock])

@@ -16,7 +16,8 @@ from training.stages.depth import _NOISES
 RATES = dict.fromkeys(
     ("posterior_learning_rate", "depth_learning_rate", "discriminator_learning_rate", "pose_learning_rate"), 1e-4
 )
-TINY = PRESETS["tiny"].replace(**RATES, clip_norm=5.0, lambda_7_made=1.0)
+# The peer has the M of table 3.
+TINY = PRESETS["tiny"].replace(**RATES, clip_norm=5.0, lambda_7_made=1.0, mapping="code")
 STEPS = 10
 NAMES = {"pose": ["pose"], "depth": _NOISES, "posterior": ["pose_synthetic", "pose_real"]}
 

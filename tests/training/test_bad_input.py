@@ -46,7 +46,7 @@ def refused(arguments):
         (["--sensor", "sonar"], "sonar"),
         (["--sim-real-frames", "0"], "--sim-real-frames 0: at least one frame is needed"),
         (["--image-size", "30"], "image_size: 30 is not divisible by 4"),
-        (["--mapping-widths", "8,8"], "mapping_widths: M ends in"),
+        (["--mapping", "code", "--mapping-widths", "8,8"], "mapping_widths: M ends in"),
         (["--dataset", "kinect"], "--dataset kinect: choose sim"),
         (["--dataset", "missing.h5"], "missing.h5: there is no such store"),
         (["--export", __file__], "test_bad_input.py is a file; give another folder for --export"),
@@ -176,7 +176,7 @@ def test_stores_that_cannot_be_read(copy_of_store, tmp_path):
 def test_stores_that_do_not_fit_the_run(copy_of_store, tmp_path):
     run_dir = tmp_path / "run"
     assert "--num-joints 16: the store" in refused(start(copy_of_store, run_dir, "--num-joints", "16"))
-    sizes = ["--image-size", "64", "--mapping-widths", "8,8"]
+    sizes = ["--image-size", "64"]
     assert "its crops of 48 pixels are too small for --image-size 64" in refused(start(copy_of_store, run_dir, *sizes))
     with h5py.File(copy_of_store, "a") as file:
         file["real/train/joints_mm"][:] = np.nan
