@@ -31,7 +31,6 @@ class Generating(tf.Module):
 
     Attributes:
         read: the variables that the functions read.
-        functions: by the signature's name the function and the specifications of its inputs.
     """
 
     def __init__(self, run: Run):
@@ -40,12 +39,17 @@ class Generating(tf.Module):
         check_generates(run)
         self._run, networks = run, run.networks
         self.read = [*networks.generator_variables(*DOMAINS), *networks.deployed_variables(run.domain)]
+
+    @property
+    def functions(self) -> dict[str, tuple[Callable[..., Outputs], tuple[tf.TensorSpec, ...]]]:
+        """By the signature's name the function and the specifications of its inputs."""
+        run = self._run
         size = run.config.data.image_size
         code = tf.TensorSpec([None, run.config.network.latent_size], tf.float32, "code")
         image = tf.TensorSpec([None, size, size, 1], tf.float32, "image")
         angles = tf.TensorSpec([None, anatomy.NUM_ANGLES], tf.float32, "angles")
         turn = tf.TensorSpec([None, 3], tf.float32, "turn")
-        self.functions: dict[str, tuple[Callable[..., Outputs], tuple[tf.TensorSpec, ...]]] = {
+        return {
             DECODE_POSE: (self.decode_pose, (code,)),
             GENERATE: (self.generate, (code,)),
             ENCODE: (self.encode, (image,)),

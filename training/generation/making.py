@@ -48,10 +48,11 @@ def walk(run: Run, given: argparse.Namespace) -> None:
     closed = not (given.frames or given.poses or given.codes)
     codes = generate.walk(run.networks, corners, given.steps, closed)
     hands = _hands(run, codes)
-    written = write_walk(given.output, hands, run.skeleton, given.per_second, closed)
-    written += [
+    # The moving pictures last: where MP4 cannot be written, the rest is there.
+    written = [
         write_hands_grid(given.output / "walk.png", hands, run.skeleton),
         write_arrays(given.output / "walk.npz", _arrays(run, codes, hands)),
+        *write_walk(given.output, hands, run.skeleton, given.per_second, closed),
     ]
     moved_mm = generate.steps_moved_mm(hands.joints_norm, run.config.data.cube_mm)
     print(f"Joints move by {moved_mm.mean():.2f} mm a step in the mean, and by {moved_mm.max():.2f} mm at most.")
