@@ -37,7 +37,7 @@ STEPS = {"pose": 40, "depth": 12, "posterior": 12}
 FRAMES = ["--sim-synthetic-frames", "24", "--sim-real-frames", "24", "--sim-test-frames", "6"]
 # One core computes the same bits each time: with several, sums are ordered by who is first.
 THREADS = ["--intra-op-threads", "1", "--inter-op-threads", "1"]
-# What a file is called while it is written (lsps_tf.files, training.checkpoints, lsps_tf.datasets.store).
+# What a file is called while it is written (lsps_tf.files, training.survival.checkpoints, lsps_tf.datasets.store).
 BEING_WRITTEN = ("**/.saving/*", "**/.*.partial", "**/*.partial")
 # Longer than any life, which takes a minute of a core.
 _LONGEST_S = 3600.0

@@ -13,9 +13,9 @@ from lsps_tf.networks import Networks
 from lsps_tf.pipeline import build_pipeline
 from lsps_tf.run_folder import RunSettings, save_weights, weights_path
 from training import callbacks
-from training.checkpoints import StageCheckpoints, checkpoints_folder
-from training.divergence import Divergence
 from training.plan import Optimizers, StagePlan
+from training.survival.checkpoints import StageCheckpoints, checkpoints_folder
+from training.survival.divergence import Divergence
 
 
 def train_stage(plan: StagePlan, settings: RunSettings, networks: Networks, run_dir: pathlib.Path) -> bool:

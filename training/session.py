@@ -21,14 +21,14 @@ from lsps_tf.files import disk_errors, locked
 from lsps_tf.networks import Networks, build_networks
 from lsps_tf.run_folder import RunSettings, held_run
 from training.arguments import parse_arguments, resolve_config
-from training.checkpoints import checkpoints_folder, saved_steps
 from training.data.table import choices, get_dataset
 from training.ending import check_export, script_command, show_end
 from training.loop import train_stage
 from training.methods import DEFAULT, METHODS, Method, build_plan, resolve_stages
 from training.plan import labelled_frames
 from training.pseudo_labels import fit_frames
-from training.resuming import resume_run
+from training.survival.checkpoints import checkpoints_folder, saved_steps
+from training.survival.resuming import resume_run
 
 STOPPED = 130
 

@@ -509,7 +509,7 @@ def _checkpoints(folder: pathlib.Path) -> list[bytes]:
 def _stage(folder: pathlib.Path) -> tuple[Any, Any]:
     import tensorflow as tf
 
-    from training.checkpoints import StageCheckpoints
+    from training.survival.checkpoints import StageCheckpoints
 
     weights = [tf.Variable(np.full((5, 7), 0.5, np.float32)) for _ in range(8)]
     checkpoint = tf.train.Checkpoint(weights=weights, step=tf.Variable(0, dtype=tf.int64))

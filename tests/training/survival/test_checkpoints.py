@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from lsps_tf.errors import InputError
-from training import checkpoints
-from training.checkpoints import StageCheckpoints, saved_steps
+from training.survival import checkpoints
+from training.survival.checkpoints import StageCheckpoints, saved_steps
 
 
 def stage(folder, value=0.0, step=0):

@@ -16,9 +16,9 @@ from lsps_tf.errors import InputError
 from lsps_tf.networks import build_networks
 from lsps_tf.pipeline import build_pipeline
 from lsps_tf.run_folder import SHIPPED
-from training.divergence import Divergence
 from training.methods import build_plan
 from training.session import run_session
+from training.survival.divergence import Divergence
 
 
 def files_under(run_dir, folder):

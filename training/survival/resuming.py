@@ -12,10 +12,10 @@ from lsps_tf.datasets.simulator import DATASETS as SIMULATIONS
 from lsps_tf.errors import InputError
 from lsps_tf.run_folder import RunSettings, held_run
 from training.arguments import check_config
-from training.checkpoints import checkpoints_folder, saved_steps
 from training.data.table import SIMULATED_SPLITS
-from training.divergence import STEP_SIZES
 from training.methods import METHODS, resolve_stages
+from training.survival.checkpoints import checkpoints_folder, saved_steps
+from training.survival.divergence import STEP_SIZES
 
 # What a run may go on with other values of: what undoes a divergence.
 CHANGEABLE = frozenset(("clip_norm", *(name for names in STEP_SIZES.values() for name in names)))
