@@ -187,7 +187,7 @@ class PeerNetworks(nn.Module):
 
 def turned(images: np.ndarray) -> Tensor:
     """[B, H, W, C] as the peer takes it: turned by half a turn, [B, C, H, W], with the channels last in memory."""
-    return torch.from_numpy(np.ascontiguousarray(images[:, ::-1, ::-1])).permute(0, 3, 1, 2)
+    return torch.from_numpy(images[:, ::-1, ::-1].copy()).permute(0, 3, 1, 2)
 
 
 def _fill(layer: nn.Module, arrays: Iterator[np.ndarray]) -> None:
@@ -196,6 +196,7 @@ def _fill(layer: nn.Module, arrays: Iterator[np.ndarray]) -> None:
     else:
         groups = [next(arrays) for _ in range(layer.groups)]
         kernel = np.concatenate(groups, axis=-1).transpose(3, 2, 0, 1)[:, :, ::-1, ::-1]
-    layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(kernel)))
+    # A copy, since PyTorch takes no negative strides.
+    layer.weight.copy_(torch.from_numpy(kernel.copy()))
     if layer.bias is not None:
         layer.bias.copy_(torch.from_numpy(next(arrays)))
