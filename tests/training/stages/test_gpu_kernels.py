@@ -73,5 +73,5 @@ def test_the_registry_tells_kernels_apart():
         tf.raw_ops.DecodePng(contents=tf.constant(""))
     nodes = {node.op: node for node in graph.as_graph_def().node}
     assert has_gpu_kernel(nodes["Conv2D"]) and not has_gpu_kernel(nodes["DecodePng"])
-    nodes["Conv2D"].attr["T"].type = types_pb2.DT_INT32
+    nodes["Conv2D"].attr["T"].type = types_pb2.DT_STRING
     assert not has_gpu_kernel(nodes["Conv2D"])
