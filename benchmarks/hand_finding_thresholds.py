@@ -3,8 +3,8 @@
     python benchmarks/hand_finding_thresholds.py
 
 Views of hands among things by all sensors, and views without a hand. A row is a choice of thresholds. Its `score` is
-the percent of views with hands whose nearest find is one, less the percent of views without that have a find. The best
-rows are printed, and that of the thresholds in `lsps_tf/hand_finding/constants.py`, which come from here.
+the percent of views that are right: the nearest find is a hand, or there is none and none is found. The best rows are
+printed, and that of the thresholds in `lsps_tf/hand_finding/constants.py`, which come from here.
 """
 
 from __future__ import annotations
@@ -31,15 +31,17 @@ from lsps_tf.hand_finding import search
 from lsps_tf.hand_finding.constants import MORE_PLACES
 from lsps_tf.hand_finding.search import JudgedPlaces, Thresholds
 from lsps_tf.simulation import sensor, shape
-from training.hand_finding.views import Views, make_views
+from training.hand_finding.views import NO_HAND, Views, make_views
 
 BATCH, LOWEST_LOGIT = 32, -6.0
 GRID = {
-    "frame_logit": (-6.0, -4.0, -3.0),
+    "frame_logit": (-6.0, -4.0),
     "frame_share": (1.0, 2.0, 3.0),
-    "least_score": (-9.0, -7.0, -5.0, -3.0, -1.0),
-    "score_margin": (2.0, 3.0),
+    "least_score": (-7.0, -5.0, -3.0, -2.0, -1.0),
+    "score_margin": (1.0, 2.0, 3.0),
 }
+# Share of the views in which there is a hand; that of the views that the networks are trained on.
+WITH_HAND = 1.0 - NO_HAND
 COLUMNS = ("found_percent", "nearest_is_a_hand_percent", "false_alarms_percent")
 
 
@@ -70,7 +72,7 @@ def _row(choice: Thresholds, batches: list[tuple[Views, JudgedPlaces]]) -> list[
             for key, value in judge_view(*each).items():
                 figures.setdefault(key, []).append(100.0 * value)
     means = [float(np.mean(figures[key])) for key in COLUMNS]
-    return [*choice, *means, means[1] - means[2]]
+    return [*choice, *means, WITH_HAND * means[1] + (1.0 - WITH_HAND) * (100.0 - means[2])]
 
 
 _judge = tf.function(
