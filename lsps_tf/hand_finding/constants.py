@@ -15,9 +15,10 @@ OFFSET_MM = 50.0
 # What becomes of an output in a mirror: a hand's logit, a right hand's, and the offset.
 MIRRORED = (1.0, -1.0, -1.0, 1.0, 1.0)
 
-# Of the search (chosen by benchmarks/hand_finding_thresholds.py): places that are looked at beyond the hands that are asked for, and how often each. A place's score is
+# Of the search: places that are looked at beyond the hands that are asked for, and how often each. A place's score is
 # the crop's logit and a share of the frame's; there is a hand above the least score, but not so far below the best.
-# Nearer to each other two are the same. A hand that is followed needs the crop's logit alone.
+# Nearer to each other two are the same. A hand that is followed needs the crop's logit alone. The thresholds are those
+# of benchmarks/hand_finding_thresholds.py.
 MORE_PLACES, LOOKS = 5, 2
 FRAME_LOGIT, FRAME_SHARE, LEAST_SCORE, SCORE_MARGIN = -4.0, 2.0, -2.0, 2.0
 CROP_LOGIT = 1.0
