@@ -3,8 +3,9 @@
     python benchmarks/hand_finding_thresholds.py
 
 Views of hands among things by all sensors, and views without a hand. A row is a choice of thresholds. Its `score` is
-the percent of views that are right: the nearest find is a hand, or there is none and none is found. The best rows are
-printed, and that of the thresholds in `lsps_tf/hand_finding/constants.py`, which come from here.
+the percent of a recording's views that are right, nine in ten of which have a hand: the nearest find is a hand, or there
+is none and none is found. The best rows are printed, and that of the thresholds in `lsps_tf/hand_finding/constants.py`,
+which come from here.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from lsps_tf.hand_finding import search
 from lsps_tf.hand_finding.constants import MORE_PLACES
 from lsps_tf.hand_finding.search import JudgedPlaces, Thresholds
 from lsps_tf.simulation import sensor, shape
-from training.hand_finding.views import NO_HAND, Views, make_views
+from training.hand_finding.views import Views, make_views
 
 BATCH, LOWEST_LOGIT = 32, -6.0
 GRID = {
@@ -40,8 +41,8 @@ GRID = {
     "least_score": (-7.0, -5.0, -3.0, -2.0, -1.0),
     "score_margin": (1.0, 2.0, 3.0),
 }
-# Share of the views in which there is a hand; that of the views that the networks are trained on.
-WITH_HAND = 1.0 - NO_HAND
+# Share of a recording's frames in which there is a hand.
+WITH_HAND = 0.9
 COLUMNS = ("found_percent", "nearest_is_a_hand_percent", "false_alarms_percent")
 
 

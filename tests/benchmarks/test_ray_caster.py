@@ -39,7 +39,7 @@ def test_rays_hit_the_mesh_where_the_renderer_sees_the_surface(cones, wedges):
     mesh = ray_caster.hand_mesh(CENTERS_MM, RADII_MM, cones, wedges)
     hits, seen = closest_hits(*mesh, ray_caster.crop_rays(CROP_MM, 120.0, SIZE)), rendered(cones, wedges)
     both = (hits > 0) & (seen > 0)
-    assert both.sum() > 100 and np.mean((hits > 0) == (seen > 0)) > 0.97
+    assert both.sum() > 80 and np.mean((hits > 0) == (seen > 0)) > 0.97
     # Triangles lie inside of what is round, by 1.5 % of a radius and more where the surface turns away.
     assert np.median(np.abs(hits - seen)[both]) < 0.15
 

@@ -55,7 +55,7 @@ def refused(arguments):
             ["--export", "model", "--stages", "pose"],
             "this run ends after the stage pose, and what can be exported",
         ),
-        (["--pretrained", "nowhere"], "nowhere/weights/depth.h5: there are no such weights"),
+        (["--pretrained", "nowhere"], "nowhere: this is no run folder"),
     ],
 )
 def test_refused_before_anything_is_written(arguments, tmp_path, options, message):
@@ -91,7 +91,7 @@ def test_a_run_folder_that_cannot_be_made(arguments, tmp_path):
         (["--encoder-widths", "4,6,9"], "--encoder-widths (4, 6, 8), not (4, 6, 9)"),
         (["--method", "real"], "--method lsps, not real"),
         (["--dataset", "other.h5"], "--dataset sim, not other.h5"),
-        (["--stages", "pose"], "--stages pose,depth,posterior, not pose"),
+        (["--stages", "pose"], "--stages pose,depth,mapping,posterior, not pose"),
         (["--no-cycle"], "this run was started with --cycle, not --no-cycle"),
         (["--sim-real-frames", "99"], "--sim-real-frames 24, not 99"),
         (["--pretrained", "other"], "--pretrained , not"),
@@ -103,7 +103,7 @@ def test_a_run_goes_on_with_its_own_settings_alone(finished_run, options, messag
 
 
 def test_repeating_a_runs_own_settings_is_fine(finished_run, arguments):
-    own = [*arguments, "--log-every", "3", "--stages", "depth,pose, posterior", "--seed", "0"]
+    own = [*arguments, "--log-every", "3", "--stages", "depth,pose, mapping, posterior", "--seed", "0"]
     assert run_session([*own, "--run-dir", str(finished_run), "--resume"]) == 0
 
 
