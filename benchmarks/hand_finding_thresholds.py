@@ -3,9 +3,9 @@
     python benchmarks/hand_finding_thresholds.py
 
 Views of hands among things by all sensors, and views without a hand. A row is a choice of thresholds. Its `score` is
-the percent of a recording's views that are right, nine in ten of which have a hand: the nearest find is a hand, or there
-is none and none is found. The best rows are printed, and that of the thresholds in `lsps_tf/hand_finding/constants.py`,
-which come from here.
+the percent of a recording's views that are right, nine in ten of which have a hand. A view is right whose nearest find
+is a hand, or that has neither hand nor find. The best rows are printed, and that of the thresholds in
+`lsps_tf/hand_finding/constants.py`. They are near the best, with fewer false alarms.
 """
 
 from __future__ import annotations
