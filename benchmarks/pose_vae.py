@@ -10,7 +10,7 @@ from tensorflow import keras
 
 from lsps_tf import crop
 from lsps_tf.config import CODE, Config
-from lsps_tf.hand_finding import search
+from lsps_tf.hand_finding.center_of_mass import refine_center
 from lsps_tf.networks import Networks, build_networks
 from lsps_tf.pipeline import Preparation
 from lsps_tf.simulation import kinematics, pose_prior, renderer, shape, surface, view_prior
@@ -56,7 +56,7 @@ def simulated_poses(
 def _mass_center(state: kinematics.HandState, middle_mm: tf.Tensor) -> tf.Tensor:
     cones, wedges = surface.primitives(forearm=False)
     window_mm = renderer.render_crop(state.centers_mm, state.radii_mm, cones, wedges, middle_mm, WINDOW_MM, WINDOW_SIZE)
-    return search.refine_center(window_mm, crop.crop_intrinsics(middle_mm, WINDOW_MM, WINDOW_SIZE), middle_mm)
+    return refine_center(window_mm, crop.crop_intrinsics(middle_mm, WINDOW_MM, WINDOW_SIZE), middle_mm)
 
 
 def train_pose_vae(joints_mm: np.ndarray, center_mm: np.ndarray, config: Config, steps: int, seed: int) -> Networks:

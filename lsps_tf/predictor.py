@@ -13,7 +13,7 @@ import tensorflow as tf
 from lsps_tf import camera, crop, mirror
 from lsps_tf.confidence import Confidence
 from lsps_tf.hand import SURE_SIDE
-from lsps_tf.hand_finding import search
+from lsps_tf.hand_finding import center_of_mass, search
 from lsps_tf.hand_finding.constants import CROP_LOGIT
 from lsps_tf.hand_finding.search import FoundHands
 from lsps_tf.model_info import JOINTS, MASS
@@ -127,7 +127,7 @@ class Predictor(tf.Module):
         """Found hands, one in each frame, with the centres that the network was trained on."""
         if self.centering == JOINTS:
             return found
-        return found._replace(center_mm=search.center_of_mass(depth_mm, intrinsics, found.center_mm))
+        return found._replace(center_mm=center_of_mass.center_of_mass(depth_mm, intrinsics, found.center_mm))
 
     def _find_unknown(
         self, depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Tensor, hand: tf.Tensor | None

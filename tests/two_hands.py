@@ -95,7 +95,9 @@ def know(patch):
             patch.setattr(f"{module}.{name}", globals()[name + ending])
     # What they know is where crops are made.
     patch.setattr("lsps_tf.device.search.crop_center", lambda depth_mm, intrinsics, center_mm, centering: center_mm)
-    patch.setattr("lsps_tf.hand_finding.search.center_of_mass", lambda depth_mm, intrinsics, center_mm: center_mm)
+    patch.setattr(
+        "lsps_tf.hand_finding.center_of_mass.center_of_mass", lambda depth_mm, intrinsics, center_mm: center_mm
+    )
 
 
 def _is_there(depth_mm, intrinsics, center_mm):

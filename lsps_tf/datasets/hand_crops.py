@@ -16,7 +16,7 @@ import tensorflow as tf
 from lsps_tf import crop
 from lsps_tf.camera import Camera
 from lsps_tf.datasets.store import MARGIN
-from lsps_tf.hand_finding import search
+from lsps_tf.hand_finding.center_of_mass import refine_center
 
 # The centre is refined in a window of so many pixels, which shows so many sides of the hand's cube.
 WINDOW_SIZE = 64
@@ -55,7 +55,7 @@ def _crop_function(size: int) -> Callable:
         extent_mm = WINDOW_EXTENT * cube_mm
         window_mm = crop.crop_frame(depth_mm, intrinsics, start_mm, extent_mm, WINDOW_SIZE)
         window_intrinsics = crop.crop_intrinsics(start_mm, extent_mm, WINDOW_SIZE)
-        center_mm = search.refine_center(window_mm, window_intrinsics, start_mm)
+        center_mm = refine_center(window_mm, window_intrinsics, start_mm)
         return crop.crop_frame(depth_mm, intrinsics, center_mm, MARGIN * cube_mm, size), center_mm
 
     return find_and_crop

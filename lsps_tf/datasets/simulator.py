@@ -18,7 +18,7 @@ from lsps_tf import crop
 from lsps_tf.datasets.hand_crops import WINDOW_EXTENT, WINDOW_SIZE
 from lsps_tf.datasets.store import MARGIN, stored_size
 from lsps_tf.errors import InputError
-from lsps_tf.hand_finding import search
+from lsps_tf.hand_finding.center_of_mass import refine_center
 from lsps_tf.simulation import kinematics, pose_prior, renderer, sensor, shape, surface, view_prior
 from lsps_tf.skeleton import NYU, SKELETONS, joints_of
 
@@ -182,7 +182,7 @@ class Simulator:
         extent_mm = WINDOW_EXTENT * self.simulation.cube_mm
         window_mm = self._view(hand, start_mm, extent_mm, WINDOW_SIZE, view_seed)
         intrinsics = crop.crop_intrinsics(start_mm, extent_mm, WINDOW_SIZE)
-        return search.refine_center(window_mm, intrinsics, start_mm)
+        return refine_center(window_mm, intrinsics, start_mm)
 
     def _view(
         self, hand: kinematics.HandState, center_mm: tf.Tensor, extent_mm: float, size: int, seed: tf.Tensor

@@ -11,6 +11,7 @@ from lsps_tf import camera, rotation
 from lsps_tf.depth_files import read_depth
 from lsps_tf.device import finder, search
 from lsps_tf.errors import InputError
+from lsps_tf.hand_finding import center_of_mass as tf_mass
 from lsps_tf.hand_finding import networks
 from lsps_tf.hand_finding import search as tf_search
 from lsps_tf.simulation import scenes
@@ -121,7 +122,7 @@ def test_refinement_is_that_of_tensorflow(shift_mm, iterations):
             continue
         start_mm = np.add(expected()[name][0][0], shift_mm, dtype=np.float32)
         inputs = [tf.constant(value[None]) for value in (depth_mm[::2, ::2], view.intrinsics / 2, start_mm)]
-        refined_mm = tf_search.refine_center(*inputs, iterations).numpy()[0]
+        refined_mm = tf_mass.refine_center(*inputs, iterations).numpy()[0]
         center_mm = search.refine_center(depth_mm[::2, ::2], view.intrinsics / 2, start_mm, iterations)
         np.testing.assert_allclose(center_mm, refined_mm, atol=0.06, err_msg=name)
 
@@ -132,7 +133,7 @@ def test_crops_are_centred_as_a_model_was_trained():
     assert search.crop_center(depth_mm, view.intrinsics, center_mm, "joints") is center_mm
     inputs = [tf.constant(value[None]) for value in (depth_mm, view.intrinsics, center_mm)]
     mass_mm = search.crop_center(depth_mm, view.intrinsics, center_mm, "mass")
-    np.testing.assert_allclose(mass_mm, tf_search.center_of_mass(*inputs)[0], atol=0.02)
+    np.testing.assert_allclose(mass_mm, tf_mass.center_of_mass(*inputs)[0], atol=0.02)
     assert 2.0 < np.linalg.norm(mass_mm - center_mm) < 60.0
 
 
