@@ -44,7 +44,9 @@ class Stereo:
         mismatch_rate: fraction of readings in blocks that match wrongly, at most.
         mismatch_px: standard deviation of the disparity's error there.
         mismatch_correlation_px: size of such blocks.
-        occlusion: whether what the right camera does not see is lost.
+        lost_behind: width of the band that is lost beside what is nearer, in widths of what the right camera does not
+            see; matching fails around it, too.
+        lost_before: the same of the band on the other side, which a check of both cameras takes.
         fill_px: holes up to about this size are filled with what surrounds them.
         disparity_step_px: the sensor reports multiples of this.
     """
@@ -60,7 +62,8 @@ class Stereo:
     mismatch_rate: float = 0.015
     mismatch_px: float = 3.0
     mismatch_correlation_px: float = 5.0
-    occlusion: bool = True
+    lost_behind: Range = (0.8, 2.5)
+    lost_before: Range = (-0.5, 1.6)
     fill_px: Range = (0.5, 5.0)
     disparity_step_px: float = 1.0 / 32.0
 
@@ -69,15 +72,17 @@ class Stereo:
         s, count = self, tf.shape(depth_mm)[0]
         seeds = tf.unstack(tf.random.split(seed, 5, alg="philox"))
         ranges = (s.baseline_mm, s.melt_sigma_px, s.melt_step_mm, s.fattening_px, s.disparity_noise_px)
-        ranges += (s.correlation_px, (0.0, s.mismatch_rate), s.fill_px)
+        ranges += (s.correlation_px, (0.0, s.mismatch_rate), s.fill_px, s.lost_behind, s.lost_before)
         low, high = (tf.constant(ends)[:, None] for ends in zip(*ranges))
         drawn = low + (high - low) * tf.random.stateless_uniform([len(ranges), count], seeds[0], alg="philox")
-        baseline, melt_px, melt_mm, fat_px, noise_px, correlation_px, rate, fill_px = tf.unstack(drawn)
+        baseline, melt_px, melt_mm, fat_px, noise_px, correlation_px, rate, fill_px, behind, before = tf.unstack(drawn)
         baseline_focal = (baseline * s.camera.fx)[:, None, None]
         depth = melt(depth_mm, pixel_size, melt_px, melt_mm)
         # Lengths that differ per image: what counts is their ratio to the pixel.
         depth = fatten(depth, pixel_size, fat_px, seeds[1])
-        lost = one_eyed(depth, pixel_size, baseline_focal) & s.occlusion
+        lost = one_eyed(depth, pixel_size, baseline_focal * tf.nn.relu(behind)[:, None, None])
+        mirrored = one_eyed(depth[:, :, ::-1], pixel_size, baseline_focal * tf.nn.relu(before)[:, None, None])
+        lost |= mirrored[:, :, ::-1]
         noise = gaussian_field(tf.shape(depth), pixel_size / correlation_px, 1.0, seeds[2])
         error_px = noise_px[:, None, None] * noise
         settings = dataclasses.replace(s, mismatch_rate=rate[:, None, None])

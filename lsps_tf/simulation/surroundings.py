@@ -13,7 +13,19 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from lsps_tf.simulation import grasps, kinematics, pose_prior, renderer, scenes, sensor, surface, things, view_prior
+from lsps_tf.simulation import (
+    cloth,
+    grasps,
+    kinematics,
+    pose_prior,
+    renderer,
+    scenes,
+    sensor,
+    surface,
+    things,
+    view_prior,
+)
+from lsps_tf.simulation.cloth import Folds
 from lsps_tf.simulation.kinematics import HandState
 from lsps_tf.simulation.rotations import axis_rotation, rotation_from_6d, rotation_from_vector
 from lsps_tf.simulation.shape import HandShape
@@ -42,6 +54,7 @@ class Scene(NamedTuple):
         body: centers_mm [B, P, 3] and radii_mm [B, P] of a body's; all within the elbow where there is none.
         held: what the hand holds.
         beside: what lies or floats beside it.
+        folds: of the sleeves of both hands.
         planes: per plane [B, 4]: its unit normal, towards the camera, and the normal's product with its points, mm.
     """
 
@@ -51,6 +64,7 @@ class Scene(NamedTuple):
     body: tuple[tf.Tensor, tf.Tensor]
     held: Things
     beside: tuple[Things, ...]
+    folds: tuple[Folds, Folds]
     planes: tuple[tf.Tensor, ...]
 
 
@@ -86,6 +100,7 @@ def draw_scene(subjects: HandShape, count: int, near_mm: float, far_mm: float, s
         _only_bodies(hand, body_mm, body_radii_mm, has_body),
         held,
         tuple(_thing_beside(hand, table, each) for each in beside_seeds[2:]),
+        tuple(cloth.draw_folds(each, count) for each in tf.unstack(tf.random.split(beside_seeds[1], 2))),
         _planes(hand, held, table, on_desk, seeds[10]),
     )
 
@@ -111,6 +126,8 @@ def render_scene(
     hand_mm = renderer.render_crop(hand.centers_mm, hand.radii_mm, *surface.primitives(forearm=False), *view)
     x, y = _rays(*view)
     around = [renderer.render_crop(*_spheres_around(scene), *view)]
+    for arm, folds in zip((hand, scene.other), scene.folds):
+        around[0] = cloth.fold(around[0], x[:, None, :], y[:, :, None], arm, folds)
     around += [_plane_depth(plane, x, y) for plane in scene.planes]
     around += [things.depth_mm(thing, x, y) for thing in (scene.held, *scene.beside)]
     around_mm = _nearest(around)

@@ -27,7 +27,7 @@ CROP_SIZE, CROP_MM = 80, 1.25 * CUBE_MM
 FOCAL_PX = (70.0, 190.0)
 # Hands are shown from nearer and from farther away than their sensor is made for.
 NEARER, FARTHER, NEAREST_MM = 0.6, 1.5, 200.0
-NO_HAND, NO_ARM, PERSON, LONG_ARM, NO_SENSOR = 0.2, 0.4, 0.25, 0.6, 0.07
+NO_HAND, NO_ARM, PERSON, LONG_ARM, NO_SENSOR = 0.2, 0.4, 0.25, 0.85, 0.07
 # The place of a hand in the view, from its middle, in sides of the view.
 _PLACE = 0.5
 # No pixel spans more of a hand than so many mm.
