@@ -61,7 +61,7 @@ def load_predictor(
     Returns:
         A function of a depth array [H, W] in mm and a camera (`lsps_tf.Camera`, a name such as "nyu", or fx, fy, cx, cy
         in pixels), which gives a `lsps_tf.Hand`, or None where there is no hand. Where `hands` is more than 1 it gives
-        a list of them, the nearest first, which may be empty.
+        a list of them, which may be empty: the nearest first, but those that the border cuts last.
 
     Raises:
         InputError: where there is no model, it is damaged, or an argument has no meaning.

@@ -31,6 +31,7 @@ from lsps_tf.hand_finding.constants import (
     SAME_HAND_MM,
     SCORE_MARGIN,
     SHELL_MM,
+    WHOLE_MM,
     WRIST_MM,
 )
 from lsps_tf.model_info import JOINTS
@@ -47,7 +48,7 @@ class FoundHand(NamedTuple):
 
 
 def find_hands(depth_mm: np.ndarray, intrinsics: np.ndarray, count: int) -> list[FoundHand]:
-    """Finds the hands that are nearest to the camera, the nearest first.
+    """Finds the hands that are nearest to the camera, the nearest first; those that the border cuts come last.
 
     Args:
         depth_mm: [H, W] of any type of number, 0 = no reading.
@@ -67,7 +68,16 @@ def find_hands(depth_mm: np.ndarray, intrinsics: np.ndarray, count: int) -> list
         doubles = (np.linalg.norm(other.center_mm - center_mm) < SAME_HAND_MM for other in found)
         if score > least and not any(doubles):
             found.append(FoundHand(center_mm, float(right)))
-    return sorted(found, key=lambda each: float(each.center_mm[2]))[:count]
+    size = np.array(depth_mm.shape[::-1], np.float32)
+    found.sort(key=lambda each: (not _is_whole(each.center_mm, intrinsics, size), float(each.center_mm[2])))
+    return found[:count]
+
+
+def _is_whole(center_mm: np.ndarray, intrinsics: np.ndarray, size: np.ndarray) -> bool:
+    """Whether a place [3] is WHOLE_MM or more from the border of a frame of a size [2], width and height."""
+    scale = intrinsics[:2] / center_mm[2]
+    pixel, reach_px = center_mm[:2] * scale + intrinsics[2:], np.float32(WHOLE_MM) * scale
+    return bool(np.all((pixel >= reach_px) & (pixel <= size - 1.0 - reach_px)))
 
 
 def find_hand(depth_mm: np.ndarray, intrinsics: np.ndarray) -> np.ndarray | None:

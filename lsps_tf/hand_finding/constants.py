@@ -23,6 +23,8 @@ MORE_PLACES, LOOKS = 5, 2
 FRAME_LOGIT, FRAME_SHARE, LEAST_SCORE, SCORE_MARGIN = -4.0, 2.0, -3.0, 3.0
 CROP_LOGIT = 1.0
 SAME_HAND_MM = 45.0
+# A hand whose middle is nearer to the frame's border is cut by it, or is the end of an arm there.
+WHOLE_MM = 75.0
 
 # Of the centre of mass. From the centre of a hand no finger reaches further; what does is arm, body or another object.
 REACH_MM = 140.0

@@ -29,13 +29,18 @@ from lsps_tf.hand_finding.constants import (
     OFFSET_MM,
     SAME_HAND_MM,
     SCORE_MARGIN,
+    WHOLE_MM,
 )
 
 _NOWHERE_MM = (0.0, 0.0, 1000.0)
+# Farther than any hand.
+_AFTER_ALL_MM = 1e5
 
 
 class FoundHands(NamedTuple):
-    """N hands in each of B frames, the nearest first; fewer where fewer are seen.
+    """N hands in each of B frames; fewer where fewer are seen.
+
+    The nearest comes first, but those that the frame's border cuts come last.
 
     Attributes:
         center_mm: [B, N, 3] camera space, the means of the hands' joints; finite, but without meaning, where there is
@@ -50,7 +55,7 @@ class FoundHands(NamedTuple):
 
 
 def find_hands(depth_mm: tf.Tensor, intrinsics: tf.Tensor, count: int) -> FoundHands:
-    """Finds the `count` hands that are nearest to the camera, in each frame by itself.
+    """Finds the `count` hands that are nearest to the camera, in each frame by itself; whole ones first.
 
     Args:
         depth_mm: [B, H, W] frames, 0 = no reading.
@@ -68,12 +73,14 @@ class JudgedPlaces(NamedTuple):
         center_mm: [B, K, 3] camera space.
         hand: [B, K], a logit, high where a hand is there.
         right: [B, K], a logit, above 0 where it looks like a right hand.
+        whole: [B, K], bool, whether the frame shows what is within WHOLE_MM.
     """
 
     likely: tf.Tensor
     center_mm: tf.Tensor
     hand: tf.Tensor
     right: tf.Tensor
+    whole: tf.Tensor
 
 
 class Thresholds(NamedTuple):
@@ -93,18 +100,21 @@ def judge_places(
 ) -> JudgedPlaces:
     """Looks at the `count` likeliest places of each frame, as far as their logits are above `frame_logit`."""
     places_mm, likely = _places(depth_mm, intrinsics, count)
-    return JudgedPlaces(likely, *_judge_chosen(depth_mm, intrinsics, places_mm, likely > frame_logit))
+    center_mm, hand, right = _judge_chosen(depth_mm, intrinsics, places_mm, likely > frame_logit)
+    height, width = tf.shape(depth_mm)[1], tf.shape(depth_mm)[2]
+    whole = _is_whole(center_mm, intrinsics, tf.cast(tf.stack([width, height]), tf.float32))
+    return JudgedPlaces(likely, center_mm, hand, right, whole)
 
 
 def choose_hands(places: JudgedPlaces, count: int, thresholds: Thresholds = THRESHOLDS) -> FoundHands:
-    """The `count` nearest of the places that are hands."""
+    """The `count` nearest of the places that are hands. Those that are not whole are taken where no others are left."""
     score = places.hand + thresholds.frame_share * places.likely
     clear = (places.likely > thresholds.frame_logit) & (score > thresholds.least_score)
     # What looks far less like a hand than another is an arm, or what lies about.
     best = tf.reduce_max(tf.where(clear, score, -1e3), axis=1, keepdims=True)
     presence = _without_doubles(places.center_mm, clear & (score > best - thresholds.score_margin))
-    z = tf.where(presence, places.center_mm[..., 2], float("inf"))
-    order = tf.argsort(z, axis=1, stable=True)[:, :count]
+    z = places.center_mm[..., 2] + tf.where(places.whole, 0.0, _AFTER_ALL_MM)
+    order = tf.argsort(tf.where(presence, z, float("inf")), axis=1, stable=True)[:, :count]
     parts = places.center_mm, presence, places.right
     found = FoundHands(*(tf.gather(part, order, batch_dims=1) for part in parts))
     return found._replace(center_mm=tf.where(found.presence[..., None], found.center_mm, _NOWHERE_MM))
@@ -188,6 +198,14 @@ def _judge_chosen(
         tf.scatter_nd(where, part, tf.concat([tf.shape(chosen), tf.shape(part)[1:]], axis=0)) for part in judged
     )
     return tf.ensure_shape(center_mm, places_mm.shape), *(tf.ensure_shape(part, chosen.shape) for part in (hand, right))
+
+
+def _is_whole(center_mm: tf.Tensor, intrinsics: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Whether each place [B, K, 3] is WHOLE_MM or more from the border of frames of a size [2], width and height."""
+    focal_px, middle = tf.split(intrinsics[:, None], 2, axis=-1)
+    scale = focal_px / tf.maximum(center_mm[..., 2:], NEAREST_MM)
+    pixel, reach_px = center_mm[..., :2] * scale + middle, WHOLE_MM * scale
+    return tf.reduce_all((pixel >= reach_px) & (pixel <= size - 1.0 - reach_px), axis=-1)
 
 
 def thinned(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -21,6 +21,8 @@ _LENGTH_MM = (14.0, 70.0)
 # Cloth is tight at the wrist and full-high so far behind it.
 _CUFF_MM = 30.0
 _OUTSIDE_MM = 6.0
+# Any direction that no arm has by chance.
+_SLANTED = (0.3, 0.5, 0.8)
 
 
 class Folds(NamedTuple):
@@ -58,7 +60,7 @@ def fold(depth_mm: tf.Tensor, x: tf.Tensor, y: tf.Tensor, arm: HandState, folds:
     points_mm = tf.stack([x * depth_mm, y * depth_mm, depth_mm], axis=-1) - start_mm[:, None, None]
     length_mm = tf.maximum(tf.norm(end_mm - start_mm, axis=-1), 1.0)
     along = (end_mm - start_mm) / length_mm[:, None]
-    first = tf.math.l2_normalize(tf.linalg.cross(along, tf.zeros_like(along) + (0.3, 0.5, 0.8)), axis=-1)
+    first = tf.math.l2_normalize(tf.linalg.cross(along, tf.broadcast_to(_SLANTED, tf.shape(along))), axis=-1)
     directions = tf.stack([along, first, tf.linalg.cross(along, first)], axis=-1)
     s, u, v = tf.unstack(tf.einsum("bhwi,bij->bhwj", points_mm, directions), axis=-1)
     angle = tf.math.atan2(v, u)[..., None]

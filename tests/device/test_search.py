@@ -158,3 +158,15 @@ def test_missing_and_damaged_networks_are_named(tmp_path, monkeypatch):
         monkeypatch.setattr(finder, "TFLITE", path)
         with pytest.raises(InputError, match=f"{word}.*install the program again"):
             finder.FinderNetworks()
+
+
+def test_what_the_border_cuts_is_what_tensorflow_says():
+    rng = np.random.default_rng(3)
+    centers_mm = rng.uniform((-350, -280, 300), (350, 280, 1100), (200, 3)).astype(np.float32)
+    size = np.array([CAMERA.width, CAMERA.height], np.float32)
+    expected = tf_search._is_whole(
+        tf.constant(centers_mm[None]), tf.constant(CAMERA.intrinsics[None]), tf.constant(size)
+    )
+    whole = [search._is_whole(each, CAMERA.intrinsics, size) for each in centers_mm]
+    assert 20 < np.sum(whole) < 180
+    np.testing.assert_array_equal(whole, expected[0])

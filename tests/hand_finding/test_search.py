@@ -109,3 +109,29 @@ def test_of_one_hand_it_is_found_once():
     found = search.find_hands(tf.constant(depth_mm), tf.constant(np.repeat(INTRINSICS, len(depth_mm), axis=0)), 3)
     assert np.isfinite(found.center_mm.numpy()).all()
     assert np.mean(found.presence.numpy().sum(axis=1) <= 1) >= 7 / 8
+
+
+def places(*centers_mm):
+    """Places that are hands for sure."""
+    sure = tf.ones([1, len(centers_mm)])
+    center_mm = tf.constant([centers_mm], tf.float32)
+    size = tf.constant([CAMERA.width, CAMERA.height], tf.float32)
+    whole = search._is_whole(center_mm, tf.constant(INTRINSICS), size)
+    return search.JudgedPlaces(sure, center_mm, 5.0 * sure, sure, whole)
+
+
+def at(u, v, z):
+    fx, fy, cx, cy = CAMERA.intrinsics
+    return [(u - cx) / fx * z, (v - cy) / fy * z, z]
+
+
+def test_hands_that_the_border_cuts_come_last():
+    z = 700.0
+    reach_px = constants.WHOLE_MM * CAMERA.fx / z
+    middle_px = 0.5 * CAMERA.width, 0.5 * CAMERA.height
+    cut, whole = at(reach_px - 1.0, middle_px[1], z), at(CAMERA.width - 2.0 - reach_px, middle_px[1], z)
+    below, farther = at(middle_px[0], CAMERA.height - reach_px, 0.9 * z), at(*middle_px, 1.2 * z)
+    found = search.choose_hands(places(cut, below, farther, whole), 4)
+    np.testing.assert_allclose(found.center_mm[0], [whole, farther, below, cut], rtol=1e-5)
+    alone = search.choose_hands(places(cut), 1)
+    assert alone.presence.numpy().all() and np.allclose(alone.center_mm[0, 0], cut)

@@ -61,7 +61,8 @@ SWITCHES = [
     ("stereo", {"fattening_px": (3.0, 3.0)}),
     ("stereo", {"disparity_noise_px": (0.1, 0.1)}),
     ("stereo", {"mismatch_rate": 0.2}),
-    ("stereo", {"occlusion": True}),
+    ("stereo", {"lost_behind": (1.0, 1.0)}),
+    ("stereo", {"lost_before": (1.0, 1.0)}),
     ("stereo", {"disparity_step_px": 0.125}),
 ]
 

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from lsps_tf.simulation import sensor, stereo
@@ -14,7 +15,8 @@ OFF = dataclasses.replace(
     fattening_px=(0.0, 0.0),
     disparity_noise_px=(0.0, 0.0),
     mismatch_rate=0.0,
-    occlusion=False,
+    lost_behind=(0.0, 0.0),
+    lost_before=(0.0, 0.0),
     fill_px=(0.0, 0.0),
     disparity_step_px=0.0,
 )
@@ -56,12 +58,14 @@ def test_no_reading_stays_none_and_pulls_nothing():
     np.testing.assert_allclose(melted[:, :, 20:25], 700.0, atol=0.1)
 
 
-def test_the_baseline_decides_the_width_of_the_lost_band():
-    focal = OFF.camera.fx
-    for baseline_mm in (45.0, 95.0):
-        settings = dataclasses.replace(OFF, occlusion=True, baseline_mm=(baseline_mm, baseline_mm))
-        lost = sensor.apply_sensor(settings, step(300.0), 1.0, SEED).numpy()[0, 20] == 0.0
-        width = baseline_mm * focal * (1 / 400.0 - 1 / 700.0)
+@pytest.mark.parametrize(("baseline_mm", "widths"), [(45.0, 1.0), (45.0, 2.0), (95.0, 1.0)])
+def test_the_baseline_decides_the_width_of_the_lost_bands(baseline_mm, widths):
+    width = widths * baseline_mm * OFF.camera.fx * (1 / 400.0 - 1 / 700.0)
+    settings = dataclasses.replace(OFF, baseline_mm=(baseline_mm, baseline_mm))
+    for side, name in ((1, "lost_behind"), (-1, "lost_before")):
+        one = dataclasses.replace(settings, **{name: (widths, widths)})
+        # What is nearer is on the right; and on the left, where the other camera's band is.
+        lost = sensor.apply_sensor(one, step(300.0)[:, :, ::side], 1.0, SEED).numpy()[0, 20, ::side] == 0.0
         assert lost.sum() == min(int(width), 32) and lost[39]
 
 
