@@ -61,8 +61,10 @@ def find_hands(depth_mm: np.ndarray, intrinsics: np.ndarray, count: int) -> list
         for place_mm, likely in _places(depth_mm, intrinsics, count + MORE_PLACES)
     ]
     scored = [(hand + FRAME_SHARE * likely, center_mm, right) for likely, center_mm, hand, right in looked]
-    # What looks far less like a hand than another is an arm, or what lies about.
-    least = max(LEAST_SCORE, max((score for score, *_ in scored), default=0.0) - SCORE_MARGIN)
+    least = LEAST_SCORE
+    if count == 1:
+        # What looks far less like a hand than another is an arm, or what lies about. It may also be the second hand.
+        least = max(least, max((score for score, *_ in scored), default=0.0) - SCORE_MARGIN)
     found: list[FoundHand] = []
     for score, center_mm, right in scored:
         doubles = (np.linalg.norm(other.center_mm - center_mm) < SAME_HAND_MM for other in found)

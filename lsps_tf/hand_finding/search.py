@@ -110,9 +110,11 @@ def choose_hands(places: JudgedPlaces, count: int, thresholds: Thresholds = THRE
     """The `count` nearest of the places that are hands. Those that are not whole are taken where no others are left."""
     score = places.hand + thresholds.frame_share * places.likely
     clear = (places.likely > thresholds.frame_logit) & (score > thresholds.least_score)
-    # What looks far less like a hand than another is an arm, or what lies about.
-    best = tf.reduce_max(tf.where(clear, score, -1e3), axis=1, keepdims=True)
-    presence = _without_doubles(places.center_mm, clear & (score > best - thresholds.score_margin))
+    if count == 1:
+        # What looks far less like a hand than another is an arm, or what lies about. It may also be the second hand.
+        best = tf.reduce_max(tf.where(clear, score, -1e3), axis=1, keepdims=True)
+        clear &= score > best - thresholds.score_margin
+    presence = _without_doubles(places.center_mm, clear)
     z = places.center_mm[..., 2] + tf.where(places.whole, 0.0, _AFTER_ALL_MM)
     order = tf.argsort(tf.where(presence, z, float("inf")), axis=1, stable=True)[:, :count]
     parts = places.center_mm, presence, places.right

@@ -88,10 +88,14 @@ def test_portrait_frames_are_those_of_a_turned_camera():
     np.testing.assert_allclose(found[0].center_mm, upright_mm, atol=20.0)
 
 
-def test_only_the_nearest_are_found_where_fewer_are_asked_for():
+def test_the_nearest_come_first_and_those_that_the_border_cuts_last():
     for name, (depth_mm, view) in frames().items():
+        size = np.array(depth_mm.shape[::-1], np.float32)
         found = search.find_hands(depth_mm, view.intrinsics, 4)
-        assert [hand.center_mm[2] for hand in found] == sorted(hand.center_mm[2] for hand in found), name
+        order = [
+            (not search._is_whole(hand.center_mm, view.intrinsics, size), float(hand.center_mm[2])) for hand in found
+        ]
+        assert order == sorted(order), name
         assert search.find_hands(np.zeros_like(depth_mm), view.intrinsics, 4) == []
 
 
