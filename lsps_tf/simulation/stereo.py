@@ -62,8 +62,8 @@ class Stereo:
     mismatch_rate: float = 0.015
     mismatch_px: float = 3.0
     mismatch_correlation_px: float = 5.0
-    lost_behind: Range = (0.8, 2.5)
-    lost_before: Range = (-0.5, 1.6)
+    lost_behind: Range = (0.8, 1.5)
+    lost_before: Range = (-0.6, 0.8)
     fill_px: Range = (0.5, 5.0)
     disparity_step_px: float = 1.0 / 32.0
 
