@@ -53,7 +53,7 @@ def add_data_and_settings(parser: argparse.ArgumentParser) -> None:
     """Adds what every command that trains takes: the data, the preset, and every setting by its name."""
     parser.add_argument(
         "--dataset",
-        metavar="NAME|PATH.h5",
+        metavar="NAME|PATH",
         help="what to train on: sim or sim-v2 (the simulator), frames (one's own recording), a public dataset such as "
         "nyu or icvl, or a store",
     )
@@ -73,7 +73,14 @@ def add_data_and_settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sim-test-frames", type=int, metavar="N", help="simulated frames each to validate and test on"
     )
+    parser.add_argument(
+        "--shard-frames",
+        type=int,
+        metavar="N",
+        help="make the store as a folder of files with N frames each (default: one file)",
+    )
     _add_recorded(parser.add_argument_group("recorded datasets (public ones, frames)"))
+    _add_workers(parser.add_argument_group("who simulates, imports, finds hands and fits"))
     settings = parser.add_argument_group("settings (their defaults are the preset's)")
     for name, field in setting_fields().items():
         options = [_option(name), *(_option(old) for old, new in RENAMED.items() if new == name)]
@@ -103,8 +110,17 @@ def _add_recorded(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--rotated", action="store_true", help="icvl: the rotated training sequences, too")
     group.add_argument("--centers", metavar="FILE", help="published centres of the test frames to start from")
     group.add_argument("--store-dir", metavar="DIR", help="where the store is made (default: the dataset's folder)")
+
+
+def _add_workers(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--workers", type=int, metavar="N", help="processes that read frames (default: one per core, at most 4)"
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes of this machine; 0 for none but this one (default: one per core where it is worth it)",
+    )
+    group.add_argument(
+        "--cluster", metavar="HOST:PORT", help="the head of a Ray cluster, whose cores do it (lsps-tf[cluster])"
     )
 
 

@@ -18,9 +18,11 @@ from lsps_tf.config import FIT, TrainingConfig
 from lsps_tf.datasets.store import Store, open_store, stored_size
 from lsps_tf.errors import InputError
 from lsps_tf.files import disk_errors, locked
+from lsps_tf.jobs import HERE, Workers
 from lsps_tf.networks import Networks, build_networks
 from lsps_tf.run_folder import RunSettings, held_run
 from training.arguments import parse_arguments, resolve_config
+from training.data.source import workers_of
 from training.data.table import choices, get_dataset
 from training.ending import check_export, script_command, show_end
 from training.loop import train_stage
@@ -43,7 +45,7 @@ def run_session(arguments: list[str]) -> int:
 def _run(given: dict[str, Any], again: str) -> int:
     run_dir, settings = open_run(given, again)
     try:
-        finished, said = train(settings, run_dir), "Stopped and saved."
+        finished, said = train(settings, run_dir, workers_of(given)), "Stopped and saved."
         if finished:
             print(f"Finished: {run_dir}")
             return show_end(settings, run_dir, given.get("export"))
@@ -65,16 +67,17 @@ def open_run(given: dict[str, Any], again: str) -> tuple[pathlib.Path, RunSettin
             that is not there yet is started, so that one command serves a machine that may be taken away.
         again: the command to go on with where the making of the data is stopped, which ends the program.
     """
+    workers_of(given).check()
     resumes = given.get("resume", False)
     if resumes and {"dataset", "run_dir"} <= given.keys():
         resumes = run_folder.settings_path(given["run_dir"]).exists()
     return _resumed(given) if resumes else _started(given, again)
 
 
-def train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
-    """Trains a run's stages that are not finished. Returns whether all are."""
+def train(settings: RunSettings, run_dir: pathlib.Path, workers: Workers = HERE) -> bool:
+    """Trains a run's stages that are not finished; `workers` fit. Returns whether all are."""
     with held_run(run_dir):
-        return _train(settings, run_dir)
+        return _train(settings, run_dir, workers)
 
 
 def say_waiting(text: str) -> None:
@@ -82,7 +85,7 @@ def say_waiting(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
+def _train(settings: RunSettings, run_dir: pathlib.Path, workers: Workers) -> bool:
     keras.utils.set_random_seed(settings.config.training.seed)
     networks = build_networks(settings.config.network, settings.config.data.image_size, settings.config.training.seed)
     _load_pretrained(settings, networks)
@@ -94,7 +97,7 @@ def _train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
                 continue
             fits = None
             if stage.startswith(FIT):
-                fits = fit_frames(stage, settings, networks, store, run_dir)
+                fits = fit_frames(stage, settings, networks, store, run_dir, workers)
             plan = build_plan(stage, settings, networks, store, fits)
             if not train_stage(plan, settings, networks, run_dir):
                 return False

@@ -85,9 +85,9 @@ class Simulation:
         """What the crops are centred on: "mass", of what the sensor sees of the hand, or "joints", their mean."""
         return "mass" if self.version == VERSIONS[0] else "joints"
 
-    def store_path(self, data_root: str | pathlib.Path) -> pathlib.Path:
-        """Where this simulation's store is kept under `data_root`."""
-        name = f"{self.version}-{self.sensor}-{self.skeleton}-{self.image_size}px-{self.cube_mm:g}mm.h5"
+    def store_path(self, data_root: str | pathlib.Path, suffix: str = ".h5") -> pathlib.Path:
+        """Where this simulation's store is kept under `data_root`; `suffix` is `store.store_suffix`'s."""
+        name = f"{self.version}-{self.sensor}-{self.skeleton}-{self.image_size}px-{self.cube_mm:g}mm{suffix}"
         return pathlib.Path(data_root) / "sim" / name
 
 
