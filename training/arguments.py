@@ -74,6 +74,11 @@ def add_data_and_settings(parser: argparse.ArgumentParser) -> None:
         "--sim-test-frames", type=int, metavar="N", help="simulated frames each to validate and test on"
     )
     parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="of sim and sim-v2: frames to train on are simulated while they are trained on, without end and disk",
+    )
+    parser.add_argument(
         "--shard-frames",
         type=int,
         metavar="N",

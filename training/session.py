@@ -15,6 +15,7 @@ from tensorflow import keras
 from lsps_tf import run_folder
 from lsps_tf.commandline.command import stop_was_asked, stoppable
 from lsps_tf.config import FIT, TrainingConfig
+from lsps_tf.datasets.simulator import DATASETS as SIMULATIONS
 from lsps_tf.datasets.store import Store, open_store, stored_size
 from lsps_tf.errors import InputError
 from lsps_tf.files import disk_errors, locked
@@ -99,7 +100,7 @@ def _train(settings: RunSettings, run_dir: pathlib.Path, workers: Workers) -> bo
             if stage.startswith(FIT):
                 fits = fit_frames(stage, settings, networks, store, run_dir, workers)
             plan = build_plan(stage, settings, networks, store, fits)
-            if not train_stage(plan, settings, networks, run_dir):
+            if not train_stage(plan, settings, networks, run_dir, workers):
                 return False
     return True
 
@@ -159,6 +160,8 @@ def _settings(given: dict[str, Any], dataset: str) -> RunSettings:
     method = METHODS[given.get("method", DEFAULT)]
     if method.adapts:
         given = _from_trained(given, method)
+    if given.get("stream") and dataset not in SIMULATIONS:
+        raise InputError(f"--stream: the simulator alone has frames without end; choose {', '.join(SIMULATIONS)}")
     source = get_dataset(dataset).resolve(given, resolve_config(given))
     pretrained = str(pathlib.Path(given["pretrained"]).resolve()) if "pretrained" in given else ""
     pretrained_stage = given.get("pretrained_stage", "depth") if pretrained else ""
@@ -178,6 +181,7 @@ def _settings(given: dict[str, Any], dataset: str) -> RunSettings:
         last_stage=method.stages_with(source.config)[-1],
         domain=method.domain,
         centering=source.centering,
+        stream=given.get("stream", False),
     )
 
 
@@ -224,7 +228,7 @@ def _check_store(store: Store, settings: RunSettings) -> None:
             "make the store again for this size"
         )
     for split in METHODS[settings.method].splits(settings.config, settings.stages):
-        if not settings.frames.get(split, store.count(split)):
+        if not settings.stream and not settings.frames.get(split, store.count(split)):
             raise InputError(
                 f"{store.path}: --method {settings.method} trains on '{split}', of which this store has no frames; "
                 "add some, or choose another method"

@@ -67,6 +67,8 @@ def calibration_images(run: Run, store: str | pathlib.Path | None = None, count:
         return _view(run, _simulate(run, UNLABELLED, count))
     with open_store(path) as opened:
         total = opened.count(UNLABELLED)
+        if not total and store is None and run.settings.stream:
+            return _view(run, _simulate(run, UNLABELLED, count))
         if not total:
             raise InputError(f"{path}: there are no frames '{UNLABELLED}' in this store to calibrate int8 on")
         return _view(run, opened.read(UNLABELLED, _spread(total, count)))

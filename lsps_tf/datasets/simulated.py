@@ -114,7 +114,7 @@ def _grow_shards(
         with open_store(path) as store:
             wanted = {split: max(count, counts.get(split, 0)) for split, count in {**counts, **store.splits()}.items()}
     sources = {split: SimulatedSource(simulation, split, count) for split, count in wanted.items()}
-    info = info_of(simulation.skeleton, _camera(simulation), stored_size(simulation.image_size), simulation.source)
+    info = info_of(simulation.skeleton, camera_of(simulation), stored_size(simulation.image_size), simulation.source)
     parts = Parts(path, info, shard_frames)
     make_parts(parts, sources, workers, progress)
     for _ in parts.finish({split: parts.blocks(count) for split, count in wanted.items()}, simulation.source):
@@ -131,10 +131,11 @@ def _open_partial(partial: pathlib.Path, simulation: Simulation) -> StoreFile:
                 return store
             store.close()
         partial.unlink()
-    return create_store(partial, simulation.skeleton, _camera(simulation), size, simulation.source)
+    return create_store(partial, simulation.skeleton, camera_of(simulation), size, simulation.source)
 
 
-def _camera(simulation: Simulation) -> Camera:
+def camera_of(simulation: Simulation) -> Camera:
+    """The camera that a simulated store names: that of its first sensor."""
     return sensor.SENSORS[simulation.sensors[0]].camera
 
 

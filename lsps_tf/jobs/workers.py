@@ -37,12 +37,13 @@ class Workers:
     cluster: str | None = None
 
     @contextlib.contextmanager
-    def engine(self, worth: int) -> Iterator[Engine]:
+    def engine(self, worth: int, least: int = 0) -> Iterator[Engine]:
         """Gives what runs jobs until the block ends.
 
         Args:
             worth: how many processes the jobs keep busy for longer than a process takes to start. No more are started
                 where nobody said how many.
+            least: how many processes there must be; 0 where this process can run the jobs, too.
 
         Raises:
             InputError: where the cluster does not answer, or Ray is not installed.
@@ -53,13 +54,19 @@ class Workers:
             with RayCluster(self.cluster) as engine:
                 yield engine
             return
-        count = min(len(os.sched_getaffinity(0)), worth) if self.count is None else self.count
-        # One process beside this one, which would wait for it, makes nothing faster.
-        if count <= (1 if self.count is None else 0):
+        count = max(self._processes(worth), least)
+        if not count:
             yield _ThisProcess()
             return
         with Processes(count) as engine:
             yield engine
+
+    def _processes(self, worth: int) -> int:
+        if self.count is not None:
+            return self.count
+        count = min(len(os.sched_getaffinity(0)), worth)
+        # One process beside this one, which would wait for it, makes nothing faster.
+        return count if count > 1 else 0
 
     def check(self) -> None:
         """Raises InputError where the cluster does not answer; quick, and before any work is done."""

@@ -130,9 +130,7 @@ def test_parts_of_other_data_are_not_used(tree, tmp_path, small_blocks):
     with pytest.raises(Stop):
         import_store(target(path), sources(tree), progress=stop)
     seen = []
-    import_store(
-        target(path), sources(tree, limit=5), progress=lambda done, total: seen.append((done, total))
-    )
+    import_store(target(path), sources(tree, limit=5), progress=lambda done, total: seen.append((done, total)))
     assert seen[0] == (0, 13)
     with open_store(path) as store:
         assert store.splits() == {

@@ -10,7 +10,7 @@ import pathlib
 
 from tqdm import tqdm
 
-from lsps_tf.config import Config
+from lsps_tf.config import FIT, Config
 from lsps_tf.datasets.public import icvl, nyu
 from lsps_tf.datasets.simulated import ensure_store
 from lsps_tf.datasets.simulator import DATASETS as SIMULATIONS
@@ -22,6 +22,7 @@ from lsps_tf.simulation.sensor import ALL_SENSORS
 from lsps_tf.skeleton import SKELETONS
 from training.data import own, public
 from training.data.source import Dataset, Given, Source, shard_frames_of, show_progress, workers_of
+from training.methods import DEFAULT, METHODS
 
 DEFAULT_FRAMES = {
     "sim_synthetic_frames": public.SIMULATED_FRAMES,
@@ -52,11 +53,15 @@ def choices() -> str:
 
 def _resolve_simulated(given: Given, config: Config) -> Source:
     simulation = _simulation(given, config)
+    if given.get("stream"):
+        _check_stream(given, config)
     suffix = store_suffix(shard_frames_of(given))
     path = simulation.store_path(given.get("data_root", "data"), suffix).resolve()
     frames = _simulated_frames(given)
-    part = f"synthetic/{config.baselines.synthetic_part}"
-    frames.setdefault(part, frames["synthetic/train"])
+    if given.get("stream"):
+        frames = {split: count for split, count in frames.items() if not split.endswith("/train")}
+    else:
+        frames.setdefault(f"synthetic/{config.baselines.synthetic_part}", frames["synthetic/train"])
     num_joints = SKELETONS[simulation.skeleton].num_joints
     return Source(
         config.replace(num_joints=num_joints),
@@ -66,6 +71,21 @@ def _resolve_simulated(given: Given, config: Config) -> Source:
         frames,
         centering=simulation.centering,
     )
+
+
+def _check_stream(given: Given, config: Config) -> None:
+    """InputError where an option asks for what frames without end do not have."""
+    method = METHODS[given.get("method", DEFAULT)]
+    for name in ("sim_synthetic_frames", "sim_real_frames", "shard_frames"):
+        if name in given:
+            raise InputError(f"--stream: its frames have no end; leave out --{name.replace('_', '-')}, or --stream")
+    if given.get("workers") == 0:
+        raise InputError("--workers 0: with --stream other processes simulate, at least 1")
+    if method.needs_labels or given.get("labels", 0.0) > 0.0:
+        option = f"--method {method.name}" if method.needs_labels else "--labels"
+        raise InputError(f"--stream: {option} takes its real labels from a store; leave out --stream")
+    if method.stages_with(config)[-1].startswith(FIT):
+        raise InputError("--stream: rounds of fitting go over the frames of a store; leave out --stream")
 
 
 def _simulated_frames(given: Given) -> dict[str, int]:

@@ -52,7 +52,9 @@ def frames_of(run: Run, domain: str, given: argparse.Namespace) -> Frames:
         return own_frames(run, given)
     if given.store is not None:
         return stored_frames(run, given.store, domain, given.part, given.count)
-    if is_store(run.store_path):
+    # A run that the simulator fed has a store of frames to test on alone.
+    streamed = run.settings.stream and (domain == "synthetic" or given.part == "train")
+    if is_store(run.store_path) and not streamed:
         return stored_frames(run, run.store_path, domain, given.part, given.count)
     return simulated_frames(run, domain, given.count)
 

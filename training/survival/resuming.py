@@ -96,6 +96,7 @@ def _stored_options(settings: RunSettings) -> dict[str, Any]:
         "stages": ",".join(settings.stages),
         "pretrained": settings.pretrained,
         "pretrained_stage": settings.pretrained_stage,
+        "stream": settings.stream,
     }
     if settings.dataset in SIMULATIONS:
         frames = settings.frames

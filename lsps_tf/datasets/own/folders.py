@@ -33,9 +33,6 @@ _OF_SYSTEMS = frozenset(
 # What an import keeps beside its store, which may lie in the recording.
 _BESIDE_STORES = ("hands", "parts", "backgrounds")
 _OF_IMPORTS = (".shards", *(f"{store}.{name}" for store in (".h5", ".shards") for name in _BESIDE_STORES))
-    ".shards",
-    *(f"{kind}{rest}" for kind in (".h5", ".shards") for rest in (".hands", ".parts", ".backgrounds")),
-)
 
 
 def beside(recording: pathlib.Path, name: str) -> pathlib.Path:
