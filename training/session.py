@@ -149,7 +149,8 @@ def _with_data(given: dict[str, Any], settings: RunSettings, run_dir: pathlib.Pa
     with locked(settings.store, say_waiting):
         get_dataset(settings.dataset).make(given, settings, run_dir)
     with open_store(settings.store) as store:
-        settings = dataclasses.replace(settings, frames={**store.splits(), **settings.frames})
+        if not settings.stream:
+            settings = dataclasses.replace(settings, frames={**store.splits(), **settings.frames})
         _check_store(store, settings)
     # A run is there once its data is: until then the same command, not --resume, goes on.
     run_folder.write_settings(run_dir, settings)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from lsps_tf.datasets.shards import index_path
 from lsps_tf.datasets.store import Store, StoreInfo, open_store
 from lsps_tf.errors import InputError
 from lsps_tf.jobs import Engine
@@ -75,6 +76,7 @@ class StoreFeed(Feed):
     def __init__(self, store: Store, engine: Engine | None = None):
         """Args: store: to read. engine: who reads it; None for this process."""
         self.info, self._store, self._engine = store.info, store, engine
+        self._changed_ns = 0 if engine is None else _changed_ns(store.path)
 
     def check(self, streams: dict[str, Stream]) -> None:
         for stream in streams.values():
@@ -84,7 +86,8 @@ class StoreFeed(Feed):
     def batches(self, streams: dict[str, Stream], seed: int, start_step: int) -> Iterator[dict[str, Rows]]:
         drawn = self._drawn(streams, seed, start_step)
         asked, kept = itertools.tee(part for step in drawn for part in step.items())
-        jobs = (ReadRows(self._store.path, streams[name].split, rows, streams[name].images) for name, rows in asked)
+        store = self._store.path, self._changed_ns
+        jobs = (ReadRows(*store, streams[name].split, rows, streams[name].images) for name, rows in asked)
         read = (job.read(self._store) for job in jobs) if self._engine is None else self._engine.run(jobs)
         while True:
             batch = {}
@@ -114,18 +117,20 @@ class ReadRows:
 
     Attributes:
         path: of the store.
+        changed_ns: when it changed last; a process that has it open from before opens it again.
         split: of it.
         frames: int64 [N], their numbers.
         images: whether depth is read.
     """
 
     path: pathlib.Path
+    changed_ns: int
     split: str
     frames: np.ndarray
     images: bool
 
     def __call__(self) -> Rows:
-        return self.read(_opened(self.path))
+        return self.read(_opened(self.path, self.changed_ns))
 
     def read(self, store: Store) -> Rows:
         """The frames from a store that is open."""
@@ -150,5 +155,11 @@ def _taken(indices: Sequence[int], order: np.ndarray) -> np.ndarray:
     return np.array([indices[place] for place in order.tolist()], np.int64)
 
 
-# The store that a worker process reads.
-_opened = functools.lru_cache(maxsize=1)(open_store)
+def _changed_ns(path: pathlib.Path) -> int:
+    return (index_path(path) if path.is_dir() else path).stat().st_mtime_ns
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(path: pathlib.Path, changed_ns: int) -> Store:
+    """The store that a worker process reads."""
+    return open_store(path)
