@@ -38,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--run-dir", metavar="DIR", help="default: a new folder under runs/")
     parser.add_argument("--resume", action="store_true", help="go on where the run in --run-dir stopped")
+    parser.add_argument("--data-only", action="store_true", help="make the run's data and end; --resume trains later")
     parser.add_argument("--pretrained", metavar="DIR", help="start from the weights of another run")
     parser.add_argument("--pretrained-stage", metavar="STAGE", help="after which of its stages (default: depth)")
     parser.add_argument(

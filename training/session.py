@@ -45,6 +45,9 @@ def run_session(arguments: list[str]) -> int:
 
 def _run(given: dict[str, Any], again: str) -> int:
     run_dir, settings = open_run(given, again)
+    if given.get("data_only"):
+        print(f"The data is made. Train with:\n  {_command(run_dir)} --resume")
+        return 0
     try:
         finished, said = train(settings, run_dir, workers_of(given)), "Stopped and saved."
         if finished:

@@ -56,6 +56,13 @@ def refused(arguments):
             "this run ends after the stage pose, and what can be exported",
         ),
         (["--pretrained", "nowhere"], "nowhere: this is no run folder"),
+        (["--shard-frames", "0"], "--shard-frames 0: a shard holds at least one frame"),
+        (["--dataset", "a.h5", "--shard-frames", "9"], "--shard-frames 9: a.h5 is made already"),
+        (["--workers", "-1"], "--workers -1: it must be at least 0"),
+        (["--workers", "2", "--cluster", "head:6379"], "--workers and --cluster: the cluster's cores are the workers"),
+        (["--cluster", "head"], "--cluster head: give HOST:PORT of the cluster's head"),
+        (["--stream"], "--stream: its frames have no end; leave out --sim-synthetic-frames, or --stream"),
+        (["--dataset", "a.h5", "--stream"], "--stream: the simulator alone has frames without end; choose sim, sim-v2"),
     ],
 )
 def test_refused_before_anything_is_written(arguments, tmp_path, options, message):
@@ -95,6 +102,7 @@ def test_a_run_folder_that_cannot_be_made(arguments, tmp_path):
         (["--no-cycle"], "this run was started with --cycle, not --no-cycle"),
         (["--sim-real-frames", "99"], "--sim-real-frames 24, not 99"),
         (["--pretrained", "other"], "--pretrained , not"),
+        (["--stream"], "this run was started with no --stream, not --stream"),
     ],
 )
 def test_a_run_goes_on_with_its_own_settings_alone(finished_run, options, message):
