@@ -89,8 +89,8 @@ class ShardedStore:
             for file, _ in shards:
                 if not file.is_file():
                     raise InputError(
-                        f"{file}: this shard of the store is missing; mount its disk, bring it back, or make the store "
-                        "again"
+                        f"{file}: this shard of the store is missing; mount its disk or bring it back; or delete "
+                        f"{index_path(path).name} and give the command that made the store, which makes the shard again"
                     )
 
     def splits(self) -> dict[str, int]:

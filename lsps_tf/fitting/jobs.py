@@ -33,11 +33,12 @@ class FitImages:
     seed: int
 
     def __call__(self) -> DepthFit:
-        fitter = _fitter(self.joints, self.settings)
+        fitter = _fitter(BATCH, self.joints, self.settings)
         given = self.images, self.center_mm, self.cube_mm, self.predicted_mm, self.expected_shape
         return fitter.fit(*given, seed=self.seed)
 
 
 @functools.lru_cache(maxsize=2)
-def _fitter(joints: tuple[int, ...], settings: FitSettings) -> DepthFitter:
-    return DepthFitter(BATCH, joints, settings)
+def _fitter(batch: int, joints: tuple[int, ...], settings: FitSettings) -> DepthFitter:
+    """The graphs of this process."""
+    return DepthFitter(batch, joints, settings)

@@ -171,10 +171,12 @@ def test_missing_and_damaged_shards_are_named(tmp_path):
         with pytest.raises(InputError, match=said):
             read()
         shard.write_bytes(content)
-    # The command that made it keeps the shards.
+    # The command that made it makes again what is not there.
+    shard.unlink()
     again = sources()
     make(tmp_path, 6, again)
-    assert again["real/train"].made == [] and not read()
+    assert [range(6, 8), range(8, 12)] == again["real/train"].made and not read()
+    assert again["synthetic/train"].made == []
     with pytest.raises(InputError, match=r"a\.shards: there is no split 'real/test' in this store; it has: real/train"):
         read("real/test")
 
