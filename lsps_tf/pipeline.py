@@ -84,6 +84,8 @@ class _InOrder:
         try:
             batch = next(self._batches)
         except InputError as error:
+            # A generator ends with its error; whoever asks again starts another one.
+            self._next = -1
             if self._on_unread is not None:
                 self._on_unread(error)
             raise

@@ -29,9 +29,7 @@ class SimulatedFeed(Feed):
     def check(self, streams: dict[str, Stream]) -> None:
         for stream in streams.values():
             if stream.split not in SUBJECTS or stream.indices is not None or stream.joints_mm is not None:
-                raise InputError(
-                    f"--stream: the frames of '{stream.split}' that are asked for need a store; leave it out"
-                )
+                raise InputError(f"--stream: what is asked of '{stream.split}' takes a store; leave --stream out")
 
     def batches(self, streams: dict[str, Stream], seed: int, start_step: int) -> Iterator[dict[str, Rows]]:
         rendered = self._engine.run(self._jobs(streams, seed, start_step))

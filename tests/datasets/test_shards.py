@@ -45,7 +45,7 @@ class NumberedSource:
             good = np.array([p for p in positions if p not in self.broken], np.int64)
             rng = [np.random.default_rng([self.seed, p]) for p in good]
             values = {"depth_mm": np.array([r.uniform(400, 900, (24, 24)) for r in rng])}
-            values["joints_mm"] = np.array([r.normal(0, 50, (36, 3)) for r in rng])
+            values["joints_mm"] = np.array([r.normal(0, 50, (36, 3)) for r in rng]).reshape(-1, 36, 3)
             values["center_mm"] = values["joints_mm"][:, 0]
             values.update(cube_mm=np.full(len(good), 250.0), extent_mm=np.full(len(good), 375.0))
             values.update(subject=good % 3, frame=good)

@@ -81,16 +81,17 @@ def find_hands(
         workers: who looks. A sequence keeps one of them busy.
     """
     tracks = [_Track(number, frames, folder) for number, frames in enumerate(sequences.values())]
-    total = sum(len(frames) for frames in sequences.values())
-    progress(sum(track.done for track in tracks), total)
+    done, total = sum(track.done for track in tracks), sum(len(frames) for frames in sequences.values())
+    progress(done, total)
     unfinished = [track for track in tracks if track.done < len(track.frames)]
-    worth = min(len(unfinished), sum(len(track.frames) - track.done for track in unfinished) // _WORTH_A_PROCESS)
+    worth = min(len(unfinished), (total - done) // _WORTH_A_PROCESS)
     with workers.engine(worth) as engine, contextlib.closing(SHARED_READER):
         while unfinished:
-            jobs = [track.next_job(camera_file, camera, backgrounds or {}) for track in unfinished]
+            jobs = (track.next_job(camera_file, camera, backgrounds or {}) for track in unfinished)
             for track, block in zip(unfinished, engine.run(jobs)):
                 track.add(block)
-                progress(sum(track.done for track in tracks), total)
+                done += len(block.kind)
+                progress(done, total)
             unfinished = [track for track in unfinished if track.done < len(track.frames)]
     return _joined([block for track in tracks for block in track.blocks])
 
@@ -101,16 +102,14 @@ class _Track:
     Attributes:
         frames: of the sequence.
         blocks: what was found in its first frames.
+        done: how many frames these are.
     """
 
     def __init__(self, number: int, frames: list[FrameFile], folder: pathlib.Path):
         self.frames, self._number, self._folder = frames, number, folder
         paths = (self._path(block) for block in range(-(-len(frames) // BLOCK)))
         self.blocks = [_read_block(path) for path in itertools.takewhile(pathlib.Path.is_file, paths)]
-
-    @property
-    def done(self) -> int:
-        return sum(len(block.kind) for block in self.blocks)
+        self.done = sum(len(block.kind) for block in self.blocks)
 
     def next_job(self, camera_file: CameraFile, camera: Camera, backgrounds: Backgrounds) -> FindBlock:
         """The job of the frames that come next."""
@@ -125,6 +124,7 @@ class _Track:
         with atomic_path(path) as partial, partial.open("wb") as file:
             np.savez(file, **dataclasses.asdict(block))
         self.blocks.append(block)
+        self.done += len(block.kind)
 
     def _path(self, block: int) -> pathlib.Path:
         return self._folder / f"{self._number:05d}-{block:05d}.npz"
