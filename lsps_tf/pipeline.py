@@ -8,6 +8,7 @@ a pipeline that starts at step n goes on as if it had run from 0. `datasets.feed
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 from collections.abc import Callable, Iterator
 
@@ -79,7 +80,8 @@ class _InOrder:
 
     def __call__(self, step: np.int64) -> list[np.ndarray]:
         if int(step) != self._next:
-            self._batches = self._feed.batches(self._streams, self._seed, int(step))
+            whole = ((number, slice(None)) for number in itertools.count(int(step)))
+            self._batches = self._feed.batches(self._streams, self._seed, whole)
         self._next = int(step) + 1
         try:
             batch = next(self._batches)

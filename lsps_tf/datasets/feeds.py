@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import itertools
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from lsps_tf.errors import InputError
 from lsps_tf.jobs import Engine
 
 Rows = dict[str, np.ndarray]
+# A step, and which rows of its batch are wanted.
+Part = tuple[int, slice]
 _POSES = ("joints_mm", "center_mm", "cube_mm", "extent_mm")
 
 
@@ -61,8 +63,14 @@ class Feed(abc.ABC):
         """Raises InputError where a stream has no frames."""
 
     @abc.abstractmethod
-    def batches(self, streams: dict[str, Stream], seed: int, start_step: int) -> Iterator[dict[str, Rows]]:
-        """Endless batches from a step on: by stream its columns, a row per frame."""
+    def batches(self, streams: dict[str, Stream], seed: int, wanted: Iterable[Part]) -> Iterator[dict[str, Rows]]:
+        """Batches by stream: its columns, a row per frame.
+
+        Args:
+            streams: what a batch holds.
+            seed: of the order of the frames.
+            wanted: steps that do not fall, and which rows of their batches.
+        """
 
     def shape_of(self, column: str) -> tuple[int, ...]:
         """The shape of a frame's value."""
@@ -83,27 +91,22 @@ class StoreFeed(Feed):
             if not self._count(stream):
                 raise InputError(f"{self._store.path}: the split '{stream.split}' has no frames to train on")
 
-    def batches(self, streams: dict[str, Stream], seed: int, start_step: int) -> Iterator[dict[str, Rows]]:
-        drawn = self._drawn(streams, seed, start_step)
-        asked, kept = itertools.tee(part for step in drawn for part in step.items())
+    def batches(self, streams: dict[str, Stream], seed: int, wanted: Iterable[Part]) -> Iterator[dict[str, Rows]]:
+        drawn = self._drawn(streams, seed, wanted)
+        asked, kept = itertools.tee(part for batch in drawn for part in batch.items())
         store = self._store.path, self._changed_ns
         jobs = (ReadRows(*store, streams[name].split, rows, streams[name].images) for name, rows in asked)
         read = (job.read(self._store) for job in jobs) if self._engine is None else self._engine.run(jobs)
-        while True:
-            batch = {}
-            for name, frames in itertools.islice(kept, len(streams)):
-                batch[name], joints_mm = next(read), streams[name].joints_mm
-                if joints_mm is not None:
-                    batch[name]["joints_mm"] = joints_mm[frames]
-            yield batch
+        while batch := {name: (next(read), frames) for name, frames in itertools.islice(kept, len(streams))}:
+            yield {name: _labelled(rows, frames, streams[name].joints_mm) for name, (rows, frames) in batch.items()}
 
-    def _drawn(self, streams: dict[str, Stream], seed: int, start_step: int) -> Iterator[dict[str, np.ndarray]]:
-        """The frames of each step by stream."""
+    def _drawn(self, streams: dict[str, Stream], seed: int, wanted: Iterable[Part]) -> Iterator[dict[str, np.ndarray]]:
+        """The frames of each batch by stream."""
         keys = {name: (seed, salt) for salt, name in enumerate(sorted(streams))}
-        for step in itertools.count(start_step):
+        for step, rows in wanted:
             frames = {}
             for name, stream in sorted(streams.items()):
-                order = shuffled_indices(step, stream.batch, self._count(stream), keys[name])
+                order = shuffled_indices(step, stream.batch, self._count(stream), keys[name])[rows]
                 frames[name] = order if stream.indices is None else _taken(stream.indices, order)
             yield frames
 
@@ -149,6 +152,11 @@ def shuffled_indices(step: int, batch: int, count: int, key: tuple[int, int]) ->
 @functools.lru_cache(maxsize=8)
 def _permutation(count: int, key: tuple[int, int], epoch: int) -> np.ndarray:
     return np.random.default_rng([*key, epoch]).permutation(count)
+
+
+def _labelled(rows: Rows, frames: np.ndarray, joints_mm: np.ndarray | None) -> Rows:
+    """Rows with other joints [N, J, 3] of all N frames, where there are some."""
+    return rows if joints_mm is None else {**rows, "joints_mm": joints_mm[frames]}
 
 
 def _taken(indices: Sequence[int], order: np.ndarray) -> np.ndarray:

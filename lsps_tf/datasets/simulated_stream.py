@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from lsps_tf.datasets.feeds import Feed, Rows, Stream
+from lsps_tf.datasets.feeds import Feed, Part, Rows, Stream
 from lsps_tf.datasets.simulated import cached_simulator, camera_of
 from lsps_tf.datasets.simulator import BATCH, SUBJECTS, Simulation
 from lsps_tf.datasets.store import stored_size
@@ -31,21 +31,23 @@ class SimulatedFeed(Feed):
             if stream.split not in SUBJECTS or stream.indices is not None or stream.joints_mm is not None:
                 raise InputError(f"--stream: what is asked of '{stream.split}' takes a store; leave --stream out")
 
-    def batches(self, streams: dict[str, Stream], seed: int, start_step: int) -> Iterator[dict[str, Rows]]:
-        rendered = self._engine.run(self._jobs(streams, seed, start_step))
+    def batches(self, streams: dict[str, Stream], seed: int, wanted: Iterable[Part]) -> Iterator[dict[str, Rows]]:
+        asked, kept = itertools.tee(wanted)
+        rendered = self._engine.run(self._jobs(streams, seed, asked))
         held: dict[str, dict[int, Rows]] = {name: {} for name in streams}
-        for step in itertools.count(start_step):
+        for step, rows in kept:
             batch = {}
             for name, stream in sorted(streams.items()):
                 numbers = _numbers(step, stream.batch)
                 held[name] = {n: held[name][n] if n in held[name] else next(rendered) for n in numbers}
-                batch[name] = _cut(list(held[name].values()), step * stream.batch - numbers.start * BATCH, stream.batch)
+                first = step * stream.batch - numbers.start * BATCH
+                batch[name] = _cut(list(held[name].values()), slice(first, first + stream.batch), rows)
             yield batch
 
-    def _jobs(self, streams: dict[str, Stream], seed: int, start_step: int) -> Iterator[SimulateBatch]:
+    def _jobs(self, streams: dict[str, Stream], seed: int, wanted: Iterable[Part]) -> Iterator[SimulateBatch]:
         """What is rendered for the steps, in the order in which it is needed first."""
         made = dict.fromkeys(streams, -1)
-        for step in itertools.count(start_step):
+        for step, _ in wanted:
             for name, stream in sorted(streams.items()):
                 for number in _numbers(step, stream.batch):
                     if number > made[name]:
@@ -72,6 +74,6 @@ def _numbers(step: int, batch: int) -> range:
     return range(step * batch // BATCH, ((step + 1) * batch - 1) // BATCH + 1)
 
 
-def _cut(parts: list[Rows], first: int, count: int) -> Rows:
+def _cut(parts: list[Rows], batch: slice, rows: slice) -> Rows:
     whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return {name: value[first : first + count] for name, value in whole.items()}
+    return {name: value[batch][rows] for name, value in whole.items()}

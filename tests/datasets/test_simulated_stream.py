@@ -37,13 +37,12 @@ def feed(monkeypatch):
         yield feed
 
 
-@pytest.mark.parametrize("start", [0, 1, 7])
-def test_a_step_has_the_frames_of_its_number_and_each_is_rendered_once(feed, start):
-    batches = feed.batches(STREAMS, 5, start)
-    for step in range(start, start + 12):
-        batch = next(batches)
+@pytest.mark.parametrize(("start", "shares"), [(0, 1), (1, 1), (7, 2)])
+def test_a_step_has_the_frames_of_its_number_and_each_is_rendered_once(feed, start, shares):
+    wanted = [(step, slice(first, None, shares)) for step in range(start, start + 12) for first in range(shares)]
+    for (step, rows), batch in zip(wanted, feed.batches(STREAMS, 5, wanted)):
         for name, stream in STREAMS.items():
-            expected = np.arange(step * stream.batch, (step + 1) * stream.batch)
+            expected = np.arange(step * stream.batch, (step + 1) * stream.batch)[rows]
             np.testing.assert_array_equal(batch[name]["frame"], expected)
             assert set(batch[name]["seed"]) == {5} and set(batch[name]["images"]) == {stream.images}
     assert len(feed.asked) == len(set(feed.asked))
