@@ -71,6 +71,8 @@ def test_a_cluster_that_loses_a_worker_makes_the_store_of_local_processes(tmp_pa
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("PYTHONPATH", path)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    # Ray's workers give way to all others, and would wait for ever on a machine in use.
+    monkeypatch.setenv("RAY_worker_niceness", "0")
     lost = []
     with cluster_of(2) as (cluster, nodes):
 
