@@ -5,7 +5,7 @@
 
 CPU time is what a core takes where nothing else runs on it, so the figures hold on a machine that others use, too. The
 start of a process and the building of its graphs are counted apart. `stream` is the simulator against what trains on
-it: crops that a core renders in the CPU time in which the regression's step takes one.
+it: crops that a core renders in the CPU time that the regression's step takes for one crop.
 """
 
 from __future__ import annotations
@@ -70,8 +70,11 @@ def main() -> None:
         fitting(rates, rows)
         training(config, rates, Path(scratch) / "a.h5")
     print(rates.table(given.recordings * given.frames, given.cores))
-    crops = rates.ms["train: regression"] / rates.ms["simulate: sim, real"]
-    print(f"stream: one core renders {crops:.1f} crops of sim in the CPU time that the regression takes for one")
+    for name in (name for name in rates.ms if name.startswith("simulate: ")):
+        crops = rates.ms["train: regression"] / rates.ms[name]
+        print(
+            f"stream: {crops:.2f} crops of {name.removeprefix('simulate: ')} in the CPU time that a trained one takes"
+        )
     if given.json:
         write_json(given.json, {"preset": given.preset, "cpu_ms_per_frame": rates.ms, "start_s": rates.start_s})
 
