@@ -66,25 +66,12 @@ def add_data_and_settings(parser: argparse.ArgumentParser) -> None:
         "data/NAME or $LSPS_DATA/NAME)",
     )
     parser.add_argument(
-        "--sensor", metavar="NAME", help="the simulator's sensor (default: structured-light; of sim-v2: all)"
-    )
-    parser.add_argument("--skeleton", choices=sorted(SKELETONS), help="the simulator's joints (default: nyu)")
-    parser.add_argument("--sim-synthetic-frames", type=int, metavar="N", help="simulated frames with labels")
-    parser.add_argument("--sim-real-frames", type=int, metavar="N", help="simulated sensor frames to train on")
-    parser.add_argument(
-        "--sim-test-frames", type=int, metavar="N", help="simulated frames each to validate and test on"
-    )
-    parser.add_argument(
-        "--stream",
-        action="store_true",
-        help="of sim and sim-v2: frames to train on are simulated while they are trained on, without end and disk",
-    )
-    parser.add_argument(
         "--shard-frames",
         type=int,
         metavar="N",
         help="make the store as a folder of files with N frames each (default: one file)",
     )
+    _add_simulated(parser.add_argument_group("the simulator (sim, sim-v2)"))
     _add_recorded(parser.add_argument_group("recorded datasets (public ones, frames)"))
     _add_workers(parser.add_argument_group("who simulates, imports, finds hands and fits"))
     settings = parser.add_argument_group("settings (their defaults are the preset's)")
@@ -94,6 +81,21 @@ def add_data_and_settings(parser: argparse.ArgumentParser) -> None:
             settings.add_argument(*options, action=argparse.BooleanOptionalAction, help=field.metadata["help"])
         else:
             settings.add_argument(*options, dest=name, type=_reader(field), metavar="X", help=field.metadata["help"])
+
+
+def _add_simulated(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--sensor", metavar="NAME", help="the simulator's sensor (default: structured-light; of sim-v2: all)"
+    )
+    group.add_argument("--skeleton", choices=sorted(SKELETONS), help="the simulator's joints (default: nyu)")
+    group.add_argument("--sim-synthetic-frames", type=int, metavar="N", help="simulated frames with labels")
+    group.add_argument("--sim-real-frames", type=int, metavar="N", help="simulated sensor frames to train on")
+    group.add_argument("--sim-test-frames", type=int, metavar="N", help="simulated frames each to validate and test on")
+    group.add_argument(
+        "--stream",
+        action="store_true",
+        help="frames to train on are simulated while they are trained on, without end and disk",
+    )
 
 
 def _add_recorded(group: argparse._ArgumentGroup) -> None:
