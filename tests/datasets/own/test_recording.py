@@ -151,8 +151,10 @@ def test_left_hands_are_stored_as_their_mirror_images(made, tmp_path):
     np.testing.assert_allclose(left[part]["center_mm"][shared], right[part]["center_mm"][same], atol=15.0)
 
 
-def test_a_hand_is_tracked_within_its_sequence_alone(tmp_path):
+def test_a_hand_is_tracked_within_its_sequence_alone(tmp_path, monkeypatch):
     """A hand that moves by 2 pixels per frame and jumps once; then another sequence's first frame."""
+    # Jobs of two frames, of both sequences in turn.
+    monkeypatch.setattr(hands, "BLOCK", 2)
     depth_mm, _ = hand_frames()
     own_hand = depth_mm[[0]]
     steps = [0, 2, 4, 6, 60, 62]
