@@ -105,6 +105,7 @@ def run_import(folder: pathlib.Path, path: pathlib.Path, frames: int, image_size
     from lsps_tf.datasets.importing import Target, import_store
     from lsps_tf.datasets.public import nyu
     from lsps_tf.datasets.public.source import RecordedSource
+    from lsps_tf.jobs import Workers
 
     path.with_suffix(".started").touch()
     started = time.perf_counter()
@@ -112,7 +113,7 @@ def run_import(folder: pathlib.Path, path: pathlib.Path, frames: int, image_size
     test = recordings["real/test"]
     recordings["real/test"] = test.replace(numbers=test.numbers[: _counts(frames)["test"]])
     sources = {split: RecordedSource(recording, CUBE_MM, image_size) for split, recording in recordings.items()}
-    import_store(Target(path, "nyu", camera.NYU, image_size, CUBE_MM, {}), sources, workers=workers)
+    import_store(Target(path, "nyu", camera.NYU, image_size, CUBE_MM, {}), sources, workers=Workers(workers))
     path.with_suffix(".seconds").write_text(str(time.perf_counter() - started))
 
 

@@ -1,51 +1,30 @@
-"""The input pipeline: a store's splits, shuffled and unpaired, as batches that `fit` takes.
+"""The input pipeline: splits of frames, unpaired, as batches that `fit` takes.
 
 `tf.data` reads, batches and prefetches on the CPU; `Preparation` runs inside the training step, so that the warp of
 the augmentation is done on the GPU where there is one. A batch is a pure function of the seed and the step: epochs are
 keyed permutations, not shuffle buffers. The position of the pipeline in a checkpoint is therefore the step alone, and
-a pipeline that starts at step n goes on as if it had run from 0.
+a pipeline that starts at step n goes on as if it had run from 0. `datasets.feeds` has what the frames come from.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import functools
+import itertools
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from lsps_tf import augment, randomize
 from lsps_tf.config import DataConfig
+from lsps_tf.datasets.feeds import Feed, Rows, StoreFeed, Stream
 from lsps_tf.datasets.store import Store, open_store
 from lsps_tf.errors import InputError
 from lsps_tf.skeleton import Skeleton
 
-_COLUMNS = ("joints_mm", "center_mm", "cube_mm", "extent_mm")
-
-
-@dataclasses.dataclass(frozen=True)
-class Stream:
-    """One source of a batch.
-
-    Attributes:
-        split: the store's split, such as "real/train".
-        batch: frames per step.
-        indices: the frames to draw from; None means all.
-        images: whether depth is read, or poses alone.
-        joints_mm: [N, J, 3] camera space, in place of the N joints that the split has; None for those.
-    """
-
-    split: str
-    batch: int
-    indices: Sequence[int] | None = None
-    images: bool = True
-    joints_mm: np.ndarray | None = None
-
 
 def build_pipeline(
-    store_path: str | pathlib.Path,
+    frames: str | pathlib.Path | Feed,
     streams: dict[str, Stream],
     seed: int,
     start_step: int = 0,
@@ -54,7 +33,7 @@ def build_pipeline(
     """Endless batches from step `start_step` on.
 
     Args:
-        store_path: the HDF5 store.
+        frames: what gives the frames, or the path of a store.
         streams: what to draw under which name, each in its own order.
         seed: of the order of the frames and, through the batch's "seed", of all that is random in a step.
         start_step: the position to start at.
@@ -68,14 +47,17 @@ def build_pipeline(
     Raises:
         InputError: where a stream's split is missing or empty.
     """
-    store = open_store(store_path)
-    readers = {
-        name: _Reader(store, stream, (seed, salt), on_unread)
-        for salt, (name, stream) in enumerate(sorted(streams.items()))
-    }
+    feed = frames if isinstance(frames, Feed) else StoreFeed(open_store(frames))
+    feed.check(streams)
+    read = _InOrder(feed, streams, seed, on_unread)
 
     def load(step: tf.Tensor) -> dict[str, tf.Tensor | dict[str, tf.Tensor]]:
-        batch = {name: reader(step) for name, reader in readers.items()}
+        names = [(name, column) for name, stream in sorted(streams.items()) for column in stream.columns]
+        values = iter(tf.numpy_function(read, [step], [tf.float32] * len(names)))
+        batch: dict = {name: {} for name in sorted(streams)}
+        for name, column in names:
+            shape = streams[name].batch, *feed.shape_of(column)
+            batch[name][column] = tf.ensure_shape(next(values), shape)
         return {**batch, "seed": tf.stack([tf.constant(seed, tf.int32), tf.cast(step, tf.int32)])}
 
     options = tf.data.Options()
@@ -86,58 +68,30 @@ def build_pipeline(
     return dataset.map(load, num_parallel_calls=1).prefetch(4).with_options(options)
 
 
-def shuffled_indices(step: int, batch: int, count: int, key: tuple[int, int]) -> np.ndarray:
-    """Which of `count` frames a step takes, int64 [batch]: epoch after epoch, each a permutation of its own."""
-    position = step * batch + np.arange(batch)
-    epochs, offsets = position // count, position % count
-    return np.array([_permutation(count, key, int(e))[o] for e, o in zip(epochs, offsets)], np.int64)
+class _InOrder:
+    """A feed's batches by their step; quick for steps in a row, which is how a pipeline asks for them."""
 
-
-@functools.lru_cache(maxsize=8)
-def _permutation(count: int, key: tuple[int, int], epoch: int) -> np.ndarray:
-    return np.random.default_rng([*key, epoch]).permutation(count)
-
-
-class _Reader:
     def __init__(
-        self,
-        store: Store,
-        stream: Stream,
-        key: tuple[int, int],
-        on_unread: Callable[[InputError], None] | None,
+        self, feed: Feed, streams: dict[str, Stream], seed: int, on_unread: Callable[[InputError], None] | None
     ):
-        total = store.count(stream.split)
-        indices = np.arange(total) if stream.indices is None else np.asarray(stream.indices, np.int64)
-        if not len(indices):
-            raise InputError(f"{store.path}: the split '{stream.split}' has no frames to train on")
-        self._store, self._stream, self._key = store, stream, key
-        self._indices, self._on_unread = indices, on_unread
+        self._feed, self._streams, self._seed, self._on_unread = feed, streams, seed, on_unread
+        self._batches: Iterator[dict[str, Rows]] = iter(())
+        self._next = -1
 
-    def __call__(self, step: tf.Tensor) -> dict[str, tf.Tensor]:
-        names = (("depth_mm",) if self._stream.images else ()) + _COLUMNS
-        values = tf.numpy_function(self._read, [step], [tf.float32] * len(names))
-        size, joints, batch = self._store.info.size, self._store.info.skeleton.num_joints, self._stream.batch
-        shapes = {"depth_mm": (size, size), "joints_mm": (joints, 3), "center_mm": (3,)}
-        return {name: tf.ensure_shape(value, (batch, *shapes.get(name, ()))) for name, value in zip(names, values)}
-
-    def _read(self, step: np.int64) -> list[np.ndarray]:
-        frames = self._indices[shuffled_indices(int(step), self._stream.batch, len(self._indices), self._key)]
+    def __call__(self, step: np.int64) -> list[np.ndarray]:
+        if int(step) != self._next:
+            whole = ((number, slice(None)) for number in itertools.count(int(step)))
+            self._batches = self._feed.batches(self._streams, self._seed, whole)
+        self._next = int(step) + 1
         try:
-            rows = self._rows(frames)
+            batch = next(self._batches)
         except InputError as error:
+            # A generator ends with its error; whoever asks again starts another one.
+            self._next = -1
             if self._on_unread is not None:
                 self._on_unread(error)
             raise
-        return [rows[name] for name in (("depth_mm",) if self._stream.images else ()) + _COLUMNS]
-
-    def _rows(self, frames: np.ndarray) -> dict[str, np.ndarray]:
-        if self._stream.images:
-            rows = self._store.read(self._stream.split, frames)
-        else:
-            rows = {name: self._store.column(self._stream.split, name)[frames] for name in _COLUMNS}
-        if self._stream.joints_mm is not None:
-            rows["joints_mm"] = self._stream.joints_mm[frames]
-        return rows
+        return [batch[name][column] for name, stream in sorted(self._streams.items()) for column in stream.columns]
 
 
 class Preparation:

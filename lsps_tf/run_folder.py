@@ -60,6 +60,7 @@ class RunSettings:
             its forearm, or "joints", their mean.
         changes: what was changed since the run began: per setting its name ("setting"), its values ("before",
             "after"), and the "stage" and "step" from which on it holds.
+        stream: whether the simulator feeds the training, without end; the store then holds frames to test on alone.
     """
 
     config: Config
@@ -78,6 +79,7 @@ class RunSettings:
     domain: str = "real"
     centering: str = "mass"
     changes: tuple[dict[str, Any], ...] = ()
+    stream: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return {"format": FORMAT, "version": VERSION, **dataclasses.asdict(self)}

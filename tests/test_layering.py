@@ -237,6 +237,7 @@ def test_the_search_for_methods_sees_what_it_should(source, found):
 # Tests without a source of their name, and why. A folder stands for all its tests.
 TESTS_OF_THE_WHOLE = {
     "test_commands_in_docs.py": "every command that the documents show",
+    "test_data_examples.py": "the example jobs that make data",
     "test_docs.py": "what the documents say",
     "test_data_page.py": "what docs/data.md says that can be read, tried line by line",
     "test_layering.py": "how all modules stand to each other",

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from lsps_tf import camera, pipeline
 from lsps_tf.config import DataConfig
+from lsps_tf.datasets import feeds
 from lsps_tf.datasets.store import create_store, open_store
 from lsps_tf.errors import InputError
 from lsps_tf.skeleton import ICVL
@@ -38,9 +39,9 @@ def store_path(tmp_path_factory):
 
 def streams(batch=4):
     return {
-        "synthetic": pipeline.Stream("synthetic/train", batch),
-        "real": pipeline.Stream("real/train", batch),
-        "labelled": pipeline.Stream("real/train", 2, indices=(1, 3), images=True),
+        "synthetic": feeds.Stream("synthetic/train", batch),
+        "real": feeds.Stream("real/train", batch),
+        "labelled": feeds.Stream("real/train", 2, indices=(1, 3), images=True),
     }
 
 
@@ -49,11 +50,11 @@ def batches(path, count, start=0, seed=5, **options):
 
 
 def test_every_epoch_is_another_permutation():
-    taken = np.concatenate([pipeline.shuffled_indices(step, 4, COUNT, (5, 0)) for step in range(10)]).reshape(4, COUNT)
+    taken = np.concatenate([feeds.shuffled_indices(step, 4, COUNT, (5, 0)) for step in range(10)]).reshape(4, COUNT)
     for epoch in taken:
         assert sorted(epoch) == list(range(COUNT))
     assert len({tuple(epoch) for epoch in taken}) == 4
-    assert not np.array_equal(taken[0], pipeline.shuffled_indices(0, COUNT, COUNT, (6, 0)))
+    assert not np.array_equal(taken[0], feeds.shuffled_indices(0, COUNT, COUNT, (6, 0)))
 
 
 def test_a_pipeline_that_starts_later_goes_on_as_if_it_had_run(store_path):
@@ -113,7 +114,7 @@ def test_randomised_frames_stand_beside_the_synthetic_ones_or_in_their_place(sto
 
 
 def test_poses_alone_read_no_depth(store_path):
-    poses = {"synthetic": pipeline.Stream("synthetic/train", 3, images=False)}
+    poses = {"synthetic": feeds.Stream("synthetic/train", 3, images=False)}
     batch = next(iter(pipeline.build_pipeline(store_path, poses, 0).take(1)))
     assert "depth_mm" not in batch["synthetic"]
 
@@ -129,4 +130,4 @@ def test_labelled_frames_are_nested_samples_of_those_with_labels(store_path):
 
 def test_a_missing_split_is_said(store_path):
     with pytest.raises(InputError, match="real/test"):
-        pipeline.build_pipeline(store_path, {"real": pipeline.Stream("real/test", 1)}, 0)
+        pipeline.build_pipeline(store_path, {"real": feeds.Stream("real/test", 1)}, 0)

@@ -38,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--run-dir", metavar="DIR", help="default: a new folder under runs/")
     parser.add_argument("--resume", action="store_true", help="go on where the run in --run-dir stopped")
+    parser.add_argument("--data-only", action="store_true", help="make the run's data and end; --resume trains later")
     parser.add_argument("--pretrained", metavar="DIR", help="start from the weights of another run")
     parser.add_argument("--pretrained-stage", metavar="STAGE", help="after which of its stages (default: depth)")
     parser.add_argument(
@@ -53,7 +54,7 @@ def add_data_and_settings(parser: argparse.ArgumentParser) -> None:
     """Adds what every command that trains takes: the data, the preset, and every setting by its name."""
     parser.add_argument(
         "--dataset",
-        metavar="NAME|PATH.h5",
+        metavar="NAME|PATH",
         help="what to train on: sim or sim-v2 (the simulator), frames (one's own recording), a public dataset such as "
         "nyu or icvl, or a store",
     )
@@ -65,15 +66,14 @@ def add_data_and_settings(parser: argparse.ArgumentParser) -> None:
         "data/NAME or $LSPS_DATA/NAME)",
     )
     parser.add_argument(
-        "--sensor", metavar="NAME", help="the simulator's sensor (default: structured-light; of sim-v2: all)"
+        "--shard-frames",
+        type=int,
+        metavar="N",
+        help="make the store as a folder of files with N frames each (default: one file)",
     )
-    parser.add_argument("--skeleton", choices=sorted(SKELETONS), help="the simulator's joints (default: nyu)")
-    parser.add_argument("--sim-synthetic-frames", type=int, metavar="N", help="simulated frames with labels")
-    parser.add_argument("--sim-real-frames", type=int, metavar="N", help="simulated sensor frames to train on")
-    parser.add_argument(
-        "--sim-test-frames", type=int, metavar="N", help="simulated frames each to validate and test on"
-    )
+    _add_simulated(parser.add_argument_group("the simulator (sim, sim-v2)"))
     _add_recorded(parser.add_argument_group("recorded datasets (public ones, frames)"))
+    _add_workers(parser.add_argument_group("who simulates, imports, finds hands and fits"))
     settings = parser.add_argument_group("settings (their defaults are the preset's)")
     for name, field in setting_fields().items():
         options = [_option(name), *(_option(old) for old, new in RENAMED.items() if new == name)]
@@ -81,6 +81,21 @@ def add_data_and_settings(parser: argparse.ArgumentParser) -> None:
             settings.add_argument(*options, action=argparse.BooleanOptionalAction, help=field.metadata["help"])
         else:
             settings.add_argument(*options, dest=name, type=_reader(field), metavar="X", help=field.metadata["help"])
+
+
+def _add_simulated(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--sensor", metavar="NAME", help="the simulator's sensor (default: structured-light; of sim-v2: all)"
+    )
+    group.add_argument("--skeleton", choices=sorted(SKELETONS), help="the simulator's joints (default: nyu)")
+    group.add_argument("--sim-synthetic-frames", type=int, metavar="N", help="simulated frames with labels")
+    group.add_argument("--sim-real-frames", type=int, metavar="N", help="simulated sensor frames to train on")
+    group.add_argument("--sim-test-frames", type=int, metavar="N", help="simulated frames each to validate and test on")
+    group.add_argument(
+        "--stream",
+        action="store_true",
+        help="frames to train on are simulated while they are trained on, without end and disk",
+    )
 
 
 def _add_recorded(group: argparse._ArgumentGroup) -> None:
@@ -103,8 +118,17 @@ def _add_recorded(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--rotated", action="store_true", help="icvl: the rotated training sequences, too")
     group.add_argument("--centers", metavar="FILE", help="published centres of the test frames to start from")
     group.add_argument("--store-dir", metavar="DIR", help="where the store is made (default: the dataset's folder)")
+
+
+def _add_workers(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--workers", type=int, metavar="N", help="processes that read frames (default: one per core, at most 4)"
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes of this machine; 0 for none but this one (default: one per core where it is worth it)",
+    )
+    group.add_argument(
+        "--cluster", metavar="HOST:PORT", help="the head of a Ray cluster, whose cores do it (lsps-tf[cluster])"
     )
 
 

@@ -7,19 +7,24 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from lsps_tf.datasets.feeds import Feed
 from lsps_tf.errors import InputError
 from lsps_tf.files import disk_errors
+from lsps_tf.jobs import HERE, Workers
 from lsps_tf.networks import Networks
 from lsps_tf.pipeline import build_pipeline
 from lsps_tf.run_folder import RunSettings, save_weights, weights_path
 from training import callbacks
+from training.data.feeding import open_feed
 from training.plan import Optimizers, StagePlan
 from training.survival.checkpoints import StageCheckpoints, checkpoints_folder
 from training.survival.divergence import Divergence
 
 
-def train_stage(plan: StagePlan, settings: RunSettings, networks: Networks, run_dir: pathlib.Path) -> bool:
-    """Trains the stage on. Returns whether it is finished; False means that it was stopped and saved.
+def train_stage(
+    plan: StagePlan, settings: RunSettings, networks: Networks, run_dir: pathlib.Path, workers: Workers = HERE
+) -> bool:
+    """Trains the stage on; `workers` feed it. Returns whether it is finished; False: it was stopped and saved.
 
     Raises:
         InputError: where the checkpoint does not fit the settings, the disk is full, or a loss or a weight is not
@@ -42,7 +47,8 @@ def train_stage(plan: StagePlan, settings: RunSettings, networks: Networks, run_
         checkpoints.save()
 
     if int(step) < plan.steps:
-        _fit(plan, settings, step, run_dir, divergence.check_losses, save)
+        with open_feed(settings, workers) as feed:
+            _fit(plan, settings, feed, step, run_dir, divergence.check_losses, save)
     finished = int(step) >= plan.steps
     if finished:
         plan.model.finish()
@@ -54,6 +60,7 @@ def train_stage(plan: StagePlan, settings: RunSettings, networks: Networks, run_
 def _fit(
     plan: StagePlan,
     settings: RunSettings,
+    feed: Feed,
     step: tf.Variable,
     run_dir: pathlib.Path,
     check_losses: Callable[[], None],
@@ -61,7 +68,7 @@ def _fit(
 ) -> None:
     training = settings.config.training
     unread: list[InputError] = []
-    dataset = build_pipeline(settings.store, plan.streams, training.seed, int(step), unread.append)
+    dataset = build_pipeline(feed, plan.streams, training.seed, int(step), unread.append)
     looks = (callbacks.SHOWN_EVERY, training.log_every, training.checkpoint_every, training.picture_every)
     watchers = [
         callbacks.Position(step),
@@ -72,7 +79,7 @@ def _fit(
         callbacks.CleanStop(step),
     ]
     if plan.has_pictures:
-        shown = next(iter(build_pipeline(settings.store, plan.streams, training.seed, plan.steps)))
+        shown = next(iter(build_pipeline(feed, plan.streams, training.seed, plan.steps)))
         watchers.append(callbacks.Pictures(step, training.picture_every, plan.steps, run_dir, shown))
     try:
         plan.model.fit(

@@ -12,10 +12,11 @@ import numpy as np
 from tensorflow import keras
 
 from lsps_tf.config import LossWeights, TrainingConfig
+from lsps_tf.datasets.feeds import Stream
 from lsps_tf.datasets.store import Store
 from lsps_tf.fitting.to_depth import DepthFit
 from lsps_tf.networks import Networks
-from lsps_tf.pipeline import Preparation, Stream, labelled_indices
+from lsps_tf.pipeline import Preparation, labelled_indices
 from lsps_tf.run_folder import RunSettings
 from lsps_tf.skeleton import SKELETONS
 from training.pseudo_labels import SPLIT, kept_labels

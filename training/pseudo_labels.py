@@ -7,11 +7,10 @@ each subject, or recording, is what its best fits of the round before agree on.
 
 from __future__ import annotations
 
-import concurrent.futures
 import io
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -23,7 +22,9 @@ from lsps_tf.config import FIT
 from lsps_tf.datasets.store import Store
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path
-from lsps_tf.fitting.to_depth import SIZE, DepthFit, DepthFitter, FitSettings
+from lsps_tf.fitting.jobs import BATCH, FitImages
+from lsps_tf.fitting.to_depth import SIZE, DepthFit, FitSettings
+from lsps_tf.jobs import HERE, Workers
 from lsps_tf.networks import Networks
 from lsps_tf.run_folder import RunSettings
 from lsps_tf.simulation.shape import NUM_SHAPE_PARAMETERS
@@ -31,9 +32,9 @@ from lsps_tf.skeleton import NYU, SKELETONS, joints_of
 from training.data.source import show_progress
 
 SPLIT = "real/train"
-BATCH = 64
-_WORKERS = 2
-_SAVED_EVERY = 10
+# Batches between two times that the fits so far are saved, and batches that take longer than a process takes to start.
+_SAVED_EVERY = 20
+_WORTH_A_PROCESS = 20
 # How firmly a fit stays with the expected shape: the average hand's at first, then its subject's.
 _SHAPE_WEIGHTS = (0.5, 2.0)
 # The part of a subject's frames, the best explained, whose shapes count.
@@ -51,44 +52,53 @@ def fitted_frames(settings: RunSettings, store: Store) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, wanted).astype(np.int64))
 
 
-def fit_frames(stage: str, settings: RunSettings, networks: Networks, store: Store, run_dir: pathlib.Path) -> DepthFit:
+def fit_frames(
+    stage: str,
+    settings: RunSettings,
+    networks: Networks,
+    store: Store,
+    run_dir: pathlib.Path,
+    workers: Workers = HERE,
+) -> DepthFit:
     """Fits the round's frames, with a progress bar; goes on where it was stopped, and ends the same."""
     path, frames = fits_path(run_dir, stage), fitted_frames(settings, store)
     done = _read_own(path)
     if done is not None and len(done.joints_mm) == len(frames):
         return done
-    number = int(stage[len(FIT) :]) - 1
-    fitting = FitSettings(shape_weight=_SHAPE_WEIGHTS[min(number, 1)])
-    joints = joints_of(NYU, SKELETONS[settings.skeleton])
-    # A fit's operations are too small to be shared out among cores; batches are not.
-    fitters = [DepthFitter(BATCH, joints, fitting) for _ in range(_WORKERS)]
-    expected = expected_shapes(_fits_before(number, settings, run_dir), store.column(SPLIT, "subject")[frames])
-    look = build_look(networks, settings)
     parts = [] if done is None else [done]
-
-    def fit(fitter: DepthFitter, first: int) -> DepthFit:
-        rows = np.arange(first, min(first + BATCH, len(frames)))
-        read = store.read(SPLIT, frames[rows])
-        images, predicted_mm = (value.numpy() for value in look(*(read[name] for name in augment.IMAGE_COLUMNS)))
-        return fitter.fit(images, read["center_mm"], read["cube_mm"], predicted_mm, expected[rows], seed=first)
-
     start = 0 if done is None else len(done.joints_mm)
-    batches = range(start, len(frames), BATCH)
+    jobs = _fit_jobs(stage, settings, networks, store, run_dir, start)
     bar = tqdm(desc=f"{stage:<10}", unit="frame", mininterval=1.0)
     show = show_progress(bar)
     show(start, len(frames))
     try:
-        with bar, concurrent.futures.ThreadPoolExecutor(_WORKERS) as workers:
-            for number in range(0, len(batches), _WORKERS):
-                for part in workers.map(fit, fitters, batches[number : number + _WORKERS]):
-                    parts.append(part)
-                    show(bar.n + len(part.joints_mm), len(frames))
-                if number // _WORKERS % _SAVED_EVERY == _SAVED_EVERY - 1:
+        with bar, workers.engine((len(frames) - start) // BATCH // _WORTH_A_PROCESS) as engine:
+            for number, part in enumerate(engine.run(jobs), start=1):
+                parts.append(part)
+                show(bar.n + len(part.joints_mm), len(frames))
+                if number % _SAVED_EVERY == 0:
                     _write(path, parts)
     finally:
         if parts:
             _write(path, parts)
     return _joined(parts)
+
+
+def _fit_jobs(
+    stage: str, settings: RunSettings, networks: Networks, store: Store, run_dir: pathlib.Path, start: int
+) -> Iterator[FitImages]:
+    """The jobs of a round's frames from number `start` on; the networks predict here."""
+    frames, number = fitted_frames(settings, store), int(stage[len(FIT) :]) - 1
+    fitting = FitSettings(shape_weight=_SHAPE_WEIGHTS[min(number, 1)])
+    joints = tuple(joints_of(NYU, SKELETONS[settings.skeleton]))
+    expected = expected_shapes(_fits_before(number, settings, run_dir), store.column(SPLIT, "subject")[frames])
+    look = build_look(networks, settings)
+    for first in range(start, len(frames), BATCH):
+        rows = np.arange(first, min(first + BATCH, len(frames)))
+        read = store.read(SPLIT, frames[rows])
+        images, predicted_mm = (value.numpy() for value in look(*(read[name] for name in augment.IMAGE_COLUMNS)))
+        seen = images, read["center_mm"], read["cube_mm"], predicted_mm
+        yield FitImages(joints, fitting, *seen, expected[rows], seed=first)
 
 
 def kept_labels(

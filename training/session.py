@@ -15,12 +15,15 @@ from tensorflow import keras
 from lsps_tf import run_folder
 from lsps_tf.commandline.command import stop_was_asked, stoppable
 from lsps_tf.config import FIT, TrainingConfig
+from lsps_tf.datasets.simulator import DATASETS as SIMULATIONS
 from lsps_tf.datasets.store import Store, open_store, stored_size
 from lsps_tf.errors import InputError
 from lsps_tf.files import disk_errors, locked
+from lsps_tf.jobs import HERE, Workers
 from lsps_tf.networks import Networks, build_networks
 from lsps_tf.run_folder import RunSettings, held_run
 from training.arguments import parse_arguments, resolve_config
+from training.data.source import workers_of
 from training.data.table import choices, get_dataset
 from training.ending import check_export, script_command, show_end
 from training.loop import train_stage
@@ -42,8 +45,11 @@ def run_session(arguments: list[str]) -> int:
 
 def _run(given: dict[str, Any], again: str) -> int:
     run_dir, settings = open_run(given, again)
+    if given.get("data_only"):
+        print(f"The data is made. Train with:\n  {_command(run_dir)} --resume")
+        return 0
     try:
-        finished, said = train(settings, run_dir), "Stopped and saved."
+        finished, said = train(settings, run_dir, workers_of(given)), "Stopped and saved."
         if finished:
             print(f"Finished: {run_dir}")
             return show_end(settings, run_dir, given.get("export"))
@@ -65,16 +71,17 @@ def open_run(given: dict[str, Any], again: str) -> tuple[pathlib.Path, RunSettin
             that is not there yet is started, so that one command serves a machine that may be taken away.
         again: the command to go on with where the making of the data is stopped, which ends the program.
     """
+    workers_of(given).check()
     resumes = given.get("resume", False)
     if resumes and {"dataset", "run_dir"} <= given.keys():
         resumes = run_folder.settings_path(given["run_dir"]).exists()
     return _resumed(given) if resumes else _started(given, again)
 
 
-def train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
-    """Trains a run's stages that are not finished. Returns whether all are."""
+def train(settings: RunSettings, run_dir: pathlib.Path, workers: Workers = HERE) -> bool:
+    """Trains a run's stages that are not finished; `workers` fit. Returns whether all are."""
     with held_run(run_dir):
-        return _train(settings, run_dir)
+        return _train(settings, run_dir, workers)
 
 
 def say_waiting(text: str) -> None:
@@ -82,7 +89,7 @@ def say_waiting(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
+def _train(settings: RunSettings, run_dir: pathlib.Path, workers: Workers) -> bool:
     keras.utils.set_random_seed(settings.config.training.seed)
     networks = build_networks(settings.config.network, settings.config.data.image_size, settings.config.training.seed)
     _load_pretrained(settings, networks)
@@ -94,9 +101,9 @@ def _train(settings: RunSettings, run_dir: pathlib.Path) -> bool:
                 continue
             fits = None
             if stage.startswith(FIT):
-                fits = fit_frames(stage, settings, networks, store, run_dir)
+                fits = fit_frames(stage, settings, networks, store, run_dir, workers)
             plan = build_plan(stage, settings, networks, store, fits)
-            if not train_stage(plan, settings, networks, run_dir):
+            if not train_stage(plan, settings, networks, run_dir, workers):
                 return False
     return True
 
@@ -145,7 +152,8 @@ def _with_data(given: dict[str, Any], settings: RunSettings, run_dir: pathlib.Pa
     with locked(settings.store, say_waiting):
         get_dataset(settings.dataset).make(given, settings, run_dir)
     with open_store(settings.store) as store:
-        settings = dataclasses.replace(settings, frames={**store.splits(), **settings.frames})
+        if not settings.stream:
+            settings = dataclasses.replace(settings, frames={**store.splits(), **settings.frames})
         _check_store(store, settings)
     # A run is there once its data is: until then the same command, not --resume, goes on.
     run_folder.write_settings(run_dir, settings)
@@ -156,6 +164,8 @@ def _settings(given: dict[str, Any], dataset: str) -> RunSettings:
     method = METHODS[given.get("method", DEFAULT)]
     if method.adapts:
         given = _from_trained(given, method)
+    if given.get("stream") and dataset not in SIMULATIONS:
+        raise InputError(f"--stream: the simulator alone has frames without end; choose {', '.join(SIMULATIONS)}")
     source = get_dataset(dataset).resolve(given, resolve_config(given))
     pretrained = str(pathlib.Path(given["pretrained"]).resolve()) if "pretrained" in given else ""
     pretrained_stage = given.get("pretrained_stage", "depth") if pretrained else ""
@@ -175,6 +185,7 @@ def _settings(given: dict[str, Any], dataset: str) -> RunSettings:
         last_stage=method.stages_with(source.config)[-1],
         domain=method.domain,
         centering=source.centering,
+        stream=given.get("stream", False),
     )
 
 
@@ -221,7 +232,7 @@ def _check_store(store: Store, settings: RunSettings) -> None:
             "make the store again for this size"
         )
     for split in METHODS[settings.method].splits(settings.config, settings.stages):
-        if not settings.frames.get(split, store.count(split)):
+        if not settings.stream and not settings.frames.get(split, store.count(split)):
             raise InputError(
                 f"{store.path}: --method {settings.method} trains on '{split}', of which this store has no frames; "
                 "add some, or choose another method"

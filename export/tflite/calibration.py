@@ -13,7 +13,7 @@ from lsps_tf.confidence import Confidence, error_signs, fit_calibration
 from lsps_tf.datasets.simulated import build_simulator
 from lsps_tf.datasets.simulator import BATCH, VERSIONS, Simulation
 from lsps_tf.datasets.simulator import DATASETS as SIMULATIONS
-from lsps_tf.datasets.store import open_store
+from lsps_tf.datasets.store import is_store, open_store
 from lsps_tf.errors import InputError
 from lsps_tf.run_folder import Run
 
@@ -67,6 +67,8 @@ def calibration_images(run: Run, store: str | pathlib.Path | None = None, count:
         return _view(run, _simulate(run, UNLABELLED, count))
     with open_store(path) as opened:
         total = opened.count(UNLABELLED)
+        if not total and store is None and run.settings.stream:
+            return _view(run, _simulate(run, UNLABELLED, count))
         if not total:
             raise InputError(f"{path}: there are no frames '{UNLABELLED}' in this store to calibrate int8 on")
         return _view(run, opened.read(UNLABELLED, _spread(total, count)))
@@ -140,7 +142,7 @@ def _store_path(run: Run, store: str | pathlib.Path | None) -> pathlib.Path | No
     """The store to read; None where the run's own is gone."""
     if store is not None:
         return pathlib.Path(store)
-    return run.store_path if run.store_path.is_file() else None
+    return run.store_path if is_store(run.store_path) else None
 
 
 def _spread(total: int, count: int) -> np.ndarray:

@@ -1,18 +1,20 @@
-"""What an import reads frames from: batches of a store's rows, whatever they come from."""
+"""What an import reads frames from: jobs that each give a batch of a store's rows, whatever they come from."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
-from lsps_tf.datasets.workers import Pool
-
 
 class FrameSource(Protocol):
-    """What a split is imported from: numbered positions, each a frame."""
+    """What a split is imported from: numbered positions, each a frame.
+
+    Attributes:
+        batch: positions of a job, at most. A job does not reach over a multiple of it.
+    """
 
     batch: int
 
@@ -22,8 +24,8 @@ class FrameSource(Protocol):
 
     def name_of(self, position: int) -> str: ...
 
-    def batches(self, ranges: Iterable[range], pool: Pool | None) -> Iterator[Batch]:
-        """The frames of ranges of at most `batch` positions, a batch per range, in order."""
+    def job(self, positions: range) -> Callable[[], Batch]:
+        """What reads the frames of some positions, in any process: see `lsps_tf.jobs`."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,14 +1,12 @@
 """Imports frames into a store: in parallel, resumable, in memory that does not grow with their number.
 
-Worker processes read and decode (see `readers`), this one finds the hands' centres and crops (`frame_sources`) and
-writes block after block (`parts`), of which a store is joined in the end.
+Jobs read, find the hands' centres and crop (`frame_sources`). This process writes block after block (`store_parts`),
+of which the store is made in the end.
 """
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -16,16 +14,19 @@ from typing import Any
 from lsps_tf.camera import Camera
 from lsps_tf.datasets.frame_sources import FrameSource
 from lsps_tf.datasets.public.recording import NAMED
-from lsps_tf.datasets.store import stored_size
-from lsps_tf.datasets.store_parts import Parts
-from lsps_tf.datasets.workers import Pool
+from lsps_tf.datasets.store import is_store, stored_size
+from lsps_tf.datasets.store_parts import Parts, info_of
 from lsps_tf.errors import InputError
 from lsps_tf.files import locked
+from lsps_tf.jobs import HERE, Workers
 
-# Frames per part, a multiple of both batch sizes.
-BLOCK = 256
-# More read faster than one process crops and writes, and each takes its memory.
-MOST_WORKERS = 4
+# To read so many frames takes longer than a process takes to start.
+_WORTH_A_PROCESS = 1000
+Progress = Callable[[int, int], None]
+
+
+def _silent(done: int, total: int) -> None:
+    """A progress that nobody looks at."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Target:
         image_size: pixels of the network's image.
         cube_mm: side of the crop's cube.
         source: what the store says of its making; what was skipped is added.
+        shard_frames: frames of a shard; None for a store in one file.
     """
 
     path: pathlib.Path
@@ -47,16 +49,17 @@ class Target:
     image_size: int
     cube_mm: float
     source: dict[str, Any]
+    shard_frames: int | None = None
 
 
 def import_store(
     target: Target,
     sources: dict[str, FrameSource],
     skip_bad: bool = False,
-    workers: int | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    workers: Workers = HERE,
+    progress: Progress = _silent,
     report_bad: Callable[[str], None] = lambda text: None,
-    joined: Callable[[int, int], None] = lambda done, total: None,
+    joined: Progress = _silent,
 ) -> None:
     """Makes a store of all its splits' frames, or goes on where a stop left it; one that is there stays.
 
@@ -64,7 +67,7 @@ def import_store(
         target: the store to make.
         sources: by split.
         skip_bad: leave unusable frames out, and say so in the store's source ("skipped").
-        workers: processes that read; None for one per core, at most MOST_WORKERS; 0 for none but this one.
+        workers: who reads and crops.
         progress: called with the frames done (from stops before, too) and the frames to do.
         report_bad: called with a line on every unusable frame, as it is met.
         joined: called with the frames that are in the final store and those that will be, in the end.
@@ -74,64 +77,62 @@ def import_store(
             without frames, the folder cannot be written, the disk is full, or another process makes the same store.
     """
     with locked(target.path):
-        if not target.path.exists():
-            _import(target, sources, skip_bad, workers, progress, report_bad, joined)
+        if is_store(target.path):
+            return
+        digests = {split: f"{len(source)} frames, {source.digest()}" for split, source in sources.items()}
+        identity = {**target.source, "sources": digests}
+        info = info_of(target.skeleton, target.camera, stored_size(target.image_size), identity)
+        parts = Parts(target.path, info, target.shard_frames)
+        make_parts(parts, sources, workers, progress, report_bad)
+        blocks = {split: parts.blocks(len(source)) for split, source in sources.items()}
+        skipped = _skipped(parts.unusable(blocks), sources)
+        _check_skipped(target.path, skipped, sources, skip_bad)
+        total = sum(len(source) for source in sources.values()) - sum(found["frames"] for found in skipped.values())
+        for done in parts.finish(blocks, {**identity, "skipped": skipped}):
+            joined(done, total)
 
 
-def _import(
-    target: Target,
-    sources: dict[str, FrameSource],
-    skip_bad: bool,
-    workers: int | None,
-    progress: Callable[[int, int], None],
-    report_bad: Callable[[str], None],
-    joined: Callable[[int, int], None],
-) -> None:
-    digests = {split: f"{len(source)} frames, {source.digest()}" for split, source in sources.items()}
-    size = stored_size(target.image_size)
-    identity = {**target.source, "sources": digests}
-    blocks = {split: -(-len(source) // BLOCK) for split, source in sources.items()}
-    parts = Parts(target.path, target.skeleton, target.camera, size, identity)
-    parts.begin()
-    _make_parts(parts, sources, blocks, workers, progress, report_bad)
-    skipped = _skipped(parts.unusable(blocks), sources)
-    _check_skipped(target.path, skipped, sources, skip_bad)
-    total = sum(len(source) for source in sources.values()) - sum(found["frames"] for found in skipped.values())
-    for done in parts.join(blocks, {**identity, "skipped": skipped}):
-        joined(done, total)
-
-
-def _make_parts(
+def make_parts(
     parts: Parts,
     sources: dict[str, FrameSource],
-    blocks: dict[str, int],
-    workers: int | None,
-    progress: Callable[[int, int], None],
-    report_bad: Callable[[str], None],
+    workers: Workers,
+    progress: Progress = _silent,
+    report_bad: Callable[[str], None] = lambda text: None,
 ) -> None:
-    wanted = {split: [b for b in range(count) if not parts.finished(split, b)] for split, count in blocks.items()}
+    """Makes the parts that are not there yet; arguments as of `import_store`."""
+    parts.begin()
     total = sum(len(source) for source in sources.values())
-    ranges = {
-        split: {b: _ranges(b, len(sources[split]), sources[split].batch) for b in numbers}
-        for split, numbers in wanted.items()
-    }
-    done = total - sum(len(r) for of_split in ranges.values() for of_block in of_split.values() for r in of_block)
+    missing = [(split, block, _ranges(parts, source, block)) for split, source, block in _unfinished(parts, sources)]
+    done = total - sum(len(positions) for _, _, ranges in missing for positions in ranges)
     progress(done, total)
-    if done == total:
-        return
-    workers = min(len(os.sched_getaffinity(0)), MOST_WORKERS) if workers is None else workers
-    with Pool(workers) if workers else contextlib.nullcontext() as pool:
-        for split, source in sources.items():
-            batches = source.batches([r for block in ranges[split].values() for r in block], pool)
-            for block, of_block in ranges[split].items():
-                with parts.writing(split, block) as part:
-                    for positions in of_block:
-                        batch = next(batches)
-                        part.append(batch.rows, batch.unusable)
-                        for position, reason in batch.unusable:
-                            report_bad(f"{source.name_of(position)}: {reason}")
-                        done += len(positions)
-                        progress(done, total)
+    jobs = (sources[split].job(positions) for split, _, ranges in missing for positions in ranges)
+    with workers.engine((total - done) // _WORTH_A_PROCESS) as engine:
+        batches = engine.run(jobs)
+        for split, block, ranges in missing:
+            with parts.writing(split, block) as part:
+                for positions in ranges:
+                    batch = next(batches)
+                    part.append(batch.rows, batch.unusable)
+                    for position, reason in batch.unusable:
+                        report_bad(f"{sources[split].name_of(position)}: {reason}")
+                    done += len(positions)
+                    progress(done, total)
+
+
+def _unfinished(parts: Parts, sources: dict[str, FrameSource]) -> list[tuple[str, FrameSource, int]]:
+    return [
+        (split, source, block)
+        for split, source in sources.items()
+        for block in range(parts.blocks(len(source)))
+        if not parts.finished(split, block, min(parts.block, len(source) - block * parts.block))
+    ]
+
+
+def _ranges(parts: Parts, source: FrameSource, block: int) -> list[range]:
+    """The positions of a block, by jobs; none reaches over a multiple of the source's batch."""
+    start, end = block * parts.block, min((block + 1) * parts.block, len(source))
+    edges = [start, *range((start // source.batch + 1) * source.batch, end, source.batch), end]
+    return [range(first, last) for first, last in zip(edges, edges[1:])]
 
 
 def _skipped(unusable: dict[str, list[tuple[int, str]]], sources: dict[str, FrameSource]) -> dict[str, Any]:
@@ -158,8 +159,3 @@ def _check_skipped(path: pathlib.Path, skipped: dict, sources: dict[str, FrameSo
             f"{path}: {count} of {total} frames cannot be used ({named}); mend these files and start again, or leave "
             "them out with --skip-bad (what is imported so far is kept)"
         )
-
-
-def _ranges(block: int, count: int, batch: int) -> list[range]:
-    start, end = block * BLOCK, min((block + 1) * BLOCK, count)
-    return [range(first, min(first + batch, end)) for first in range(start, end, batch)]

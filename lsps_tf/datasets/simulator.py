@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -85,9 +86,9 @@ class Simulation:
         """What the crops are centred on: "mass", of what the sensor sees of the hand, or "joints", their mean."""
         return "mass" if self.version == VERSIONS[0] else "joints"
 
-    def store_path(self, data_root: str | pathlib.Path) -> pathlib.Path:
-        """Where this simulation's store is kept under `data_root`."""
-        name = f"{self.version}-{self.sensor}-{self.skeleton}-{self.image_size}px-{self.cube_mm:g}mm.h5"
+    def store_path(self, data_root: str | pathlib.Path, suffix: str = ".h5") -> pathlib.Path:
+        """Where this simulation's store is kept under `data_root`; `suffix` is `store.store_suffix`'s."""
+        name = f"{self.version}-{self.sensor}-{self.skeleton}-{self.image_size}px-{self.cube_mm:g}mm{suffix}"
         return pathlib.Path(data_root) / "sim" / name
 
 
@@ -105,14 +106,35 @@ class Simulator:
         self.simulation, self.split = simulation, split
         self.subjects, self.shapes = self._draw_shapes()
         self._render = {name: tf.function(functools.partial(self._frames, name)) for name in simulation.sensors}
+        self._pose = {name: tf.function(functools.partial(self._poses, name)) for name in simulation.sensors}
 
     def batch(self, number: int) -> dict[str, np.ndarray]:
         """Frames number * BATCH onwards as rows of the store (columns of `lsps_tf.datasets.store`)."""
-        seed = np.array([_SPLIT_NUMBERS[self.split] + 1000, number], np.int32)
+        return self._rows_of(self._render, _SPLIT_NUMBERS[self.split] + 1000, number)
+
+    def streamed(self, number: int, seed: int, images: bool = True) -> dict[str, np.ndarray]:
+        """The same of an endless sequence that the seed fixes, which shares no frame with the store's.
+
+        Args:
+            number: of the batch.
+            seed: of the sequence.
+            images: whether the frames have depth; without, the rest is the same and takes less time.
+        """
+        state = np.random.SeedSequence([seed, _SPLIT_NUMBERS[self.split]]).generate_state(1)
+        return self._rows_of(self._render if images else self._pose, int(state.view(np.int32)[0]), number)
+
+    def _rows_of(self, functions: dict[str, Callable], key: int, number: int) -> dict[str, np.ndarray]:
         sensors = self.simulation.sensors
-        rows = {name: value.numpy() for name, value in self._render[sensors[number % len(sensors)]](seed).items()}
+        seed = np.array([key, number], np.int32)
+        rows = {name: value.numpy() for name, value in functions[sensors[number % len(sensors)]](seed).items()}
         rows["subject"] = self.subjects[rows["subject"]]
         rows["frame"] = np.arange(number * BATCH, (number + 1) * BATCH)
+        return rows
+
+    def _poses(self, sensor_name: str, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What `_frames` gives but for the images, which TensorFlow then leaves out of the graph."""
+        rows = self._frames(sensor_name, seed)
+        del rows["depth_mm"]
         return rows
 
     def whole_frame(self, number: int) -> tuple[np.ndarray, np.ndarray]:

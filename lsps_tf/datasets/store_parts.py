@@ -1,7 +1,8 @@
-"""A store in the making: finished parts in a folder beside it, joined in one step when all are there.
+"""A store in the making: finished parts in a folder, joined in one step when all are there, or named by an index.
 
 A part is a store of one block of one split. It takes its name when it is whole, and the final store does so too, so a
-kill at any moment costs the block in progress and nothing else, and leaves no trace in what is made in the end.
+kill at any moment costs the block in progress and nothing else, and leaves no trace in what is made in the end. The
+parts of a store in shards are its shards.
 """
 
 from __future__ import annotations
@@ -14,10 +15,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lsps_tf import skeleton
 from lsps_tf.camera import Camera
-from lsps_tf.datasets.store import Store, create_store, open_store
+from lsps_tf.datasets.shards import index_path, write_index
+from lsps_tf.datasets.store_file import StoreFile, StoreInfo, create_store, open_file
 from lsps_tf.errors import InputError
-from lsps_tf.files import atomic_path
+from lsps_tf.files import atomic_path, disk_errors
+
+# Frames of a part that is joined: few, since a stop costs those in progress.
+BLOCK = 256
 
 
 class Parts:
@@ -25,15 +31,14 @@ class Parts:
 
     Attributes:
         path: of the final store.
-        skeleton: name of the joints' layout.
-        camera: that the store names.
-        size: pixels of a stored crop's side.
-        source: what the store is made from; parts of anything else are deleted.
+        block: frames of its split that a part stands for.
     """
 
-    def __init__(self, path: pathlib.Path, skeleton: str, camera: Camera, size: int, source: dict):
-        self.path, self.skeleton, self.camera, self.size, self.source = path, skeleton, camera, size, source
-        self._folder = _parts_folder(path)
+    def __init__(self, path: pathlib.Path, info: StoreInfo, shard_frames: int | None = None):
+        """Args: path: of the final store. info: what it is made from. shard_frames: None for a store in one file."""
+        self.path, self._info, self._shard_frames = path, info, shard_frames
+        self.block = BLOCK if shard_frames is None else shard_frames
+        self._folder = _parts_folder(path) if shard_frames is None else path
 
     def begin(self) -> None:
         """Makes the folder, and empties it of parts of anything else; InputError where it cannot be written."""
@@ -43,9 +48,13 @@ class Parts:
         except OSError as error:
             raise InputError(f"{self._folder}: cannot be written ({error.strerror}); choose a --store-dir") from error
 
-    def finished(self, split: str, block: int) -> bool:
-        """Whether a block is there, and without unusable frames, which may have been mended since."""
-        return self._part_path(split, block).exists() and self._unusable(split, block) == []
+    def blocks(self, frames: int) -> int:
+        """How many parts hold so many frames."""
+        return -(-frames // self.block)
+
+    def finished(self, split: str, block: int, frames: int) -> bool:
+        """Whether a block of so many frames is there, and without unusable ones, which may have been mended since."""
+        return self._part_path(split, block).exists() and self._found(split, block) == (frames, [])
 
     @contextlib.contextmanager
     def writing(self, split: str, block: int) -> Iterator[PartWriter]:
@@ -66,42 +75,69 @@ class Parts:
     def unusable(self, blocks: dict[str, int]) -> dict[str, list[tuple[int, str]]]:
         """Positions and reasons of unusable frames by split, given how many blocks each has."""
         return {
-            split: [found for block in range(count) for found in self._unusable(split, block) or ()]
+            split: [found for block in range(count) for found in self._found(split, block)[1]]
             for split, count in blocks.items()
         }
 
-    def join(self, blocks: dict[str, int], source: dict) -> Iterator[int]:
-        """Makes the store from all parts and deletes them; yields the number of frames joined so far."""
+    def finish(self, blocks: dict[str, int], source: dict) -> Iterator[int]:
+        """Makes the store of all parts; yields the number of frames in it so far."""
+        return self._join(blocks, source) if self._shard_frames is None else self._name(blocks, source)
+
+    def _join(self, blocks: dict[str, int], source: dict) -> Iterator[int]:
         done = 0
         with atomic_path(self.path) as partial, self._create(partial, source) as store:
             for split, count in blocks.items():
                 for block in range(count):
-                    with open_store(self._part_path(split, block)) as part:
+                    with open_file(self._part_path(split, block)) as part:
                         store.append_stored(split, part)
                         done += part.count(split)
                     yield done
         delete_parts(self.path)
 
-    def _create(self, path: pathlib.Path, source: dict) -> Store:
-        return create_store(path, self.skeleton, self.camera, self.size, source)
+    def _name(self, blocks: dict[str, int], source: dict) -> Iterator[int]:
+        done, shards = 0, {}
+        for split, count in blocks.items():
+            paths = [self._part_path(split, block) for block in range(count)]
+            counts = [self._found(split, block)[0] for block in range(count)]
+            shards[split] = [(path.name, frames) for path, frames in zip(paths, counts) if frames]
+            done += sum(counts)
+            yield done
+        info = StoreInfo(self._info.skeleton, self._info.camera, self._info.size, source)
+        with disk_errors(self.path):
+            write_index(self.path, info, self._shard_frames, shards)
+
+    def _create(self, path: pathlib.Path, source: dict) -> StoreFile:
+        return create_store(path, self._info.skeleton.name, self._info.camera, self._info.size, source)
 
     def _part_path(self, split: str, block: int) -> pathlib.Path:
         return self._folder / f"{split.replace('/', '-')}-{block:05d}.h5"
 
-    def _unusable(self, split: str, block: int) -> list[tuple[int, str]] | None:
+    def _found(self, split: str, block: int) -> tuple[int, list[tuple[int, str]]]:
+        """A part's frames, and what was unusable; (0, []) of one that is damaged."""
         try:
-            with open_store(self._part_path(split, block)) as part:
-                return [tuple(found) for found in part.info.source["unusable"]]
+            with open_file(self._part_path(split, block)) as part:
+                return part.count(split), [tuple(found) for found in part.info.source["unusable"]]
         except (InputError, KeyError):
-            return None
+            return 0, []
 
     def _start_over_if_other(self) -> None:
         made_from = self._folder / "source.json"
-        text = json.dumps(self.source, sort_keys=True)
-        if not made_from.exists() or made_from.read_text(encoding="utf-8") != text:
-            for path in self._folder.glob("*.h5"):
-                path.unlink()
-            made_from.write_text(text, encoding="utf-8")
+        text = json.dumps({**self._info.source, "block": self.block}, sort_keys=True)
+        if made_from.exists() and made_from.read_text(encoding="utf-8") == text:
+            return
+        if index_path(self._folder).exists():
+            raise InputError(
+                f"{self.path}: this store was made with other options, such as another --shard-frames; delete it, or "
+                "give the same"
+            )
+        for path in self._folder.glob("*.h5"):
+            path.unlink()
+        made_from.write_text(text, encoding="utf-8")
+
+
+def info_of(skeleton_name: str, camera: Camera, size: int, source: dict) -> StoreInfo:
+    """What holds for a store that is to be made."""
+    return StoreInfo(skeleton.SKELETONS[skeleton_name], camera, size, source)
 
 
 def delete_parts(path: pathlib.Path) -> None:
@@ -116,7 +152,7 @@ def _parts_folder(path: pathlib.Path) -> pathlib.Path:
 class PartWriter:
     """Collects the frames of one block."""
 
-    def __init__(self, split: str, store: Store):
+    def __init__(self, split: str, store: StoreFile):
         self._split, self.store = split, store
         self._unusable: list[tuple[int, str]] = []
 

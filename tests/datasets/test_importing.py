@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 
 from lsps_tf import camera, crop
-from lsps_tf.datasets import importing
+from lsps_tf.datasets import store_parts
 from lsps_tf.datasets.hand_crops import find_and_crop
 from lsps_tf.datasets.importing import Target, import_store
 from lsps_tf.datasets.public import nyu
 from lsps_tf.datasets.public.recording import check_recordings
-from lsps_tf.datasets.public.source import RecordedSource
+from lsps_tf.datasets.public.source import RecordedSource, read_frames
 from lsps_tf.datasets.store import open_store
 from lsps_tf.datasets.store_parts import Parts, delete_parts
-from lsps_tf.datasets.workers import read_batch
 from lsps_tf.errors import InputError
+from lsps_tf.jobs import Workers
 from tests.datasets.official_trees import write_nyu
 
 SIZE, CUBE_MM = 16, 300.0
@@ -37,7 +37,7 @@ def tree(tmp_path_factory):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(importing, "BLOCK", 4)
+    monkeypatch.setattr(store_parts, "BLOCK", 4)
     monkeypatch.setattr(RecordedSource, "batch", 2)
 
 
@@ -71,7 +71,7 @@ class Stop(BaseException):
 
 
 def test_stopped_anywhere_and_started_again_it_ends_the_same(tree, tmp_path, small_blocks):
-    import_store(target(tmp_path / "once.h5"), sources(tree), workers=0)
+    import_store(target(tmp_path / "once.h5"), sources(tree))
     path = tmp_path / "stopped.h5"
     resumed_at, total = [], 0
     for after in range(1, 100):
@@ -83,7 +83,7 @@ def test_stopped_anywhere_and_started_again_it_ends_the_same(tree, tmp_path, sma
                 raise Stop
 
         try:
-            import_store(target(path), sources(tree), workers=0, progress=stop)
+            import_store(target(path), sources(tree), progress=stop)
             break
         except Stop:
             assert not path.exists()
@@ -96,8 +96,8 @@ def test_stopped_anywhere_and_started_again_it_ends_the_same(tree, tmp_path, sma
 
 
 def test_stopped_while_the_parts_are_joined(tree, tmp_path, small_blocks, monkeypatch):
-    import_store(target(tmp_path / "once.h5"), sources(tree), workers=0)
-    join = Parts.join
+    import_store(target(tmp_path / "once.h5"), sources(tree))
+    join = Parts._join
 
     def stopped(self, *arguments):
         for count in join(self, *arguments):
@@ -105,18 +105,18 @@ def test_stopped_while_the_parts_are_joined(tree, tmp_path, small_blocks, monkey
                 raise Stop
             yield count
 
-    monkeypatch.setattr(Parts, "join", stopped)
+    monkeypatch.setattr(Parts, "_join", stopped)
     with pytest.raises(Stop):
-        import_store(target(tmp_path / "a.h5"), sources(tree), workers=0)
+        import_store(target(tmp_path / "a.h5"), sources(tree))
     assert not (tmp_path / "a.h5").exists()
-    monkeypatch.setattr(Parts, "join", join)
-    import_store(target(tmp_path / "a.h5"), sources(tree), workers=0)
+    monkeypatch.setattr(Parts, "_join", join)
+    import_store(target(tmp_path / "a.h5"), sources(tree))
     assert_same(tmp_path / "once.h5", tmp_path / "a.h5")
 
 
 def test_worker_processes_give_the_same_store(tree, tmp_path, small_blocks):
-    import_store(target(tmp_path / "one.h5"), sources(tree), workers=0)
-    import_store(target(tmp_path / "two.h5"), sources(tree), workers=2)
+    import_store(target(tmp_path / "one.h5"), sources(tree))
+    import_store(target(tmp_path / "two.h5"), sources(tree), workers=Workers(2))
     assert_same(tmp_path / "one.h5", tmp_path / "two.h5")
 
 
@@ -128,11 +128,9 @@ def test_parts_of_other_data_are_not_used(tree, tmp_path, small_blocks):
             raise Stop
 
     with pytest.raises(Stop):
-        import_store(target(path), sources(tree), workers=0, progress=stop)
+        import_store(target(path), sources(tree), progress=stop)
     seen = []
-    import_store(
-        target(path), sources(tree, limit=5), workers=0, progress=lambda done, total: seen.append((done, total))
-    )
+    import_store(target(path), sources(tree, limit=5), progress=lambda done, total: seen.append((done, total)))
     assert seen[0] == (0, 13)
     with open_store(path) as store:
         assert store.splits() == {
@@ -151,11 +149,11 @@ def test_a_second_process_is_told_to_wait_and_a_store_that_is_there_stays(tree, 
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         other.stdout.readline()
         with pytest.raises(InputError, match=rf"a\.h5: process {other.pid} on .* is making this .*; wait for it"):
-            import_store(target(tmp_path / "a.h5"), sources(tree), workers=0)
+            import_store(target(tmp_path / "a.h5"), sources(tree))
         other.communicate("\n")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "a.h5").write_bytes(b"made by the other")
-    import_store(target(tmp_path / "a.h5"), sources(tree), workers=0)
+    import_store(target(tmp_path / "a.h5"), sources(tree))
     assert (tmp_path / "a.h5").read_bytes() == b"made by the other"
 
 
@@ -167,12 +165,12 @@ def test_unusable_frames_are_named_then_skipped_or_mended(tmp_path, small_blocks
         (folder / name).write_bytes(content[: len(content) // 2])
     path, told = tmp_path / "a.h5", []
     with pytest.raises(InputError) as error:
-        import_store(target(path), sources(folder), workers=0, report_bad=told.append)
+        import_store(target(path), sources(folder), report_bad=told.append)
     assert "2 of 23 frames cannot be used" in str(error.value) and "--skip-bad" in str(error.value)
     assert all(name in str(error.value) for name in good) and not path.exists()
     assert len(told) == 2 and "truncated or damaged" in told[0]
 
-    import_store(target(path), sources(folder), skip_bad=True, workers=0)
+    import_store(target(path), sources(folder), skip_bad=True)
     info, rows = whole(path)
     assert {split: found["frames"] for split, found in info.source["skipped"].items()} == {
         "real/train": 1,
@@ -184,10 +182,10 @@ def test_unusable_frames_are_named_then_skipped_or_mended(tmp_path, small_blocks
     path.unlink()
     delete_parts(path)
     with pytest.raises(InputError):
-        import_store(target(path), sources(folder), workers=0)
+        import_store(target(path), sources(folder))
     for name, content in good.items():
         (folder / name).write_bytes(content)
-    import_store(target(path), sources(folder), workers=0)
+    import_store(target(path), sources(folder))
     assert whole(path)[0].source["skipped"] == {} and list(whole(path)[1]["real/test"]["frame"]) == [0, 1, 2]
 
 
@@ -197,7 +195,7 @@ def test_a_split_without_a_usable_frame_is_refused_even_where_bad_frames_are_ski
     for path in (folder / "test").glob("*.png"):
         path.write_bytes(b"")
     with pytest.raises(InputError, match="no frame of 'real/test' is usable"):
-        import_store(target(tmp_path / "a.h5"), sources(folder), skip_bad=True, workers=0)
+        import_store(target(tmp_path / "a.h5"), sources(folder), skip_bad=True)
 
 
 def test_frames_of_another_size_and_kind_are_unusable(tree, tmp_path):
@@ -208,7 +206,7 @@ def test_frames_of_another_size_and_kind_are_unusable(tree, tmp_path):
     Image.fromarray(np.zeros((480, 640), np.uint8)).save(grey)
     Image.fromarray(np.full((480, 640, 3), [0, 7, 209], np.uint8)).save(tmp_path / "nothing.png")
     paths = [small, tree / "test" / "depth_1_0000001.png", grey, tmp_path / "none.png", tmp_path / "nothing.png"]
-    frames, reasons = read_batch(nyu.read_frame, paths, (480, 640))
+    frames, reasons = read_frames(nyu.read_frame, paths, (480, 640))
     assert frames.shape == (1, 480, 640) and frames.dtype == np.uint16
     assert "320 x 240 pixels, the camera's is 640 x 480" in reasons[0] and reasons[1] == ""
     assert "NYU encoding" in reasons[2] and "no such file" in reasons[3]
@@ -250,8 +248,8 @@ def test_the_centre_does_not_hang_on_the_start(tree):
 
 def test_mirrored_crops_show_the_mirrored_joints(tree):
     recording = nyu.recordings(tree)["real/test"]
-    plain = next(RecordedSource(recording, CUBE_MM, 64).batches([range(3)], None)).rows
-    mirrored = next(RecordedSource(recording.replace(mirrored=True), CUBE_MM, 64).batches([range(3)], None)).rows
+    plain = RecordedSource(recording, CUBE_MM, 64).job(range(3))().rows
+    mirrored = RecordedSource(recording.replace(mirrored=True), CUBE_MM, 64).job(range(3))().rows
     np.testing.assert_array_equal(mirrored["joints_mm"] * [-1, 1, 1], plain["joints_mm"])
     np.testing.assert_array_equal(mirrored["depth_mm"][:, :, ::-1], plain["depth_mm"])
     for rows in (plain, mirrored):
@@ -268,8 +266,8 @@ def test_killed_at_any_moment_it_ends_the_same(tree, tmp_path):
         "import sys; sys.path[:0] = [sys.argv[1]]\n"
         "if __name__ == '__main__':\n"
         "    import pathlib, tests.datasets.test_importing as t\n"
-        "    t.importing.BLOCK, t.RecordedSource.batch = 4, 2\n"
-        "    t.import_store(t.target(pathlib.Path(sys.argv[3])), t.sources(sys.argv[2]), workers=2)\n"
+        "    t.store_parts.BLOCK, t.RecordedSource.batch = 4, 2\n"
+        "    t.import_store(t.target(pathlib.Path(sys.argv[3])), t.sources(sys.argv[2]), workers=t.Workers(2))\n"
     )
     (tmp_path / "make.py").write_text(script)
     rng = np.random.default_rng(int(time.time()))

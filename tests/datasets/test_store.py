@@ -11,6 +11,7 @@ import pytest
 
 from lsps_tf import camera
 from lsps_tf.datasets import store as stores
+from lsps_tf.datasets.store_file import SPARE_BYTES
 from lsps_tf.errors import InputError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -84,7 +85,7 @@ def test_columns_of_unequal_length_are_refused(path):
 
 
 def test_a_disk_without_room_for_more_frames(path, monkeypatch):
-    usage = shutil.disk_usage(path)._replace(free=stores.SPARE_BYTES)
+    usage = shutil.disk_usage(path)._replace(free=SPARE_BYTES)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     with (
         pytest.raises(InputError, match=r"a\.h5: the disk is full; free some space"),
@@ -129,7 +130,7 @@ def test_a_whole_store_that_cannot_be_opened_is_not_to_be_deleted(path, monkeypa
             raise error
 
         with monkeypatch.context() as patch, pytest.raises(InputError, match=message) as caught:
-            patch.setattr(stores.h5py, "File", fail)
+            patch.setattr(h5py, "File", fail)
             patch.setattr(pathlib.Path, "open", fail)
             stores.open_store(path)
         assert "delete" not in str(caught.value)

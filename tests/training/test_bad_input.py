@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from lsps_tf import run_folder
 from lsps_tf.camera import NYU
-from lsps_tf.datasets.store import Store, create_store, open_store
+from lsps_tf.datasets.store import StoreFile, create_store, open_store
 from lsps_tf.errors import InputError
 from training import callbacks
 from training.data import table
@@ -56,6 +56,13 @@ def refused(arguments):
             "this run ends after the stage pose, and what can be exported",
         ),
         (["--pretrained", "nowhere"], "nowhere: this is no run folder"),
+        (["--shard-frames", "0"], "--shard-frames 0: a shard holds at least one frame"),
+        (["--dataset", "a.h5", "--shard-frames", "9"], "--shard-frames 9: a.h5 is made already"),
+        (["--workers", "-1"], "--workers -1: it must be at least 0"),
+        (["--workers", "2", "--cluster", "head:6379"], "--workers and --cluster: the cluster's cores are the workers"),
+        (["--cluster", "head"], "--cluster head: give HOST:PORT of the cluster's head"),
+        (["--stream"], "--stream: its frames have no end; leave out --sim-synthetic-frames, or --stream"),
+        (["--dataset", "a.h5", "--stream"], "--stream: the simulator alone has frames without end; choose sim, sim-v2"),
     ],
 )
 def test_refused_before_anything_is_written(arguments, tmp_path, options, message):
@@ -95,6 +102,7 @@ def test_a_run_folder_that_cannot_be_made(arguments, tmp_path):
         (["--no-cycle"], "this run was started with --cycle, not --no-cycle"),
         (["--sim-real-frames", "99"], "--sim-real-frames 24, not 99"),
         (["--pretrained", "other"], "--pretrained , not"),
+        (["--stream"], "this run was started with no --stream, not --stream"),
     ],
 )
 def test_a_run_goes_on_with_its_own_settings_alone(finished_run, options, message):
@@ -209,7 +217,7 @@ def no_space(*_, **__):
 
 
 def test_a_full_disk_while_the_data_is_made(arguments, tmp_path, eagerly, monkeypatch):
-    monkeypatch.setattr("lsps_tf.datasets.store.Store.append", no_space)
+    monkeypatch.setattr("lsps_tf.datasets.store.StoreFile.append", no_space)
     command = [*arguments, "--data-root", str(tmp_path / "data"), "--run-dir", str(tmp_path / "run")]
     message = refused(command)
     assert "the disk is full" in message and "sim-v1" in message
@@ -277,7 +285,7 @@ def test_data_that_vanish_during_the_training(copy_of_store, tmp_path, eagerly, 
         if change == "cut":
             patch.setattr(callbacks.Position, "on_train_batch_end", lose)
         else:
-            patch.setattr("lsps_tf.datasets.store.Store.read", lost_after(3))
+            patch.setattr("lsps_tf.datasets.store.StoreFile.read", lost_after(3))
         message = refused(start(copy_of_store, run_dir, *short, "--posterior-steps", "40"))
     assert f"{copy_of_store}: frames of 'synthetic/train' cannot be read" in message
     step = int(re.search(r"; the run stopped after step (\d+) and is saved$", message)[1])
@@ -287,8 +295,8 @@ def test_data_that_vanish_during_the_training(copy_of_store, tmp_path, eagerly, 
 
 
 def lost_after(count):
-    """`Store.read` that finds the disk gone after so many batches."""
-    read, left = Store.read, iter(range(count))
+    """`StoreFile.read` that finds the disk gone after so many batches."""
+    read, left = StoreFile.read, iter(range(count))
 
     def wrapped(self, split, indices):
         with self._read_errors(split):

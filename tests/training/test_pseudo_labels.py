@@ -9,7 +9,7 @@ from lsps_tf import run_folder
 from lsps_tf.config import PRESETS, RECIPES
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
-from lsps_tf.fitting import to_depth
+from lsps_tf.fitting import jobs, to_depth
 from lsps_tf.fitting.to_depth import DepthFit
 from lsps_tf.networks import build_networks
 from lsps_tf.pipeline import build_pipeline
@@ -122,6 +122,7 @@ def test_a_run_goes_through_its_rounds_and_goes_on_where_it_was_stopped(
 ):
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     monkeypatch.setattr(pseudo_labels, "BATCH", 2)
+    monkeypatch.setattr(jobs, "BATCH", 2)
     monkeypatch.setattr(to_depth, "_FOLLOW_STEPS", 2)
     monkeypatch.setattr(to_depth.FitSettings, "__init__", lambda self, **_: self.__dict__.update(FEW_STEPS))
     command = [*arguments, *FITTING, "--pretrained", str(finished_run)]
@@ -129,7 +130,7 @@ def test_a_run_goes_through_its_rounds_and_goes_on_where_it_was_stopped(
     assert sorted(path.stem for path in whole.glob("weights/*")) == ["fit1", "fit2"]
     run_folder.load_run(whole)
 
-    fit, calls = pseudo_labels.DepthFitter.fit, []
+    fit, calls = jobs.DepthFitter.fit, []
 
     def interrupted(self, *inputs, seed):
         if seed == 4 and not calls:
@@ -137,7 +138,7 @@ def test_a_run_goes_through_its_rounds_and_goes_on_where_it_was_stopped(
             raise KeyboardInterrupt
         return fit(self, *inputs, seed=seed)
 
-    monkeypatch.setattr(pseudo_labels.DepthFitter, "fit", interrupted)
+    monkeypatch.setattr(jobs.DepthFitter, "fit", interrupted)
     assert run_session([*command, "--fit-rounds", "1", "--run-dir", str(stopped)]) == 130
     assert "Go on with" in capsys.readouterr().err
     with np.load(pseudo_labels.fits_path(stopped, "fit1")) as file:

@@ -431,3 +431,14 @@ def test_a_stage_goes_on_in_a_folder_of_any_name(arguments, tmp_path, eagerly, n
     for variable, value in weights(run_dir, "pose").items():
         np.testing.assert_array_equal(value, before[variable])
     assert any((run_dir / "tensorboard" / "pose").iterdir())
+
+
+def test_the_data_alone_is_made_for_a_later_training(arguments, tmp_path, capsys):
+    run_dir = tmp_path / "run"
+    command = [*arguments, "--stages", "pose", "--pose-steps", "2", "--run-dir", str(run_dir), "--data-only"]
+    assert run_session(command) == 0
+    assert "Train with:" in capsys.readouterr().out and files_under(run_dir) == {"settings.json"}
+    # The same command once more, as a job that was taken away gives it, and then the training.
+    assert run_session([*command, "--resume"]) == 0
+    assert run_session(["--run-dir", str(run_dir), "--resume"]) == 0
+    assert (run_dir / "weights" / "pose.h5").exists()

@@ -18,11 +18,11 @@ from lsps_tf.datasets.importing import Target
 from lsps_tf.datasets.own.labels import JOINTS_FILE
 from lsps_tf.datasets.store_parts import delete_parts
 from lsps_tf.datasets.own.camera_file import CAMERA_FILE
-from lsps_tf.datasets.store import Store, open_store
+from lsps_tf.datasets.store import Store, is_store, open_store, store_suffix
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, check_writable, write_json
 from lsps_tf.run_folder import RunSettings
-from training.data.source import Given, Source, show_progress
+from training.data.source import Given, Source, shard_frames_of, show_progress, workers_of
 from training.methods import DEFAULT, METHODS
 
 SIMULATED_FRAMES = 20_000
@@ -49,10 +49,10 @@ def resolve_frames(given: Given, config: Config) -> Source:
     parts = [VERSION, f"{data.image_size}px", f"{data.cube_mm:g}mm", simulated]
     if given.get("remove_background"):
         parts.append("still")
-    name = "-".join([*parts, own.identity[:8]]) + ".h5"
+    name = "-".join([*parts, own.identity[:8]]) + store_suffix(shard_frames_of(given))
     labels = 1.0 if own.labels.trainable else 0.0
     store = (directory / name).resolve()
-    if not store.exists():
+    if not is_store(store):
         check_writable(directory, "name a folder for the store with --store-dir")
     return Source(config, store, skeleton.name, labels=labels, centering="joints")
 
@@ -61,7 +61,7 @@ def make_frames(given: Given, settings: RunSettings, run_dir: pathlib.Path) -> N
     """Finds the hands, crops, adds the simulator's frames, draws the contact sheet and reports."""
     path = pathlib.Path(settings.store)
     _check_outside(run_dir, pathlib.Path(given["data_root"]))
-    if not path.exists():
+    if not is_store(path):
         _import(given, settings, path)
     delete_parts(path)
     with open_store(path) as store:
@@ -125,21 +125,22 @@ def _format_labels(report: dict[str, Any]) -> list[str]:
 
 
 def _import(given: Given, settings: RunSettings, path: pathlib.Path) -> None:
-    own = _open(given)
+    own, workers = _open(given), workers_of(given)
     if given.get("remove_background"):
         own = frames.with_backgrounds(own, path, lambda text: print(f"Background: {text}"))
     with tqdm(desc="find hands", unit="frame", mininterval=1.0) as bar:
-        hands = frames.find_hands(own, path, show_progress(bar))
+        hands = frames.find_hands(own, path, show_progress(bar), workers)
     frames.check_hands(own, hands, given.get("skip_bad", False))
     report = frames.make_report(own, hands)
     mirrored = [number for number, side in enumerate(report["hand"].values()) if side == "left"]
     source = {"made_by": "frames", "version": VERSION, "mirrored": mirrored, "report": report}
     source["rotation_degrees"] = own.camera_file.rotation_degrees
     data = settings.config.data
-    target = Target(path, settings.skeleton, own.camera, data.image_size, data.cube_mm, source)
+    shard_frames = shard_frames_of(given)
+    target = Target(path, settings.skeleton, own.camera, data.image_size, data.cube_mm, source, shard_frames)
     with tqdm(desc="import    ", unit="frame", mininterval=1.0) as bar:
         simulated = frames.simulated_like(hands, target, METHODS[settings.method].adapts, _simulated_frames(given))
-        frames.make_store(own, hands, target, simulated, show_progress(bar), bar.write)
+        frames.make_store(own, hands, target, simulated, show_progress(bar), bar.write, workers)
 
 
 def _check_skipped(report: dict[str, Any], skip_bad: bool) -> None:

@@ -21,12 +21,13 @@ from lsps_tf.datasets.public.recording import Recording, check_recordings
 from lsps_tf.datasets.public.source import RecordedSource
 from lsps_tf.datasets.simulated import SimulatedSource
 from lsps_tf.datasets.simulator import Simulation
-from lsps_tf.datasets.store import open_store
+from lsps_tf.datasets.store import is_store, open_store, store_suffix
 from lsps_tf.datasets.store_parts import delete_parts
 from lsps_tf.errors import InputError
 from lsps_tf.files import check_writable, write_json
+from lsps_tf.jobs import Workers
 from lsps_tf.run_folder import RunSettings
-from training.data.source import Dataset, Given, Source, show_progress
+from training.data.source import Dataset, Given, Source, shard_frames_of, show_progress, workers_of
 
 SIMULATED_FRAMES = 20_000
 # What `--synthetic` says for simulated frames in place of renderings.
@@ -45,13 +46,13 @@ def _resolve(dataset: PublicDataset, given: Given, config: Config) -> Source:
         raise InputError(f"--rotated: --dataset {dataset.name} has no rotated sequences; leave the option out")
     if given.get("num_joints", layout.num_joints) != layout.num_joints:
         raise InputError(f"--num-joints {given['num_joints']}: {dataset.name} has {layout.num_joints}")
-    for option, least in (("limit", 2), ("workers", 0), ("sim_synthetic_frames", 1)):
+    for option, least in (("limit", 2), ("sim_synthetic_frames", 1)):
         if given.get(option, least) < least:
             raise InputError(f"--{option.replace('_', '-')} {given[option]}: it must be at least {least}")
     config = config.replace(num_joints=layout.num_joints, cube_mm=given.get("cube_mm", dataset.cube_mm))
     directory = pathlib.Path(given["store_dir"]) if "store_dir" in given else _folder(dataset, given)
     store = (directory / _store_name(dataset, given, config)).resolve()
-    if not store.exists():
+    if not is_store(store):
         check_writable(directory, "name a folder for the store with --store-dir")
     return Source(config, store, layout.name)
 
@@ -63,15 +64,15 @@ def _store_name(dataset: PublicDataset, given: Given, config: Config) -> str:
     parts += ["rotated"] if given.get("rotated") else []
     parts += ["centers"] if "centers" in given else []
     parts += [f"first{given['limit']}"] if "limit" in given else []
-    return "-".join(parts) + ".h5"
+    return "-".join(parts) + store_suffix(shard_frames_of(given))
 
 
 def _make(dataset: PublicDataset, given: Given, settings: RunSettings, run_dir: pathlib.Path) -> None:
     path, skip_bad = pathlib.Path(settings.store), given.get("skip_bad", False)
     data = settings.config.data
     source = _source(dataset, given)
-    target = Target(path, dataset.skeleton.name, dataset.camera, data.image_size, data.cube_mm, source)
-    if path.exists():
+    target = Target(path, dataset.skeleton.name, dataset.camera, data.image_size, data.cube_mm, source, shard_frames_of(given))
+    if is_store(path):
         _check_made(target, skip_bad)
     else:
         found = _recordings(dataset, given)
@@ -83,7 +84,7 @@ def _make(dataset: PublicDataset, given: Given, settings: RunSettings, run_dir: 
             simulation = Simulation(dataset.sensor, dataset.skeleton.name, data.image_size, data.cube_mm)
             simulated = SimulatedSource(simulation, "synthetic/train", _simulated_frames(given))
             sources = {"synthetic/train": simulated, **sources}
-        _import(target, sources, skip_bad, given.get("workers"))
+        _import(target, sources, skip_bad, workers_of(given))
     delete_parts(path)
     _report(path, run_dir)
 
@@ -98,7 +99,7 @@ def _recordings(dataset: PublicDataset, given: Given) -> dict[str, Recording]:
     return {**dataset.renderings.recordings(_folder_of_renderings(dataset, given), limit), **real}
 
 
-def _import(target: Target, sources: dict[str, FrameSource], skip_bad: bool, workers: int | None) -> None:
+def _import(target: Target, sources: dict[str, FrameSource], skip_bad: bool, workers: Workers) -> None:
     bad: list[str] = []
     with contextlib.ExitStack() as stack:
         bar = stack.enter_context(_bar("import"))

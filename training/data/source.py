@@ -10,6 +10,8 @@ from typing import Any
 from tqdm import tqdm
 
 from lsps_tf.config import Config
+from lsps_tf.errors import InputError
+from lsps_tf.jobs import Workers
 from lsps_tf.run_folder import RunSettings
 
 Given = dict[str, Any]
@@ -52,6 +54,24 @@ class Dataset:
 
     resolve: Callable[[Given, Config], Source]
     make: Callable[[Given, RunSettings, pathlib.Path], None]
+
+
+def workers_of(given: Given) -> Workers:
+    """Who works for a run, by its options; InputError where their values have no meaning."""
+    count = given.get("workers")
+    if count is not None and count < 0:
+        raise InputError(f"--workers {count}: it must be at least 0")
+    if count is not None and "cluster" in given:
+        raise InputError("--workers and --cluster: the cluster's cores are the workers; give one of the two")
+    return Workers(count, given.get("cluster"))
+
+
+def shard_frames_of(given: Given) -> int | None:
+    """Frames of a shard of the store, None for a store in one file; InputError where it has none."""
+    count = given.get("shard_frames")
+    if count is not None and count < 1:
+        raise InputError(f"--shard-frames {count}: a shard holds at least one frame")
+    return count
 
 
 def show_progress(bar: tqdm, note: str = BUILDING) -> Callable[[int, int], None]:

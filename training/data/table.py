@@ -10,18 +10,19 @@ import pathlib
 
 from tqdm import tqdm
 
-from lsps_tf.config import Config
+from lsps_tf.config import FIT, Config
 from lsps_tf.datasets.public import icvl, nyu
 from lsps_tf.datasets.simulated import ensure_store
 from lsps_tf.datasets.simulator import DATASETS as SIMULATIONS
 from lsps_tf.datasets.simulator import VERSIONS, Simulation
-from lsps_tf.datasets.store import open_store
+from lsps_tf.datasets.store import SUFFIXES, open_store, store_suffix
 from lsps_tf.errors import InputError
 from lsps_tf.run_folder import RunSettings
 from lsps_tf.simulation.sensor import ALL_SENSORS
 from lsps_tf.skeleton import SKELETONS
 from training.data import own, public
-from training.data.source import Dataset, Given, Source, show_progress
+from training.data.source import Dataset, Given, Source, shard_frames_of, show_progress, workers_of
+from training.methods import DEFAULT, METHODS
 
 DEFAULT_FRAMES = {
     "sim_synthetic_frames": public.SIMULATED_FRAMES,
@@ -37,25 +38,30 @@ SIMULATED_SPLITS = {
 
 
 def get_dataset(name: str) -> Dataset:
-    """The dataset of that name, or the one that a store's path (.h5) is; InputError for anything else."""
+    """The dataset of that name, or the one that a store's path is; InputError for anything else."""
     if name in DATASETS:
         return DATASETS[name]
-    if name.endswith(".h5"):
+    if name.endswith(SUFFIXES):
         return Dataset(_resolve_store, _nothing_to_make)
     raise InputError(f"--dataset {name}: choose {choices()}")
 
 
 def choices() -> str:
     """What `--dataset` takes, in words."""
-    return f"{', '.join(DATASETS)} or the path of a store (.h5)"
+    return f"{', '.join(DATASETS)} or the path of a store ({', '.join(SUFFIXES)})"
 
 
 def _resolve_simulated(given: Given, config: Config) -> Source:
     simulation = _simulation(given, config)
-    path = simulation.store_path(given.get("data_root", "data")).resolve()
+    if given.get("stream"):
+        _check_stream(given, config)
+    suffix = store_suffix(shard_frames_of(given))
+    path = simulation.store_path(given.get("data_root", "data"), suffix).resolve()
     frames = _simulated_frames(given)
-    part = f"synthetic/{config.baselines.synthetic_part}"
-    frames.setdefault(part, frames["synthetic/train"])
+    if given.get("stream"):
+        frames = {split: count for split, count in frames.items() if not split.endswith("/train")}
+    else:
+        frames.setdefault(f"synthetic/{config.baselines.synthetic_part}", frames["synthetic/train"])
     num_joints = SKELETONS[simulation.skeleton].num_joints
     return Source(
         config.replace(num_joints=num_joints),
@@ -65,6 +71,21 @@ def _resolve_simulated(given: Given, config: Config) -> Source:
         frames,
         centering=simulation.centering,
     )
+
+
+def _check_stream(given: Given, config: Config) -> None:
+    """InputError where an option asks for what frames without end do not have."""
+    method = METHODS[given.get("method", DEFAULT)]
+    for name in ("sim_synthetic_frames", "sim_real_frames", "shard_frames"):
+        if name in given:
+            raise InputError(f"--stream: its frames have no end; leave out --{name.replace('_', '-')}, or --stream")
+    if given.get("workers") == 0:
+        raise InputError("--workers 0: with --stream other processes simulate, at least 1")
+    if method.needs_labels or given.get("labels", 0.0) > 0.0:
+        option = f"--method {method.name}" if method.needs_labels else "--labels"
+        raise InputError(f"--stream: {option} takes its real labels from a store; leave out --stream")
+    if method.stages_with(config)[-1].startswith(FIT):
+        raise InputError("--stream: rounds of fitting go over the frames of a store; leave out --stream")
 
 
 def _simulated_frames(given: Given) -> dict[str, int]:
@@ -79,7 +100,10 @@ def _make_simulated(given: Given, settings: RunSettings, run_dir: pathlib.Path) 
     simulation = _simulation({**given, "sensor": settings.sensor, "skeleton": settings.skeleton}, settings.config)
     root = pathlib.Path(given.get("data_root", "data")).resolve()
     with tqdm(desc="simulate  ", unit="frame", mininterval=1.0) as bar:
-        ensure_store(simulation, root, settings.frames, show_progress(bar))
+        progress, workers = show_progress(bar), workers_of(given)
+        ensure_store(
+            simulation, root, settings.frames, progress, workers=workers, shard_frames=shard_frames_of(given)
+        )
 
 
 def _simulation(given: Given, config: Config) -> Simulation:
@@ -95,6 +119,8 @@ def _simulation(given: Given, config: Config) -> Simulation:
 
 def _resolve_store(given: Given, config: Config) -> Source:
     dataset = given["dataset"]
+    if "shard_frames" in given:
+        raise InputError(f"--shard-frames {given['shard_frames']}: {dataset} is made already; leave the option out")
     with open_store(dataset) as store:
         if not any(store.splits().values()):
             raise InputError(f"{dataset}: the store holds no frames; give one that does")

@@ -125,7 +125,7 @@ def _synthetic(store: Store, count: int) -> tuple[str, dict[str, np.ndarray]]:
         names = [field.name for field in dataclasses.fields(Simulation)]
         frames = SimulatedSource(Simulation(**{name: source[name] for name in names}), HELD_OUT, count)
         ranges = [range(first, min(first + BATCH, count)) for first in range(0, count, BATCH)]
-        batches = [batch.rows for batch in frames.batches(ranges, None)]
+        batches = [frames.job(positions)().rows for positions in ranges]
         return HELD_OUT, {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     split = HELD_OUT if store.count(HELD_OUT) else "synthetic/train"
     return split, store.read(split, _spread(np.arange(store.count(split)), count))

@@ -17,6 +17,7 @@ from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, locked, read_text, write_json
 from lsps_tf.run_folder import Run, RunSettings, held_run, load_run, settings_path, weights_path
 from training.arguments import resolve_config
+from training.data.source import workers_of
 from training.evaluation.measure import error_figures, evaluated_errors_mm, predict_store
 from training.experiments import figures
 from training.experiments.baselines import PREDICTORS
@@ -47,7 +48,7 @@ class Workspace:
 
 
 # Where data lies and who reads it changes no figure.
-_NO_MATTER = ("data_root", "store_dir", "workers")
+_NO_MATTER = ("data_root", "store_dir", "workers", "cluster", "shard_frames")
 
 
 def check_workspace(workspace: Workspace) -> None:
@@ -101,7 +102,7 @@ def run_training(training: Training, workspace: Workspace) -> bool:
     _take_fits(training, workspace)
     before, started = seconds_of(run_dir), time.monotonic()
     try:
-        return train(settings, run_dir)
+        return train(settings, run_dir, workers_of(workspace.given))
     finally:
         write_json(run_dir / "seconds.json", {"seconds": round(before + time.monotonic() - started, 1)})
         # What a stage leaves behind would add up over the cells.

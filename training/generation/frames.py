@@ -16,7 +16,7 @@ from lsps_tf.augment import IMAGE_COLUMNS, view_stored_crops
 from lsps_tf.commandline.options import FrameOptions
 from lsps_tf.datasets.simulated import build_simulator
 from lsps_tf.datasets.simulator import BATCH, DATASETS, VERSIONS, Simulation
-from lsps_tf.datasets.store import Store, open_store
+from lsps_tf.datasets.store import Store, is_store, open_store
 from lsps_tf.errors import InputError
 from lsps_tf.hand_predictor import readings
 from lsps_tf.predictor import predictor_of_run
@@ -52,7 +52,9 @@ def frames_of(run: Run, domain: str, given: argparse.Namespace) -> Frames:
         return own_frames(run, given)
     if given.store is not None:
         return stored_frames(run, given.store, domain, given.part, given.count)
-    if run.store_path.is_file():
+    # A run that the simulator fed has a store of frames to test on alone.
+    streamed = run.settings.stream and (domain == "synthetic" or given.part == "train")
+    if is_store(run.store_path) and not streamed:
         return stored_frames(run, run.store_path, domain, given.part, given.count)
     return simulated_frames(run, domain, given.count)
 

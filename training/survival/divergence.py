@@ -15,6 +15,7 @@ from lsps_tf.files import atomic_path
 from lsps_tf.networks import Networks
 from lsps_tf.pipeline import build_pipeline
 from lsps_tf.run_folder import RunSettings
+from training.data.feeding import open_feed
 from training.plan import StagePlan
 
 FOLDER = "nonfinite"
@@ -85,9 +86,10 @@ class Divergence:
     def _batches(self, first: int, last: int) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
         """The batches of these steps, counted from 0, drawn again: columns by "STREAM_COLUMN", and the seed."""
         seed = self._settings.config.training.seed
-        batches = build_pipeline(self._settings.store, self._plan.streams, seed, first)
-        for number, batch in zip(range(first, last + 1), batches):
-            columns = {"seed": batch.pop("seed").numpy()}
-            for stream, rows in batch.items():
-                columns.update({f"{stream}_{name}": value.numpy() for name, value in rows.items()})
-            yield number, columns
+        with open_feed(self._settings) as feed:
+            batches = build_pipeline(feed, self._plan.streams, seed, first)
+            for number, batch in zip(range(first, last + 1), batches):
+                columns = {"seed": batch.pop("seed").numpy()}
+                for stream, rows in batch.items():
+                    columns.update({f"{stream}_{name}": value.numpy() for name, value in rows.items()})
+                yield number, columns

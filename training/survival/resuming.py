@@ -78,7 +78,8 @@ def _changed(settings: RunSettings, run_dir: pathlib.Path, values: dict[str, Any
 def _as_option(name: str, value: Any) -> str:
     option = name.replace("_", "-")
     if isinstance(value, bool):
-        return f"--{option}" if value else f"--no-{option}"
+        without = f"--no-{option}" if name in setting_fields() else f"no --{option}"
+        return f"--{option}" if value else without
     return f"--{option} {value}"
 
 
@@ -96,6 +97,7 @@ def _stored_options(settings: RunSettings) -> dict[str, Any]:
         "stages": ",".join(settings.stages),
         "pretrained": settings.pretrained,
         "pretrained_stage": settings.pretrained_stage,
+        "stream": settings.stream,
     }
     if settings.dataset in SIMULATIONS:
         frames = settings.frames

@@ -187,11 +187,15 @@ def _video_length(path: pathlib.Path) -> int | None:
 
 
 class FrameReader:
-    """Reads the frames of a recording, one at a time; videos quickly where they are read in order."""
+    """Reads the frames of a recording, one at a time; videos quickly where they are read in order.
+
+    A video stays open. One that has changed since is opened again.
+    """
 
     def __init__(self):
         self._video: VideoReader | None = None
         self._recording: Recording | None = None
+        self._opened: tuple | None = None
 
     def read(self, frame: FrameFile) -> np.ndarray:
         """The counts [H, W] as they stand in the file; InputError where they cannot be read."""
@@ -221,13 +225,25 @@ class FrameReader:
         self.close()
 
     def _video_of(self, path: pathlib.Path) -> VideoReader:
-        if self._video is None or self._video.array.path != path:
-            self.close()
+        if self._is_other(path):
             self._video = VideoReader(open_array(path))
         return self._video
 
     def _recording_of(self, frame: FrameFile) -> Recording:
-        if self._recording is None or self._recording.path != frame.path:
-            self.close()
+        if self._is_other(frame.path, frame.topic):
             self._recording = open_recording(frame.path, frame.topic)
         return self._recording
+
+    def _is_other(self, path: pathlib.Path, topic: str = "") -> bool:
+        """Whether a video is not the one that is open, which is closed then."""
+        stat = path.stat() if path.exists() else None
+        opened = path, topic, stat and (stat.st_mtime_ns, stat.st_size)
+        if opened == self._opened and (self._video or self._recording) is not None:
+            return False
+        self.close()
+        self._opened = opened
+        return True
+
+
+# The one of this process: jobs that read the same recording one after another open it once.
+SHARED_READER = FrameReader()

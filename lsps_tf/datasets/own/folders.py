@@ -31,7 +31,8 @@ _OF_SYSTEMS = frozenset(
     }
 )
 # What an import keeps beside its store, which may lie in the recording.
-_OF_IMPORTS = (".h5.hands", ".h5.parts", ".h5.backgrounds")
+_BESIDE_STORES = ("hands", "parts", "backgrounds")
+_OF_IMPORTS = (".shards", *(f"{store}.{name}" for store in (".h5", ".shards") for name in _BESIDE_STORES))
 
 
 def beside(recording: pathlib.Path, name: str) -> pathlib.Path:

@@ -12,8 +12,8 @@ from lsps_tf.datasets.own.backgrounds import Backgrounds
 from lsps_tf.datasets.own.camera_file import CAMERA_FILE, CameraFile, read_camera_file
 from lsps_tf.datasets.own.files import FrameFile, describe, fingerprint, list_sequences
 from lsps_tf.datasets.own.folders import beside
-from lsps_tf.datasets.own.hands import frame_size
 from lsps_tf.datasets.own.labels import FrameLabels, read_labels
+from lsps_tf.datasets.own.sampled import frame_size
 from lsps_tf.errors import InputError
 from lsps_tf.rotation import rotate_camera, rotate_points
 

@@ -7,6 +7,7 @@ from the simulator, so that one store serves a training.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import shutil
@@ -20,14 +21,18 @@ from lsps_tf.datasets.importing import Target, import_store
 from lsps_tf.datasets.own import hands as finding
 from lsps_tf.datasets.own.backgrounds import learn_backgrounds
 from lsps_tf.datasets.own.camera_file import CAMERA_FILE
+from lsps_tf.datasets.own.files import SHARED_READER
 from lsps_tf.datasets.own.folders import beside
 from lsps_tf.datasets.own.frame_folder import FrameFolder
-from lsps_tf.datasets.own.hands import FoundHands, decide_sides, doubtful_sides
+from lsps_tf.datasets.own.hands import FoundHands
 from lsps_tf.datasets.own.labels import JOINTS_FILE, PARTS, misplaced_labels
+from lsps_tf.datasets.own.sampled import check_unit
+from lsps_tf.datasets.own.sides import decide_sides, doubtful_sides
 from lsps_tf.datasets.own.source import OwnSource
 from lsps_tf.datasets.simulated import SimulatedSource
 from lsps_tf.datasets.simulator import VERSIONS, Simulation
 from lsps_tf.errors import InputError
+from lsps_tf.jobs import HERE, Workers
 from lsps_tf.rotation import opposite, rotate_camera
 from lsps_tf.simulation.sensor import ALL_SENSORS
 
@@ -43,7 +48,12 @@ _NEAR_HANDS_MM = 550.0
 Progress = Callable[[int, int], None]
 
 
-def find_hands(own: FrameFolder, store_path: pathlib.Path, progress: Progress = lambda done, total: None) -> FoundHands:
+def find_hands(
+    own: FrameFolder,
+    store_path: pathlib.Path,
+    progress: Progress = lambda done, total: None,
+    workers: Workers = HERE,
+) -> FoundHands:
     """Finds the hands of a recording whose store is to be made at `store_path`; a stop is gone on from.
 
     Raises:
@@ -51,8 +61,8 @@ def find_hands(own: FrameFolder, store_path: pathlib.Path, progress: Progress = 
     """
     folder = _hands_folder(store_path)
     if not any(folder.glob("*.npz")):
-        finding.check_unit(own.sequences, own.camera_file, own.camera)
-    return finding.find_hands(own.sequences, own.camera_file, own.camera, folder, progress, own.backgrounds)
+        check_unit(own.sequences, own.camera_file, own.camera)
+    return finding.find_hands(own.sequences, own.camera_file, own.camera, folder, progress, own.backgrounds, workers)
 
 
 def with_backgrounds(
@@ -91,6 +101,7 @@ def make_store(
     simulated: dict[str, FrameSource],
     progress: Progress = lambda done, total: None,
     report_bad: Callable[[str], None] = lambda text: None,
+    workers: Workers = HERE,
 ) -> None:
     """Crops the frames into the store, and adds the simulator's; a stop is gone on from.
 
@@ -101,6 +112,7 @@ def make_store(
         simulated: the simulator's frames by split (`simulated_like`).
         progress: called with the frames done and all frames.
         report_bad: called with a line on frames that cannot be read any more.
+        workers: who crops.
     """
     own = _without_misplaced(own, hands)
     sides = decide_sides(own.folder, own.sequences, own.camera_file.hand, hands.right)
@@ -114,7 +126,8 @@ def make_store(
             sources[split] = OwnSource(own, hands, sides, positions, target.cube_mm, target.image_size)
     if "real/train" not in sources:
         raise InputError(f"{own.folder}: no usable frame is left to train on; add frames without labels")
-    import_store(target, {**simulated, **sources}, True, 0, progress, report_bad)
+    with contextlib.closing(SHARED_READER):
+        import_store(target, {**simulated, **sources}, True, workers, progress, report_bad)
     shutil.rmtree(_hands_folder(target.path), ignore_errors=True)
 
 

@@ -28,8 +28,8 @@ class Recording:
     Attributes:
         folder: what the frames' paths are said relative to.
         camera: that took them; frames of another size are unusable.
-        read: a file to whole mm, uint16 [H, W], 0 = no reading; InputError where it is damaged. A function of a module
-            that loads no TensorFlow.
+        read: a file to whole mm, uint16 [H, W], 0 = no reading; InputError where it is damaged. A function of a module,
+            which other processes get by its name.
         path_of: the file of a frame by its position, 0 to N - 1.
         numbers: int64 [N], the frames' numbers in their source.
         joints_mm: float32 [N, J, 3] camera space.

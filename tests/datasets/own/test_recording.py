@@ -6,7 +6,7 @@ import pytest
 from lsps_tf import mirror, rotation
 from lsps_tf.camera import mm_to_uvd
 from lsps_tf.datasets.importing import Target
-from lsps_tf.datasets.own import files, hands
+from lsps_tf.datasets.own import files, hands, sides
 from lsps_tf.datasets.own import recording as frames
 from lsps_tf.datasets.own.frame_folder import open_recording
 from lsps_tf.datasets.store import open_store
@@ -151,8 +151,10 @@ def test_left_hands_are_stored_as_their_mirror_images(made, tmp_path):
     np.testing.assert_allclose(left[part]["center_mm"][shared], right[part]["center_mm"][same], atol=15.0)
 
 
-def test_a_hand_is_tracked_within_its_sequence_alone(tmp_path):
+def test_a_hand_is_tracked_within_its_sequence_alone(tmp_path, monkeypatch):
     """A hand that moves by 2 pixels per frame and jumps once; then another sequence's first frame."""
+    # Jobs of two frames, of both sequences in turn.
+    monkeypatch.setattr(hands, "BLOCK", 2)
     depth_mm, _ = hand_frames()
     own_hand = depth_mm[[0]]
     steps = [0, 2, 4, 6, 60, 62]
@@ -223,7 +225,7 @@ def test_the_side_is_told_from_a_sequence_or_asked_for(tmp_path):
     sequences = {name: [files.FrameFile(f"{name}/{i}.png", tmp_path) for i in range(30)] for name in ("a", "b")}
 
     def decide(right, said="auto"):
-        return hands.decide_sides(tmp_path, sequences, said, np.array(right))
+        return sides.decide_sides(tmp_path, sequences, said, np.array(right))
 
     assert decide([2.0] * 30 + [-1.0] * 30) == {"a": "right", "b": "left"}
     with pytest.raises(InputError, match="which hand 'b' shows cannot be told from 30 frames"):
@@ -231,8 +233,8 @@ def test_the_side_is_told_from_a_sequence_or_asked_for(tmp_path):
     with pytest.raises(InputError, match="which hand 'a' shows cannot be told from 3 frames"):
         decide([2.0] * 3 + [np.nan] * 27 + [-1.0] * 30)
     assert decide([0.0] * 60, "right") == {"a": "right", "b": "right"}
-    assert hands.doubtful_sides(sequences, "right", np.array([2.0] * 30 + [-1.0] * 30)) == ["b"]
-    assert hands.doubtful_sides(sequences, "left", np.array([2.0] * 30 + [-1.0] * 30)) == ["a"]
+    assert sides.doubtful_sides(sequences, "right", np.array([2.0] * 30 + [-1.0] * 30)) == ["b"]
+    assert sides.doubtful_sides(sequences, "left", np.array([2.0] * 30 + [-1.0] * 30)) == ["a"]
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])

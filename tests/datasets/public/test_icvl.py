@@ -109,7 +109,7 @@ def test_labels_round_trip_and_left_hands_become_right_ones(tree):
     folder, lines, tests = tree
     recording = icvl.recordings(folder)["real/test"]
     assert recording.mirrored
-    rows = next(RecordedSource(recording, icvl.CUBE_MM, 128).batches([range(5)], None)).rows
+    rows = RecordedSource(recording, icvl.CUBE_MM, 128).job(range(5))().rows
     back_mm = rows["joints_mm"].astype(np.float64) * [-1, 1, 1]
     uvd = camera.mm_to_uvd(back_mm, camera.ICVL.intrinsics.astype(np.float64))
     np.testing.assert_allclose(uvd, np.stack(list(tests.values())), atol=1e-3)

@@ -84,13 +84,13 @@ def test_the_real_frame_and_its_labels(tmp_path):
     assert np.linalg.norm(rows["center_mm"][0] - published_mm) < 25.0
     # Wherever the search starts, it ends near the same place.
     centered = recording.replace(start_mm=published_mm[None].astype(np.float32))
-    moved = next(RecordedSource(centered, nyu.CUBE_MM, 128).batches([range(1)], None)).rows
+    moved = RecordedSource(centered, nyu.CUBE_MM, 128).job(range(1))().rows
     np.testing.assert_allclose(moved["center_mm"], rows["center_mm"], atol=6.0)
     assert np.abs((rows["joints_mm"] - rows["center_mm"][:, None]) / (0.5 * nyu.CUBE_MM)).max() < 1.0
 
 
 def assert_joints_on_hand(recording, count, deepest_mm, share):
-    rows = next(RecordedSource(recording, nyu.CUBE_MM, 128).batches([range(count)], None)).rows
+    rows = RecordedSource(recording, nyu.CUBE_MM, 128).job(range(count))().rows
     size, extent = 192, rows["extent_mm"][0]
     for depth_mm, joints, (x, y, z) in zip(rows["depth_mm"], rows["joints_mm"], rows["center_mm"]):
         # By the definition of a crop: rays through its pixels' centres, `extent` wide at the centre's depth.
@@ -155,7 +155,7 @@ def test_labels_that_are_no_places_are_named(tmp_path):
     splits = nyu.recordings(tmp_path)
     with pytest.raises(InputError, match=r"2 of 5 frames of real/train: its label holds NaN, .*depth_1_0000002\.png"):
         check_recordings(splits, skip_bad=False)
-    batch = next(RecordedSource(splits["real/train"], nyu.CUBE_MM, 16).batches([range(5)], None))
+    batch = RecordedSource(splits["real/train"], nyu.CUBE_MM, 16).job(range(5))()
     assert list(batch.rows["frame"]) == [0, 2, 4] and [position for position, _ in batch.unusable] == [1, 3]
 
 

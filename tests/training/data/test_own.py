@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from lsps_tf import camera, mirror
-from lsps_tf.datasets.own.hands import FEWEST_FRAMES
+from lsps_tf.datasets.own.sides import FEWEST_FRAMES
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.depth_files import write_depth_png16

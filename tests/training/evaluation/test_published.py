@@ -135,7 +135,7 @@ def icvl_run(tmp_path_factory):
     sources = {split: RecordedSource(frames, icvl.CUBE_MM, config.data.image_size) for split, frames in splits.items()}
     source = {"made_by": "icvl", "mirrored": True}
     target = Target(folder / "a.h5", "icvl", camera.ICVL, config.data.image_size, icvl.CUBE_MM, source)
-    import_store(target, sources, workers=0)
+    import_store(target, sources)
     ends = {"last_stage": "regression", "domain": "synthetic"}
     settings = RunSettings(config, "synthetic-only", "icvl", "icvl", str(folder / "a.h5"), **ends)
     write_settings(folder / "run", settings)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from lsps_tf import augment, run_folder
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
-from lsps_tf.fitting import to_depth
+from lsps_tf.fitting import jobs, to_depth
 from lsps_tf.networks import build_networks
 from training import callbacks, pseudo_labels
 from training.evaluation.measure import evaluate_run
@@ -38,7 +38,8 @@ def _run_quickly(command):
         patch.setattr(to_depth, "_FOLLOW_STEPS", 1)
         few_steps = {"steps": 1, "points": 16, "shape_weight": 1.0}
         patch.setattr(to_depth.FitSettings, "__init__", lambda self, **_: self.__dict__.update(few_steps))
-        patch.setattr(pseudo_labels, "BATCH", 8)
+        for module in (pseudo_labels, jobs):
+            patch.setattr(module, "BATCH", 8)
         try:
             assert run_experiment(command) == 0
         finally:
@@ -177,7 +178,7 @@ def test_parts_can_be_left_out(table1, arguments, capsys):
 def test_a_round_with_labels_takes_the_fits_of_the_one_without(table1, arguments, monkeypatch):
     """It would find the same ones: from the same networks, in the same frames."""
     output, _ = table1
-    monkeypatch.setattr(pseudo_labels.DepthFitter, "__init__", _no_fit)
+    monkeypatch.setattr(to_depth.DepthFitter, "fit", _no_fit)
     _run_quickly(["labels", *arguments, *FEW, "--seeds", "0", "--output", str(output), "--rows", "lsps-fitted-25"])
     found, (without, own) = figures.read(output), (output / "runs" / f"lsps-fit2{name}-seed0" for name in ("", "-25"))
     assert (own / "fits" / "fit2.npz").read_bytes() == (without / "fits" / "fit2.npz").read_bytes()
@@ -185,7 +186,7 @@ def test_a_round_with_labels_takes_the_fits_of_the_one_without(table1, arguments
     assert errors[0] != errors[1]  # the labels took part
 
 
-def _no_fit(*_):
+def _no_fit(*_, **__):
     raise AssertionError("fits again what is fitted")
 
 
