@@ -19,13 +19,15 @@ from lsps_tf.datasets.store import Store, open_store
 from lsps_tf.files import atomic_path, read_text, write_json
 from lsps_tf.fitting.to_depth import DepthFitter
 from lsps_tf.networks import build_networks
-from lsps_tf.run_folder import RunSettings, load_weights, read_settings, verdict_path, weights_path
+from lsps_tf.run_folder import RunSettings, load_weights, read_settings, save_weights, verdict_path, weights_path
 from lsps_tf.skeleton import NYU, SKELETONS, joints_of
 from training.evaluation.adaptation import Verdict, compare
 from training.methods import LSPS
 from training.pseudo_labels import BATCH, build_look
 
 _BEFORE_ROUNDS = LSPS.stages[-1]
+# The model that adaptation starts from may have an M of another kind. No prediction reads it.
+_UNREAD = "mapping/"
 
 
 def judge_run(settings: RunSettings, run_dir: pathlib.Path) -> str | None:
@@ -51,8 +53,10 @@ def judge_run(settings: RunSettings, run_dir: pathlib.Path) -> str | None:
     # These are there where a stop came between the weights and the verdict.
     verdict = _compare(settings, before, own if own.is_file() else last)
     if not verdict.helped:
-        _copy(last, own, keep=True)
-        _copy(before, last)
+        if not own.is_file():
+            with atomic_path(own) as partial:
+                shutil.copyfile(last, partial)
+        _write_before(settings, before, last)
     said = {**verdict.to_dict(), "before_is": str(before), "kept": "after" if verdict.helped else "before"}
     said["adapted"] = str(last if verdict.helped else own)
     write_json(path, said)
@@ -79,7 +83,7 @@ def _compare(settings: RunSettings, before: pathlib.Path, after: pathlib.Path) -
     predicted_mm, order = [], None
     with open_store(settings.store) as store:
         for path in (before, after):
-            load_weights(networks, path)
+            load_weights(networks, path, without=_UNREAD)
             images, center_mm, cube_mm, joints_mm, order = _predict(settings, store, look)
             predicted_mm.append(joints_mm)
     fitter = DepthFitter(BATCH, joints_of(NYU, SKELETONS[settings.skeleton]))
@@ -97,11 +101,12 @@ def _predict(settings: RunSettings, store: Store, look) -> tuple[np.ndarray, ...
     return tuple(np.concatenate(part) for part in zip(*parts))
 
 
-def _copy(source: pathlib.Path, target: pathlib.Path, keep: bool = False) -> None:
-    if keep and target.is_file():
-        return
-    with atomic_path(target) as partial:
-        shutil.copyfile(source, partial)
+def _write_before(settings: RunSettings, before: pathlib.Path, last: pathlib.Path) -> None:
+    """Puts the weights from before into the file of the last stage; M, which may be of another kind, stays."""
+    networks = build_networks(settings.config.network, settings.config.data.image_size, seed=0)
+    load_weights(networks, last)
+    load_weights(networks, before, without=_UNREAD)
+    save_weights(networks, last)
 
 
 def _in_words(said: dict[str, Any]) -> str:

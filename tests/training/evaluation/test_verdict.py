@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import shutil
 
 import h5py
 import numpy as np
 import pytest
 
 from lsps_tf.datasets.own.recording import HELD_OUT, hold_out
-from lsps_tf.run_folder import read_settings, verdict_path, weights_path, write_settings
+from lsps_tf.run_folder import load_run, read_settings, verdict_path, weights_path, write_settings
 from training.evaluation import verdict
 from training.evaluation.adaptation import Verdict
 from training.evaluation.verdict import judge_run
@@ -77,6 +78,28 @@ def test_where_it_did_not_help_the_model_from_before_is_the_result(own_run, monk
     judged(monkeypatch, 0.2)
     judge_run(settings, run_dir)
     np.testing.assert_array_equal(first_weights(said["adapted"]), own)
+
+
+def test_the_model_from_before_may_have_another_kind_of_m(own_run, finished_run, tmp_path, monkeypatch):
+    settings, run_dir = own_run
+    before = tmp_path / "before.h5"
+    shutil.copy(weights_path(finished_run, settings.last_stage), before)
+    last = weights_path(run_dir, settings.last_stage)
+    with h5py.File(before, "a") as file, h5py.File(last, "r") as own:
+        drawn = first_of(own["mapping"])[...]
+        del file["mapping"]
+        file["mapping/000"] = np.zeros(3)
+    seen = []
+    monkeypatch.setattr(verdict, "_weights_before", lambda *_: before)
+    monkeypatch.setattr(verdict, "_predict", lambda settings, store, look: (0, 0, 0, seen.append(1), 0))
+    values = {"from_fit_mm": 20.0, "unexplained_mm": 9.0, "unsteady_mm": None}
+    monkeypatch.setattr(verdict, "compare", lambda *_: Verdict(96, values, values, 0.2))
+    assert "did not help" in judge_run(settings, run_dir)
+    assert len(seen) == 2
+    assert load_run(run_dir).networks is not None
+    np.testing.assert_array_equal(first_weights(last), first_weights(before))
+    with h5py.File(last, "r") as file:
+        np.testing.assert_array_equal(first_of(file["mapping"]), drawn)
 
 
 @pytest.mark.parametrize("change", [{"dataset": "sim"}, {"frames": {}}, {"pretrained": "", "pretrained_stage": ""}])
