@@ -88,6 +88,9 @@ def _export(options: argparse.Namespace, variants: tuple[str, ...]) -> int:
         print(f"{' and '.join(wrong)}: differs from the Keras model by more than {LARGEST_DIFFERENCE:g}; do not use it")
         return 1
     print(f"Next: {_next_command(run, paths[0].parent)}")
+    if options.explore:
+        script = shlex.quote(os.path.relpath(pathlib.Path(__file__).parent / "serve.py"))
+        print(f"Explore: python {script} --model-dir {shlex.quote(str(paths[0].parent))} --explore")
     return 0
 
 

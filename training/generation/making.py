@@ -20,7 +20,7 @@ from training.generation.frames import frames_of
 from training.generation.writing import say_written, write_arrays, write_hands_grid, write_image_grid, write_walk
 
 _BATCH = 32
-# A code is far out where fewer than this share of simulated poses' codes are as far.
+# A code is far out where fewer than this share of simulated poses' codes are as far from the next one.
 _FAR_OUT = 0.01
 
 
@@ -43,9 +43,14 @@ def translate(run: Run, given: argparse.Namespace) -> None:
 
 
 def walk(run: Run, given: argparse.Namespace) -> None:
-    """A walk between frames, poses or codes, or at random, at even steps of the pose, in all three domains."""
-    corners = _corners(run, given)
-    closed = not (given.frames or given.poses or given.codes)
+    """A walk between frames, poses or codes, or at random, at even steps of the pose, in all three domains.
+
+    It leads by codes of simulated hands, or straight from code to code.
+    """
+    space, closed = _code_space(run, given.seed), not (given.frames or given.poses or given.codes)
+    corners = _corners(run, given, space)
+    if given.path == "hands":
+        corners = _by_hands(space, corners, closed)
     codes = generate.walk(run.networks, corners, given.steps, closed)
     hands = _hands(run, codes)
     # The moving pictures last: where MP4 cannot be written, the rest is there.
@@ -72,7 +77,7 @@ def sample(run: Run, given: argparse.Namespace) -> None:
     written = [write_hands_grid(given.output / "sample.png", hands, run.skeleton)]
     arrays = {**_arrays(run, codes, hands), "typicality": typicality.astype(np.float32)}
     share, most = np.mean(typicality > _FAR_OUT), 1 - _FAR_OUT
-    print(f"{share:.0%} of the codes lie where {most:.0%} of simulated poses' codes do.")
+    print(f"{share:.0%} of the codes lie as near to a simulated pose's as {most:.0%} of these lie to each other.")
     say_written([*written, write_arrays(given.output / "sample.npz", arrays)])
 
 
@@ -88,7 +93,14 @@ def render(run: Run, given: argparse.Namespace) -> None:
     say_written([*written, write_arrays(given.output / "render.npz", arrays)])
 
 
-def _corners(run: Run, given: argparse.Namespace) -> np.ndarray:
+def _by_hands(space: CodeSpace, corners: np.ndarray, closed: bool) -> np.ndarray:
+    """Corners [K, Z] with the codes of hands that lead from each to the next; a closed walk's first one comes once."""
+    ends = np.concatenate([corners, corners[:1]]) if closed else corners
+    ways = [space.path(start, end)[:-1] for start, end in zip(ends, ends[1:])]
+    return np.concatenate(ways if closed else [*ways, corners[-1:]])
+
+
+def _corners(run: Run, given: argparse.Namespace, space: CodeSpace) -> np.ndarray:
     """The codes that a walk leads along, [K, Z]; InputError where there are fewer than two."""
     if given.frames:
         codes = generate.codes_of_images(run.networks, frames_of(run, run.domain, given).image, run.domain)
@@ -98,8 +110,7 @@ def _corners(run: Run, given: argparse.Namespace) -> np.ndarray:
     elif given.codes is not None:
         codes, source = read_codes(given.codes, run.config.network.latent_size), str(given.codes)
     else:
-        space, source = _code_space(run, given.seed), "--waypoints"
-        codes = space.sample(given.waypoints, given.seed, given.truncation)
+        codes, source = space.sample(given.waypoints, given.seed, given.truncation), "--waypoints"
     if len(codes) < 2:
         raise InputError(f"{source}: a walk needs two ends at least, and there is {len(codes)}")
     return codes

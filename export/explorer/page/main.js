@@ -31,7 +31,7 @@ class Page {
     this.hand = null;
     byId("about").textContent += ` ${model.name}, version ${model.version}: ${model.joint_names.length} joints.`;
     this.view = new SkeletonView(byId("pose"), model.joint_names, model.bones, () => this.remember());
-    this.walk = new Walk(this.server, (step) => this.showStep(step), () => this.walkChanged());
+    this.walk = new Walk(this.server, this.space, (step) => this.showStep(step), () => this.walkChanged());
     this.draw = latest(async (coordinates) => {
       const code = this.space.code(coordinates);
       const [hand] = await this.server.hands([code]);
@@ -86,12 +86,12 @@ class Page {
     this.coordinates = coordinates;
     this.remember();
     this.draw(coordinates);
-    this.showTypicality();
+    this.showTypicality(this.space.code(coordinates));
   }
 
   showStep({ code, hand }) {
     this.coordinates = this.space.coordinates(code);
-    this.showTypicality();
+    this.showTypicality(code);
     this.showHand(code, hand);
     byId("place").value = this.walk.place;
   }
@@ -119,14 +119,13 @@ class Page {
     byId("status").textContent = `Hand drawn; strongest: ${strongest.join("; ")}.`;
   }
 
-  showTypicality() {
-    const typicality = this.space.typicality(this.coordinates);
-    const distance = Math.hypot(...this.coordinates);
+  showTypicality(code) {
+    const typicality = this.space.typicality(code);
     byId("typicality").value = typicality;
     byId("typicality-text").textContent =
       typicality > 0
-        ? `${Math.round(100 * typicality)} % of simulated hands lie as far out (${distance.toFixed(1)} standard deviations)`
-        : `no simulated hand lies so far out (${distance.toFixed(1)} standard deviations)`;
+        ? `${Math.round(100 * typicality)} % of simulated hands are as far from the next one`
+        : "no simulated hand is so far from the next one";
   }
 
   remember() {
@@ -139,7 +138,7 @@ class Page {
     if (seed !== null) byId("seed").value = seed;
     if (truncation !== null) byId("truncation").value = truncation;
     if (turn !== null) this.view.setTurn(turn);
-    this.setCoordinates(coordinates ?? new Array(this.space.size).fill(0));
+    this.setCoordinates(coordinates ?? this.space.coordinates(this.space.start));
   }
 
   get seed() {
@@ -153,11 +152,11 @@ class Page {
   listen() {
     const click = (id, act) => byId(id).addEventListener("click", () => this.tried(act));
     click("random", () => {
-      const coordinates = this.space.random(this.seed, this.truncation);
+      const code = this.space.random(this.seed, this.truncation);
       byId("seed").value = this.seed + 1;
-      this.setCoordinates(coordinates);
+      this.setCode(code);
     });
-    click("reset", () => this.setCoordinates(new Array(this.space.size).fill(0)));
+    click("reset", () => this.setCode(this.space.start));
     click("add", () => this.walk.add(this.space.code(this.coordinates)));
     click("clear", () => this.walk.clear());
     click("play", () => this.playOrPause());
@@ -239,9 +238,9 @@ class Page {
   }
 
   saveJson() {
-    const { code, hand, model, coordinates } = this;
+    const { code, hand, model } = this;
     const joints_mm = hand.joints_norm.map((joint) => joint.map((part) => 0.5 * model.cube_mm * part));
-    const typicality = this.space.typicality(coordinates);
+    const typicality = this.space.typicality(code);
     const values = { model: model.name, version: model.version, code, typicality, joint_names: model.joint_names, joints_mm };
     save(new Blob([JSON.stringify(values, null, 2)], { type: "application/json" }), "hand.json");
   }

@@ -13,14 +13,14 @@ export class SkeletonView {
     this.canvas = canvas;
     this.bones = bones;
     this.turned = turned;
-    this.turn = [0.5, 0.2];
+    this.turn = [0.3, 0.15];
     // So that the picture can be saved after it was shown.
     this.renderer = new THREE.WebGLRenderer({ canvas, antialias: true, preserveDrawingBuffer: true });
     this.scene = new THREE.Scene();
     this.scene.background = new THREE.Color(0x101218);
     this.scene.add(new THREE.HemisphereLight(0xffffff, 0x667088, 3));
     this.camera = new THREE.PerspectiveCamera(32, 1, 0.1, 20);
-    this.camera.position.z = 4.2;
+    this.camera.position.z = 3.8;
     this.hand = new THREE.Group();
     this.scene.add(this.hand);
     const ball = new THREE.SphereGeometry(0.032, 16, 12);
