@@ -1,8 +1,8 @@
 """Where the codes of hands lie in the pose VAE's latent space: which codes are hands, and what each direction moves.
 
-The VAE's prior is N(0, I). Codes of poses fill a small and curved part of it: those of a hand that turns lie on a ring,
-and the middle of the ring is no hand. So what is near codes of simulated poses counts as a hand, and new codes are drawn
-beside them. The principal directions of these codes are the axes worth a slider.
+The VAE's prior is N(0, I). Codes of poses fill a small and curved part of it. Those of a hand that turns lie on a ring,
+whose middle is no hand. So what is near codes of simulated poses counts as a hand, and new codes are drawn beside them.
+The principal directions of these codes are the axes worth a slider.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ _PER_BATCH = 256
 _NAMED_FROM = 0.25
 # Of a known code, those that a new one is drawn among.
 _NEIGHBORS = 8
+# Of the way to them, so that codes spread hardly more than the known ones do.
+_BANDWIDTH = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +81,7 @@ class CodeSpace:
     def sample(self, count: int, seed: int, truncation: float = 1.0) -> np.ndarray:
         """Codes [count, Z] beside known ones, in the directions in which other known ones lie.
 
-        A mixture of normal distributions, one at each known code, with the covariance of the way to its neighbours
+        A mixture of normal distributions, one at each known code, with the covariance of half the way to its neighbours
         (manifold Parzen windows, Vincent and Bengio, 2002).
 
         Args:
@@ -87,7 +89,7 @@ class CodeSpace:
             seed: the same seed gives the same codes, whatever the truncation.
             truncation: multiplies the distance from the known code; 0 gives known codes as they are.
         """
-        random, factor = np.random.default_rng([seed, 23]), check_truncation(truncation)
+        random, factor = np.random.default_rng([seed, 23]), _BANDWIDTH * check_truncation(truncation)
         codes = []
         for _ in range(count):
             start = self.known[random.integers(len(self.known))]

@@ -8,6 +8,7 @@ export async function loadModel() {
 }
 
 const NEIGHBORS = 8;
+const BANDWIDTH = 0.5;
 
 // Codes of hands and their principal directions; the same arithmetic as lsps_tf/pose_codes.py.
 export class CodeSpace {
@@ -47,7 +48,7 @@ export class CodeSpace {
     const near = order.slice(1, NEIGHBORS + 1).map(([, code]) => code);
     const factors = near.map(() => {
       const radius = Math.sqrt(-2 * Math.log(1 - uniform()));
-      return (truncation * radius * Math.cos(2 * Math.PI * uniform())) / Math.sqrt(near.length);
+      return (BANDWIDTH * truncation * radius * Math.cos(2 * Math.PI * uniform())) / Math.sqrt(near.length);
     });
     return start.map((part, z) => near.reduce((sum, code, k) => sum + factors[k] * (code[z] - part), part));
   }

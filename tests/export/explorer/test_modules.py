@@ -50,7 +50,8 @@ def test_typicality_and_the_way_from_code_to_code(space):
     codes = space.known[:6] + np.array([0.0, 0.1, 0.3, 1.0, 3.0, 9.0])[:, None]
     script = importing("CodeSpace, evenly", "model.js") + (
         "const space = new CodeSpace(given.space); const way = space.path(given.codes[0], given.codes[3]);\n"
-        "console.log(JSON.stringify({ way, steps: evenly(way, 9), shares: given.codes.map((c) => space.typicality(c)) }));"
+        "const shares = given.codes.map((code) => space.typicality(code));\n"
+        "console.log(JSON.stringify({ way, steps: evenly(way, 9), shares }));"
     )
     found = json.loads(run(script, {"space": space.to_dict(), "codes": codes.tolist()}))
     np.testing.assert_allclose(found["shares"], space.typicality(codes), atol=0.03)
