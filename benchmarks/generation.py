@@ -2,8 +2,8 @@
 
     python benchmarks/generation.py RUN --synthetic-reader RUN_S --real-reader RUN_R --json generation.json
 
-RUN has a depth stage. The readers are finished regressions on the same crops: --method synthetic-only and --method real.
-The classifier that tells generated images from real ones is trained here, on frames of the run's training.
+RUN has a depth stage. The readers are finished regressions on the same crops: --method synthetic-only and --method
+real. The classifier that tells generated images from real ones is trained here, on frames of the run's training.
 """
 
 from __future__ import annotations

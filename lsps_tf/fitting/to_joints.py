@@ -65,7 +65,7 @@ def fit_hand(
         limited: whether the limits hold; without them the fit says which angles the joints ask for.
 
     Returns:
-        HandFit; where the limits hold, angles are clipped to the limits, and its joints are those of the clipped angles.
+        HandFit; angles are clipped to limits that hold, and its joints are those of the clipped angles.
 
     Raises:
         ValueError: where the shapes do not fit each other or a joint is not finite.

@@ -1,4 +1,4 @@
-"""The figures of what a run generates: pose kept, likeness to the sensor's images, walks, samples, three domains as one."""
+"""The figures of what a run generates: pose kept, likeness to the sensor's images, walks, samples, and agreement."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.evaluation.hand_validity import Validity, measure_validity
 from training.evaluation.latent_runs import Hands
 from training.evaluation.latent_space import AS_IT_IS, DRAWN, DRAWN_OTHER, REAL, SYNTHETIC, TRANSLATED, Chain, Reading
 
-# What issue and paper ask for.
+# What a good latent space is asked for.
 KEPT_WITHIN, AGREES_WITHIN_MM, LARGEST_STEP, ANGLES_PERCENT = 1.25, 4.0, 3.0, 98.0
 _WALKS, _STEPS = 8, 24
 _SAMPLES = 128
@@ -129,12 +129,8 @@ def format_generation(figures: dict[str, Any]) -> str:
         (f"ratio (at most {KEPT_WITHIN})", _number(kept["ratio"])),
     ]
     parts = [_table(rows, head)]
-    head = (
-        "code against image",
-        "apart, mm",
-        "reader's own error, mm",
-        f"beyond it, mm (at most {AGREES_WITHIN_MM:g})",
-    )
+    beyond = f"beyond it, mm (at most {AGREES_WITHIN_MM:g})"
+    head = ("code against image", "apart, mm", "reader's own error, mm", beyond)
     names = ("domain", "apart_mm", "reader_mm", "beyond_mm")
     parts.append(_table([tuple(map(_number, (row[name] for name in names))) for row in figures["agreement"]], head))
     head = ("images", "distance from real ones", "told apart from them, %")

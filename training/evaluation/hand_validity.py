@@ -1,4 +1,4 @@
-"""Whether poses are hands: the share of joint angles that a hand can take, and how much its bones change their length."""
+"""Whether poses are hands: the share of joint angles that a hand can take, and how its bones change their length."""
 
 from __future__ import annotations
 
