@@ -56,15 +56,9 @@ def test_agreement_is_between_the_codes_pose_and_the_images(chain):  # noqa: F81
         assert rows[domain]["beyond_mm"] == pytest.approx(rows[domain]["apart_mm"] - rows[domain]["reader_mm"])
 
 
-def test_the_command_measures_all(
-    chain,  # noqa: F811
-    readers,  # noqa: F811
-    store_path,
-    capsys,
-    monkeypatch,
-    tmp_path,
-):
-    options = ["--synthetic-reader", readers[SYNTHETIC], "--real-reader", readers[REAL], "--json", tmp_path / "f.json"]
+def test_the_command_measures_all(chain, request, store_path, capsys, monkeypatch, tmp_path):  # noqa: F811
+    folders = request.getfixturevalue("readers")
+    options = ["--synthetic-reader", folders[SYNTHETIC], "--real-reader", folders[REAL], "--json", tmp_path / "f.json"]
     few = ["--frames", "4", "--training-frames", "4", "--steps", "2"]
     arguments = [chain.run.directory, *options, "--store", store_path, *few]
     monkeypatch.setattr(sys, "argv", ["generation.py", *map(str, arguments)])
