@@ -86,7 +86,7 @@ def test_figures_are_sheets_of_as_many_pictures(chain, space):  # noqa: F811
 
 def test_failures_are_the_worst_frames(chain, monkeypatch):  # noqa: F811
     seen = []
-    monkeypatch.setattr(figures, "_read_rows", lambda chain, readers, places: seen.extend(places))
+    monkeypatch.setattr(figures, "_read_rows", lambda _, rows, places: seen.extend(places))
     figures.failures(chain, {"LSPS": P_REAL})
     errors_mm = chain.errors_mm(Reading(P_REAL, "real"))
     assert seen == sorted(range(len(errors_mm)), key=lambda place: -errors_mm[place])
