@@ -47,10 +47,12 @@ def walk(run: Run, given: argparse.Namespace) -> None:
 
     It leads by codes of simulated hands, or straight from code to code.
     """
-    space, closed = _code_space(run, given.seed), not (given.frames or given.poses or given.codes)
-    corners = _corners(run, given, space)
-    if given.path == "hands":
-        corners = _by_hands(space, corners, closed)
+    corners = _given_corners(run, given)
+    closed = corners is None
+    if closed or given.path == "hands":
+        space = _code_space(run, given.seed)
+        corners = space.sample(given.waypoints, given.seed, given.truncation) if closed else corners
+        corners = _by_hands(space, corners, closed) if given.path == "hands" else corners
     codes = generate.walk(run.networks, corners, given.steps, closed)
     hands = _hands(run, codes)
     # The moving pictures last: where MP4 cannot be written, the rest is there.
@@ -66,12 +68,11 @@ def walk(run: Run, given: argparse.Namespace) -> None:
 
 def sample(run: Run, given: argparse.Namespace) -> None:
     """Hands of drawn codes, in all three domains, and how typical each is."""
+    codes = None if given.codes is None else read_codes(given.codes, run.config.network.latent_size)
     space = _code_space(run, given.seed)
-    if given.codes is not None:
-        codes = read_codes(given.codes, run.config.network.latent_size)
-    elif given.prior == "unit":
+    if codes is None and given.prior == "unit":
         codes = sample_prior(run.networks, given.count, given.seed, given.truncation)
-    else:
+    elif codes is None:
         codes = space.sample(given.count, given.seed, given.truncation)
     hands, typicality = _hands(run, codes), space.typicality(codes)
     written = [write_hands_grid(given.output / "sample.png", hands, run.skeleton)]
@@ -100,8 +101,12 @@ def _by_hands(space: CodeSpace, corners: np.ndarray, closed: bool) -> np.ndarray
     return np.concatenate(ways if closed else [*ways, corners[-1:]])
 
 
-def _corners(run: Run, given: argparse.Namespace, space: CodeSpace) -> np.ndarray:
-    """The codes that a walk leads along, [K, Z]; InputError where there are fewer than two."""
+def _given_corners(run: Run, given: argparse.Namespace) -> np.ndarray | None:
+    """The codes of what a walk is to lead between, [K, Z]; None where nothing is named.
+
+    Raises:
+        InputError: where it cannot be read, or is fewer than two.
+    """
     if given.frames:
         codes = generate.codes_of_images(run.networks, frames_of(run, run.domain, given).image, run.domain)
         source = "the frames"
@@ -110,7 +115,7 @@ def _corners(run: Run, given: argparse.Namespace, space: CodeSpace) -> np.ndarra
     elif given.codes is not None:
         codes, source = read_codes(given.codes, run.config.network.latent_size), str(given.codes)
     else:
-        codes, source = space.sample(given.waypoints, given.seed, given.truncation), "--waypoints"
+        return None
     if len(codes) < 2:
         raise InputError(f"{source}: a walk needs two ends at least, and there is {len(codes)}")
     return codes
