@@ -3,8 +3,8 @@
     python benchmarks/explorer.py --model-dir runs/hands/lsps --screenshots shots --json explorer.json
 
 It starts `export/serve.py --explore` and needs Chromium (Debian: apt-get install chromium). Server and browser share
-the processors with all else that runs; the load is said. The goals of the page stand beside the figures. The exit
-status is 1 where one is missed.
+the processors with all else that runs. So the load is said, and beside the time the processor time of both, which a
+busy machine hardly changes. The goals of the page stand beside the figures. The exit status is 1 where one is missed.
 """
 
 from __future__ import annotations
@@ -89,10 +89,10 @@ def main() -> int:
     program = find_browser()
     if program is None:
         raise InputError("there is no Chromium on this machine; install one (Debian: apt-get install chromium)")
-    with tempfile.TemporaryDirectory() as profile, served(given.model_dir) as address:
+    with tempfile.TemporaryDirectory() as profile, served(given.model_dir) as (address, server):
         browser = Browser(program, profile, *SCREENS["laptop"][:2])
         try:
-            figures = measure(browser, address, given.repeats, given.seconds)
+            figures = measure(browser, address, server, given.repeats, given.seconds)
             if given.screenshots:
                 take_screenshots(browser, address, given.screenshots)
         finally:
@@ -117,8 +117,8 @@ def build_parser() -> Parser:
 
 
 @contextlib.contextmanager
-def served(model_dir: pathlib.Path) -> Iterator[str]:
-    """The address of the page of a server that runs meanwhile; InputError where it does not start."""
+def served(model_dir: pathlib.Path) -> Iterator[tuple[str, int]]:
+    """The page's address and the process of a server that runs meanwhile; InputError where it does not start."""
     command = [sys.executable, str(ROOT / "export" / "serve.py"), "--model-dir", str(model_dir), "--explore"]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     process = subprocess.Popen(
@@ -130,7 +130,7 @@ def served(model_dir: pathlib.Path) -> Iterator[str]:
             said.append(line.strip())
             found = re.match(r"Explore: (\S+)", line)
             if found:
-                yield found.group(1)
+                yield found.group(1), process.pid
                 return
         raise InputError(
             f"--model-dir {model_dir}: the server does not start: {said[-1] if said else 'it says nothing'}"
@@ -141,14 +141,16 @@ def served(model_dir: pathlib.Path) -> Iterator[str]:
         process.stdout.close()
 
 
-def measure(browser: Browser, address: str, repeats: int, seconds: float) -> dict[str, Any]:
+def measure(browser: Browser, address: str, server: int, repeats: int, seconds: float) -> dict[str, Any]:
     """The figures of the page, by the names of GOALS, and how they came about.
+
+    Processor times are those of the server and of all of the browser's processes together.
 
     The page is opened three times, as by a new visitor; the median counts.
     """
     browser.send("Network.setCacheDisabled", cacheDisabled=True)
     browser.send("Page.addScriptToEvaluateOnNewDocument", source=NOTE_FIRST_DRAW)
-    first = []
+    first, before = [], processor_s(browser.pid, server)
     for _ in range(3):
         browser.open(address)
         browser.wait("window.firstDraw || document.getElementById('message').hidden === false")
@@ -156,19 +158,41 @@ def measure(browser: Browser, address: str, repeats: int, seconds: float) -> dic
             raise InputError(f"the page says: {browser.run('document.getElementById(`message`).textContent')}")
         first.append(browser.run("window.firstDraw") / 1000)
     megabytes = browser.run(BYTES) / 1e6
+    opened = processor_s(browser.pid, server)
     waits = browser.run(MOVE_SLIDERS.replace("REPEATS", str(repeats)))
+    moved = processor_s(browser.pid, server)
+    turning = processor_s(browser.pid)
     between = browser.run(TURN.replace("SECONDS", str(seconds)))
     return {
         "first_draw_s": float(np.median(first)),
+        "first_draw_processor_s": (opened - before) / len(first),
         "megabytes": megabytes,
         "slider_ms": float(np.median(waits)),
         "slider_ms_90th": float(np.percentile(waits, 90)),
+        "slider_processor_ms": 1000 * (moved - opened) / repeats,
         "frames_per_second": 1000 / float(np.mean(between)),
+        "frame_processor_ms": 1000 * (processor_s(browser.pid) - turning) / len(between),
         "repeats": repeats,
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
         "errors": browser.errors,
     }
+
+
+def processor_s(*roots: int) -> float:
+    """Processor time so far of processes and of those that they started and that still run."""
+    parents, seconds = {}, {}
+    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # The name, in brackets, may hold anything.
+            fields = path.read_text().rpartition(")")[2].split()
+            number = int(path.parent.name)
+            parents[number], seconds[number] = int(fields[1]), int(fields[11]) + int(fields[12])
+    counted, found = set(), set(roots)
+    while found:
+        counted |= found
+        found = {number for number, parent in parents.items() if parent in counted} - counted
+    return sum(seconds.get(number, 0) for number in counted) / os.sysconf("SC_CLK_TCK")
 
 
 def missed(figures: dict[str, Any]) -> dict[str, bool]:
@@ -181,10 +205,13 @@ def table(figures: dict[str, Any]) -> str:
     """The figures beside their goals, and how busy the machine was."""
     rows = [
         ("first draw, median of 3", f"{figures['first_draw_s']:.2f} s", "2 s"),
+        ("its processor time", f"{figures['first_draw_processor_s']:.2f} s", ""),
         ("all that is loaded", f"{figures['megabytes']:.2f} MB", "2 MB"),
         (f"slider to picture, median of {figures['repeats']}", f"{figures['slider_ms']:.0f} ms", "150 ms"),
-        ("slider to picture, 90th percentile", f"{figures['slider_ms_90th']:.0f} ms", ""),
+        ("the same, 90th percentile", f"{figures['slider_ms_90th']:.0f} ms", ""),
+        ("its processor time", f"{figures['slider_processor_ms']:.0f} ms", ""),
         ("frames a second while the skeleton turns", f"{figures['frames_per_second']:.0f}", "30"),
+        ("a frame's processor time", f"{figures['frame_processor_ms']:.1f} ms", ""),
     ]
     load = f"{figures['cores']} cores, of which {figures['load']:.1f} were asked for on average in the last minute."
     return tabulate(rows, ("figure", "measured", "goal"), disable_numparse=True) + "\n" + load

@@ -9,6 +9,7 @@ cores; `--store` gives frames that lie already.
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -62,7 +63,7 @@ def main() -> int:
     return 0
 
 
-def train_reader(method: str, given) -> None:
+def train_reader(method: str, given: argparse.Namespace) -> None:
     """Trains a regressor, unless it is there; one that was stopped goes on."""
     folder = given.readers / method
     if weights_path(folder, "regression").is_file():

@@ -23,7 +23,7 @@ SEEN = """['synthetic', 'real'].map((id) => {
 def test_hands_are_drawn_and_a_frame_is_predicted(tmp_path):
     arguments = ["--run-dir", GENERATING, "--output", tmp_path, "--explore", "--variants", "float32"]
     assert export_command([str(argument) for argument in arguments]) == 0
-    with served(tmp_path / "lsps") as address:
+    with served(tmp_path / "lsps") as (address, _):
         browser = Browser(find_browser(), tmp_path / "profile")
         try:
             browser.open(address)
