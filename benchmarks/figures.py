@@ -46,12 +46,12 @@ def main() -> int:
     with open_store(given.store or readers[REAL].store_path) as store:
         chain = Chain(run, held_out_hands(run, store, "test", given.frames), readers, True)
     space = codes_of_simulated_poses(run.networks, run.skeleton, run.config.data.cube_mm)
-    rows = {"simulated frames alone": SYNTHETIC, "LSPS, no real label": P_REAL, "real labels": REAL}
+    rows = {"simulated": SYNTHETIC, "LSPS": P_REAL, "real labels": REAL}
     drawn = {
         "figure-1": figures.transformations(chain),
         "figure-3": figures.walk(chain, space, given.seed),
         "figure-4": figures.predictions(chain, rows),
-        "figure-6": figures.predictions(chain, {"LSPS, no real label": P_REAL}, 36),
+        "figure-6": figures.predictions(chain, {"LSPS": P_REAL}, 36),
         "figure-7": figures.failures(chain, rows),
         "figure-8": figures.samples(chain, space, given.seed),
     }

@@ -17,9 +17,11 @@ from lsps_tf.pose_codes import CodeSpace
 from training.evaluation.latent_pictures import overlay_of
 from training.evaluation.latent_space import AS_IT_IS, CYCLED, P_REAL, RECONSTRUCTED, TRANSLATED, Chain, Reading
 
-SIDE = 128
+# Of a picture of depth or of a pose, and of one of depth with joints over it.
+SIDE, OVERLAY_SIDE = 128, 176
 _COLUMNS, _MANY_COLUMNS = 8, 12
-_MOST_IN_PICTURE = 64
+_COLORS = 256
+_OVERLAY_LINE = 1.5
 _TRANSFORMED = 3
 
 
@@ -87,7 +89,8 @@ def failures(chain: Chain, readers: dict[str, str]) -> Image.Image:
 
 def indexed(picture: Image.Image) -> Image.Image:
     """The picture in few colours, which makes its PNG small."""
-    return picture.quantize(_MOST_IN_PICTURE, dither=Image.Dither.NONE)
+    # An octree keeps the colours of thin lines, which a median cut takes for greys.
+    return picture.quantize(_COLORS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
 
 
 def _read_rows(chain: Chain, readers: dict[str, str], places: Sequence[int]) -> Image.Image:
@@ -98,8 +101,8 @@ def _read_rows(chain: Chain, readers: dict[str, str], places: Sequence[int]) -> 
         joints, errors_mm, true = chain.joints(reading), chain.errors_mm(reading), chain.truth(reading)
         for place in places:
             image = chain.images("real", AS_IT_IS)[place]
-            picture = overlay_of(chain, reading, place, image, joints[place], true[place])
-            pictures.append(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+            picture = overlay_of(chain, reading, place, image, joints[place], true[place], _OVERLAY_LINE)
+            pictures.append(picture.resize((OVERLAY_SIDE, OVERLAY_SIDE), Image.Resampling.LANCZOS))
             titles.append(f"{title}: {errors_mm[place]:.0f} mm" if place == places[0] else f"{errors_mm[place]:.0f} mm")
     return draw.contact_sheet(pictures, titles, len(places) if len(readers) > 1 else _MANY_COLUMNS)
 

@@ -66,7 +66,13 @@ def _after(chain: Chain, link: Link, row: int) -> Image.Image:
 
 
 def overlay_of(
-    chain: Chain, reading: Reading, row: int, image: np.ndarray, joints: np.ndarray, true: np.ndarray | None = None
+    chain: Chain,
+    reading: Reading,
+    row: int,
+    image: np.ndarray,
+    joints: np.ndarray,
+    true: np.ndarray | None = None,
+    line: float = 1.0,
 ) -> Image.Image:
     """An image [S, S] of a chain's hand, enlarged, with joints [J, 3] in half cubes, and thin the true ones."""
     hands = chain.hands[reading.domain]
@@ -81,4 +87,4 @@ def overlay_of(
         return camera.mm_to_uvd(joints_mm, intrinsics)[:, :2]
 
     labels_uv = None if true is None else place(true)
-    return draw.overlay(depth_mm, place(joints), chain.run.skeleton, labels_uv)
+    return draw.overlay(depth_mm, place(joints), chain.run.skeleton, labels_uv, line)

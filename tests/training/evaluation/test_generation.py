@@ -70,16 +70,16 @@ def test_the_command_measures_all(chain, request, store_path, capsys, monkeypatc
 
 
 def test_figures_are_sheets_of_as_many_pictures(chain, space):  # noqa: F811
-    side = figures.SIDE
-
-    def rows_and_columns(picture):
+    def rows_and_columns(picture, side=figures.SIDE):
         assert isinstance(picture, Image.Image)
         return picture.height // (side + 20), picture.width // side
 
+    over = figures.OVERLAY_SIDE
+
     assert rows_and_columns(figures.transformations(chain)) == (3, 12)
     assert rows_and_columns(figures.walk(chain, space, 0)) == (3, 12)
-    assert rows_and_columns(figures.predictions(chain, {"LSPS": P_REAL, "real": REAL}, 3)) == (2, 3)
-    assert rows_and_columns(figures.predictions(chain, {"LSPS": P_REAL}, 24)) == (2, 12)
+    assert rows_and_columns(figures.predictions(chain, {"LSPS": P_REAL, "real": REAL}, 3), over) == (2, 3)
+    assert rows_and_columns(figures.predictions(chain, {"LSPS": P_REAL}, 24), over) == (2, 12)
     # Three rows of drawn hands, and eight of frames.
     assert rows_and_columns(figures.samples(chain, space, 0)) == (11, 12)
 
