@@ -1,7 +1,7 @@
 """Where the codes of hands lie in the pose VAE's latent space: which codes are hands, and what each direction moves.
 
 The VAE's prior is N(0, I). Codes of poses fill a small and curved part of it. Those of a hand that turns lie on a ring,
-whose middle is no hand. So what is near codes of simulated poses counts as a hand, and new codes are drawn beside them.
+whose middle is no hand. So what is near codes of simulated poses counts as a hand, and new codes are drawn between them.
 The principal directions of these codes are the axes worth a slider.
 """
 
@@ -24,10 +24,8 @@ POSES = 2048
 _PER_BATCH = 256
 # A weaker correlation names nothing.
 _NAMED_FROM = 0.25
-# Of a known code, those that a new one is drawn among.
+# Of a known code, those that a new one is drawn towards.
 _NEIGHBORS = 8
-# Of the way to them, so that codes spread hardly more than the known ones do.
-_BANDWIDTH = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,23 +77,20 @@ class CodeSpace:
         return 1.0 - np.searchsorted(self.distances, nearest, side="left") / len(self.distances)
 
     def sample(self, count: int, seed: int, truncation: float = 1.0) -> np.ndarray:
-        """Codes [count, Z] beside known ones, in the directions in which other known ones lie.
-
-        A mixture of normal distributions, one at each known code, with the covariance of half the way to its neighbours
-        (manifold Parzen windows, Vincent and Bengio, 2002).
+        """Codes [count, Z] between a known one and one of its neighbours, at any place (SMOTE, Chawla et al., 2002).
 
         Args:
             count: how many.
             seed: the same seed gives the same codes, whatever the truncation.
-            truncation: multiplies the distance from the known code; 0 gives known codes as they are.
+            truncation: multiplies the distance from the known code; 0 gives known codes as they are, and above 1
+                codes may lie beyond the neighbour.
         """
-        random, factor = np.random.default_rng([seed, 23]), _BANDWIDTH * check_truncation(truncation)
+        random, factor = np.random.default_rng([seed, 23]), check_truncation(truncation)
         codes = []
         for _ in range(count):
             start = self.known[random.integers(len(self.known))]
             near = self.known[np.argsort(_distances(self.known, start), kind="stable")[1 : _NEIGHBORS + 1]]
-            normal = random.standard_normal(_NEIGHBORS)[: len(near)]
-            codes.append(start + factor * normal @ (near - start) / np.sqrt(max(len(near), 1)))
+            codes.append(start + factor * random.uniform() * (near[random.integers(len(near))] - start))
         return np.array(codes, np.float32)
 
     def path(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:

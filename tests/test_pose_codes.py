@@ -102,10 +102,14 @@ def test_samples_follow_the_seed_and_the_truncation():
     known, half = space.sample(300, 0, truncation=0.0), space.sample(300, 0, truncation=0.5)
     assert all(nearest_by_hand(codes, code) < 1e-5 for code in known[:20])
     np.testing.assert_allclose(half - known, 0.5 * (whole - known), atol=1e-5)
-    # As far from the known ones as these are from their neighbours, and spread as they are.
-    apart = np.linalg.norm(whole - known, axis=1)
-    assert 0.3 < np.median(apart) / np.median(space.distances) < 3
-    np.testing.assert_allclose(space.coordinates(whole).std(axis=0), 1.0, atol=0.4)
+    # Between the known one and one of its eight neighbours, anywhere.
+    for code, start in zip(whole[:40], known):
+        order = np.argsort(np.linalg.norm(codes - start, axis=1))
+        ways = codes[order[1:9]] - start
+        shares = [way @ (code - start) / (way @ way) for way in ways]
+        off = [np.linalg.norm(start + share * way - code) for share, way in zip(shares, ways)]
+        assert min(off) < 1e-4 and 0 <= shares[int(np.argmin(off))] <= 1
+    np.testing.assert_allclose(space.coordinates(whole).std(axis=0), 1.0, atol=0.3)
     for truncation in (-0.1, 3.5, float("nan")):
         with pytest.raises(InputError, match="--truncation"):
             space.sample(2, 0, truncation)

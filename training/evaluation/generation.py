@@ -96,8 +96,7 @@ def measure_samples(run: Run, space: CodeSpace, reference_mm: np.ndarray, seed: 
     poses = {
         "simulated": reference_mm[:_SAMPLES],
         "the same, by the pose VAE": _decoded_mm(run, space.known[:_SAMPLES]),
-        "drawn beside hands": _decoded_mm(run, space.sample(_SAMPLES, seed)),
-        "drawn beside hands, truncated to 0.5": _decoded_mm(run, space.sample(_SAMPLES, seed, 0.5)),
+        "drawn between hands": _decoded_mm(run, space.sample(_SAMPLES, seed)),
         "drawn of N(0, I)": _decoded_mm(run, sample_prior(run.networks, _SAMPLES, seed)),
     }
     return [

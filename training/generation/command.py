@@ -109,7 +109,7 @@ def _add_sample(parser: Parser) -> None:
         "--prior",
         choices=("hands", "unit"),
         default="hands",
-        help="hands: beside codes of simulated poses; unit: the VAE's N(0, I), which reaches beyond (default: hands)",
+        help="hands: between codes of simulated poses; unit: the VAE's N(0, I), which reaches beyond (default: hands)",
     )
     _add_truncation(parser)
 

@@ -8,7 +8,6 @@ export async function loadModel() {
 }
 
 const NEIGHBORS = 8;
-const BANDWIDTH = 0.5;
 
 // Codes of hands and their principal directions; the same arithmetic as lsps_tf/pose_codes.py.
 export class CodeSpace {
@@ -40,17 +39,15 @@ export class CodeSpace {
     return nearer < 0 ? 0 : 1 - nearer / (this.distances.length - 1);
   }
 
-  // A code beside a known one, in the directions of its neighbours.
+  // A code between a known one and one of its neighbours.
   random(seed, truncation) {
     const uniform = mulberry32(seed);
     const start = this.known[Math.floor(uniform() * this.known.length)];
     const order = this.known.map((code) => [squared(code, start), code]).sort(([one], [other]) => one - other);
     const near = order.slice(1, NEIGHBORS + 1).map(([, code]) => code);
-    const factors = near.map(() => {
-      const radius = Math.sqrt(-2 * Math.log(1 - uniform()));
-      return (BANDWIDTH * truncation * radius * Math.cos(2 * Math.PI * uniform())) / Math.sqrt(near.length);
-    });
-    return start.map((part, z) => near.reduce((sum, code, k) => sum + factors[k] * (code[z] - part), part));
+    const share = truncation * uniform();
+    const end = near[Math.floor(uniform() * near.length)];
+    return start.map((part, z) => part + share * (end[z] - part));
   }
 
   // The way from code to code by known ones with the smallest sum of squared steps, both ends included.
