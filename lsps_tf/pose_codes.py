@@ -1,8 +1,8 @@
 """Where the codes of hands lie in the pose VAE's latent space: which codes are hands, and what each direction moves.
 
 The VAE's prior is N(0, I). Codes of poses fill a small and curved part of it. Those of a hand that turns lie on a ring,
-whose middle is no hand. So what is near codes of simulated poses counts as a hand, and new codes are drawn between them.
-The principal directions of these codes are the axes worth a slider.
+whose middle is no hand. So what is near codes of simulated poses counts as a hand, and new codes are drawn between
+them. The principal directions of these codes are the axes worth a slider.
 """
 
 from __future__ import annotations
