@@ -222,6 +222,7 @@ class Page {
     const side = 384;
     const sheet = Object.assign(document.createElement("canvas"), { width: 3 * side, height: side });
     const context = sheet.getContext("2d");
+    this.view.render();
     canvases.forEach((canvas, column) => {
       context.imageSmoothingEnabled = canvas.id === "pose";
       context.drawImage(canvas, column * side, 0, side, side);
