@@ -83,14 +83,14 @@ class Page {
   }
 
   setCoordinates(coordinates) {
-    this.coordinates = coordinates;
+    this.coordinates = this.sliders.values = coordinates;
     this.remember();
     this.draw(coordinates);
     this.showTypicality(this.space.code(coordinates));
   }
 
   showStep({ code, hand }) {
-    this.coordinates = this.space.coordinates(code);
+    this.coordinates = this.sliders.values = this.space.coordinates(code);
     this.showTypicality(code);
     this.showHand(code, hand);
     byId("place").value = this.walk.place;
@@ -102,7 +102,6 @@ class Page {
     drawDepth(byId("synthetic"), hand.synthetic);
     drawDepth(byId("real"), hand.real);
     this.view.show(hand.joints_norm);
-    this.sliders.values = this.coordinates;
     document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
     clearTimeout(this.saying);
     this.saying = setTimeout(() => this.say(), SAY_AFTER_MS);
