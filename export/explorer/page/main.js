@@ -40,7 +40,7 @@ class Page {
     this.turnAngles = latest(async (values) => {
       const count = this.model.codes.angles.length;
       const radians = values.map((value) => value * DEGREES);
-      const [{ code }] = await this.server.predict("encode_angles", [
+      const [code] = await this.server.predict("encode_angles", [
         { angles: radians.slice(0, count), turn: radians.slice(count) },
       ]);
       this.setCode(code);

@@ -5,7 +5,8 @@ export class Server {
     this.url = `../v1/models/${encodeURIComponent(name)}:predict`;
   }
 
-  // Rows of a signature's inputs to rows of its outputs. Numbers that are not finite come as null.
+  // Rows of a signature's inputs to rows of its outputs; of a single output its values alone, as the contract has it.
+  // Numbers that are not finite come as null.
   async predict(signature, instances) {
     let answer;
     try {
