@@ -8,7 +8,9 @@ import os
 import pathlib
 import urllib.parse
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from export.explorer.pages import PAGE
 from tests.export.explorer.browser import Browser, find_browser
@@ -151,6 +153,15 @@ def test_files_that_are_no_frames_get_a_message(page, tmp_path):
     # The server's refusal is a complaint of the browser's, too.
     assert all("400" in error for error in page.errors)
     page.errors.clear()
+
+
+def test_a_frame_without_a_hand_gets_a_message(page, tmp_path):
+    path = tmp_path / "wall.png"
+    Image.fromarray(np.full((480, 640), 4000, np.uint16)).save(path)
+    page.choose_files("file", path)
+    page.wait(f"!{MESSAGE}.hidden")
+    assert "wall.png: no hand was found" in page.run(f"{MESSAGE}.textContent")
+    assert page.run("document.getElementById('frame').hidden")
 
 
 def test_a_camera_without_meaning_gets_a_message(page):
