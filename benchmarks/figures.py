@@ -19,9 +19,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from lsps_tf.commandline.command import run_command
 from lsps_tf.commandline.parser import Parser
 from lsps_tf.run_folder import GENERATING, weights_path
+from training.methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
-READERS = {"synthetic-only": "synthetic", "real": "real"}
+READERS = ("synthetic-only", "real")
 STEPS = ("--pose-steps", "1500", "--posterior-steps", "1500")
 FRAMES = ("--sim-synthetic-frames", "4000", "--sim-real-frames", "4000", "--sim-test-frames", "512")
 
@@ -40,7 +41,7 @@ def main() -> int:
 
     run = load_generating_run(given.run)
     readers = {
-        name: load_reader("--readers", given.readers / method, run, READERS[method])
+        name: load_reader("--readers", given.readers / method, run, METHODS[method].domain)
         for name, method in ((SYNTHETIC, "synthetic-only"), (REAL, "real"))
     }
     with open_store(given.store or readers[REAL].store_path) as store:
