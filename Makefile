@@ -21,7 +21,7 @@ endif
 PYTHON := $(VENV)/bin/python
 export PYTHON311
 
-.PHONY: demo test test-slow test-stacks lint format install lock clean
+.PHONY: demo test test-slow test-stacks lint format figures install lock clean
 
 demo: install
 	$(PYTHON) training/demo.py --run-dir $(DEMO) --seed $(SEED)
@@ -38,6 +38,10 @@ test-stacks:
 	$(MAKE) install TF=2.15
 	$(MAKE) install TF=current
 	$(PYTHON) -m pytest -m slow tests/test_stacks.py
+
+# The paper's figures, redrawn from the run that comes with the program, into docs/pictures.
+figures: install
+	$(PYTHON) benchmarks/figures.py
 
 lint: install
 	$(PYTHON) -m ruff check .

@@ -54,13 +54,10 @@ def _export(options: argparse.Namespace, variants: tuple[str, ...]) -> int:
     from export.saved_model.signatures import export_saved_model
     from export.tflite.calibration import calibration_images, fit_confidence
     from export.tflite.convert import export_tflite
+    from lsps_tf.generate import load_generating_run
     from lsps_tf.run_folder import load_run
 
-    run = load_run(options.run_dir)
-    if options.explore:
-        from lsps_tf.generate import check_generates
-
-        check_generates(run)
+    run = load_generating_run(options.run_dir) if options.explore else load_run(options.run_dir)
     # On a screen alone: in a log its lines would say nothing.
     with tqdm(total=4, bar_format="{desc}: step {n_fmt} of {total_fmt} [{elapsed}]", leave=False, disable=None) as bar:
         _next_step(bar, "calibrating")
@@ -88,6 +85,9 @@ def _export(options: argparse.Namespace, variants: tuple[str, ...]) -> int:
         print(f"{' and '.join(wrong)}: differs from the Keras model by more than {LARGEST_DIFFERENCE:g}; do not use it")
         return 1
     print(f"Next: {_next_command(run, paths[0].parent)}")
+    if options.explore:
+        script = shlex.quote(os.path.relpath(pathlib.Path(__file__).parent / "serve.py"))
+        print(f"Explore: python {script} --model-dir {shlex.quote(str(paths[0].parent))} --explore")
     return 0
 
 

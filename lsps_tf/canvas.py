@@ -24,7 +24,8 @@ _LABEL = 24
 class Canvas:
     """An enlarged image that lines are drawn on at a finer resolution, which smooths them."""
 
-    def __init__(self, depth_mm: np.ndarray, hands_uv: Sequence[np.ndarray]):
+    def __init__(self, depth_mm: np.ndarray, hands_uv: Sequence[np.ndarray], line: float = 1.0):
+        """`line` multiplies the thickness of lines, for pictures that are made smaller afterwards."""
         scale = max(1, math.ceil(SMALLEST_SIDE / min(depth_mm.shape)))
         self._scale = scale * _SUPERSAMPLING
         self._image = enlarged(_shade_mm(depth_mm, hands_uv), self._scale)
@@ -32,7 +33,7 @@ class Canvas:
         finite = [joints_uv[np.isfinite(joints_uv).all(axis=1), :2] for joints_uv in hands_uv]
         hand = scale * max((float(np.ptp(joints, axis=0).max()) for joints in finite if len(joints)), default=0.0)
         # A hand that fills a crop takes lines of three pixels; one far away in a frame takes thinner ones.
-        self._thickness = _SUPERSAMPLING * float(np.clip(hand / 90.0, 1.2, 3.2))
+        self._thickness = line * _SUPERSAMPLING * float(np.clip(hand / 90.0, 1.2, 3.2))
 
     def draw_hand(self, joints_uv: np.ndarray, skeleton: Skeleton, colors: Mapping[str, Color]) -> None:
         """Bones and joints in the fingers' colours."""

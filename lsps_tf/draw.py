@@ -57,7 +57,11 @@ def picture_grid(rows: Mapping[str, np.ndarray], smallest_side: int = 96) -> Ima
 
 
 def overlay(
-    depth_mm: np.ndarray, joints_uv: np.ndarray, skeleton: Skeleton, true_uv: np.ndarray | None = None
+    depth_mm: np.ndarray,
+    joints_uv: np.ndarray,
+    skeleton: Skeleton,
+    true_uv: np.ndarray | None = None,
+    line: float = 1.0,
 ) -> Image.Image:
     """A skeleton over a depth image, enlarged by a whole number where it is small.
 
@@ -67,6 +71,7 @@ def overlay(
             left out.
         skeleton: names the bones and the fingers, whose colours tell them apart.
         true_uv: the labels, drawn as thin lines.
+        line: multiplies the thickness of lines, for a picture that is made smaller afterwards.
 
     Returns:
         RGB image. ValueError where the shapes do not fit.
@@ -75,7 +80,7 @@ def overlay(
     for joints in (joints_uv,) if true_uv is None else (joints_uv, np.asarray(true_uv)):
         if depth_mm.ndim != 2 or joints.ndim != 2 or len(joints) != skeleton.num_joints or joints.shape[1] < 2:
             raise ValueError(f"[H, W] and [{skeleton.num_joints}, 2] are needed, not {depth_mm.shape}, {joints.shape}")
-    canvas = Canvas(depth_mm, [joints_uv])
+    canvas = Canvas(depth_mm, [joints_uv], line)
     canvas.draw_hand(joints_uv, skeleton, FINGER_COLORS)
     if true_uv is not None:
         canvas.draw_outline(np.asarray(true_uv, np.float64), skeleton)
@@ -118,7 +123,8 @@ def pose_picture(joints_norm: np.ndarray, skeleton: Skeleton, side: int) -> Imag
     """A skeleton [J, 3] in half cubes as the crop's picture of `side` pixels would show it, on nothing."""
     pixels = 0.5 * (np.asarray(joints_norm, np.float64)[:, :2] + 1.0) * SMALLEST_SIDE - 0.5
     empty = np.zeros((SMALLEST_SIDE, SMALLEST_SIDE), np.float32)
-    return overlay(empty, pixels, skeleton).resize((side, side), Image.Resampling.LANCZOS)
+    line = max(1.0, 0.7 * SMALLEST_SIDE / side)
+    return overlay(empty, pixels, skeleton, line=line).resize((side, side), Image.Resampling.LANCZOS)
 
 
 def contact_sheet(images: Sequence[Image.Image], titles: Sequence[str], columns: int) -> Image.Image:

@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from lsps_tf import losses
+from lsps_tf.config import FIT
 from lsps_tf.errors import InputError
 from lsps_tf.networks import DOMAINS, Networks
-from lsps_tf.run_folder import GENERATING, Run, load_run
+from lsps_tf.run_folder import GENERATING, Run, load_run, read_settings, weights_path
 
 OTHER = dict(zip(DOMAINS, reversed(DOMAINS)))
 # Between two codes of a walk, before its steps are made even.
@@ -37,10 +38,15 @@ class Hands(NamedTuple):
 def load_generating_run(directory: str | pathlib.Path = GENERATING) -> Run:
     """Loads a run that has trained E, G and M of both domains, the one that comes with the program by default.
 
+    Of a run that only went on with M of a whole one, the weights are those of its last stage.
+
     Raises:
         InputError: as of `load_run`, and where the run has not trained them.
     """
-    run = load_run(directory)
+    settings = read_settings(directory)
+    whole = settings.pretrained_stage == "posterior" or settings.pretrained_stage.startswith(FIT)
+    finished = [stage for stage in settings.stages if whole and weights_path(directory, stage).is_file()]
+    run = load_run(directory, finished[-1] if finished else None)
     check_generates(run)
     return run
 

@@ -1,7 +1,8 @@
-"""Where the codes of hands lie in the pose VAE's latent space: their principal directions, and what each one moves.
+"""Where the codes of hands lie in the pose VAE's latent space: which codes are hands, and what each direction moves.
 
-The VAE's prior is N(0, I). Codes of poses fill a part of it: they vary in some directions ten times as much as in
-others. A normal distribution that is fitted to them says which codes are hands, and gives the axes worth a slider.
+The VAE's prior is N(0, I). Codes of poses fill a small and curved part of it. Those of a hand that turns lie on a ring,
+whose middle is no hand. So what is near codes of simulated poses counts as a hand, and new codes are drawn between
+them. The principal directions of these codes are the axes worth a slider.
 """
 
 from __future__ import annotations
@@ -23,34 +24,41 @@ POSES = 2048
 _PER_BATCH = 256
 # A weaker correlation names nothing.
 _NAMED_FROM = 0.25
-# A truncation below this leaves one pose.
-_LEAST_TRUNCATION = 1e-3
+# Of a known code, those that a new one is drawn towards.
+_NEIGHBORS = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class CodeSpace:
-    """A normal distribution of pose codes, by its principal directions.
+    """Codes of simulated poses, and their principal directions.
+
+    Distances are those of codes. They stand for distances of poses: along every direction a unit of the code moves the
+    decoded joints about as far.
 
     Attributes:
-        mean: [Z], the mean code.
+        known: [N, Z] float32, the codes.
+        distances: [N] rising, from each of them to the nearest other one.
+        mean: [Z], of all.
         directions: [K, Z] orthonormal rows, the one of the largest variance first.
         stddevs: [K], of the codes along the directions.
-        distances: [N] rising, of the codes that it was fitted to: how many standard deviations they lie from the mean.
         names: K, what a direction moves most.
         correlations: [K], of the named quantity with the coordinate; not negative, as directions are turned so.
     """
 
+    known: np.ndarray
+    distances: np.ndarray
     mean: np.ndarray
     directions: np.ndarray
     stddevs: np.ndarray
-    distances: np.ndarray
     names: tuple[str, ...]
     correlations: np.ndarray
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; of the distances the percentiles from 0 to 100."""
+        """Plain values for JSON; of the distances the percentiles from 0 to 100, and three digits of the codes."""
         lists = {name: getattr(self, name).tolist() for name in ("mean", "directions", "stddevs", "correlations")}
-        return {**lists, "names": list(self.names), "distances": np.percentile(self.distances, range(101)).tolist()}
+        known = np.round(self.known.astype(np.float64), 3).tolist()
+        distances = np.percentile(self.distances, range(101)).tolist()
+        return {**lists, "names": list(self.names), "known": known, "distances": distances}
 
     def coordinates(self, codes: np.ndarray) -> np.ndarray:
         """Codes [B, Z] to coordinates [B, K] in standard deviations along the directions."""
@@ -61,40 +69,70 @@ class CodeSpace:
         return (self.mean + (np.asarray(coordinates) * self.stddevs) @ self.directions).astype(np.float32)
 
     def typicality(self, codes: np.ndarray) -> np.ndarray:
-        """[B], the share of simulated poses that lie at least as far out as the codes [B, Z]; 0 where none does."""
-        distance = np.linalg.norm(self.coordinates(codes), axis=-1)
-        return 1.0 - np.searchsorted(self.distances, distance, side="left") / len(self.distances)
+        """[B], the share of known codes whose nearest other one is as far as the nearest of them from codes [B, Z].
+
+        1 at a known code, 0 where none lies so far from the others.
+        """
+        nearest = np.array([_distances(self.known, code).min() for code in np.asarray(codes, np.float32)])
+        return 1.0 - np.searchsorted(self.distances, nearest, side="left") / len(self.distances)
 
     def sample(self, count: int, seed: int, truncation: float = 1.0) -> np.ndarray:
-        """Codes [count, Z] of the distribution, their distance from the mean multiplied by the truncation.
+        """Codes [count, Z] between a known one and one of its neighbours, at any place (SMOTE, Chawla et al., 2002).
 
         Args:
             count: how many.
             seed: the same seed gives the same codes, whatever the truncation.
-            truncation: 1 leaves the distribution as it is, 0.5 halves each distance, 0 gives the mean (the truncation
-                of StyleGAN, Karras et al., 2019).
+            truncation: multiplies the distance from the known code; 0 gives known codes as they are, and above 1
+                codes may lie beyond the neighbour.
         """
-        normal = np.random.default_rng([seed, 23]).standard_normal((count, len(self.stddevs)))
-        return self.codes(check_truncation(truncation) * normal)
+        random, factor = np.random.default_rng([seed, 23]), check_truncation(truncation)
+        codes = []
+        for _ in range(count):
+            start = self.known[random.integers(len(self.known))]
+            near = self.known[np.argsort(_distances(self.known, start), kind="stable")[1 : _NEIGHBORS + 1]]
+            codes.append(start + factor * random.uniform() * (near[random.integers(len(near))] - start))
+        return np.array(codes, np.float32)
+
+    def path(self, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        """The way from one code [Z] to another by known codes, [K, Z], both ends included.
+
+        Of all ways the one with the smallest sum of squared steps (Dijkstra, 1959). It takes short steps, so it keeps
+        near hands, where the straight line leaves them.
+        """
+        codes = np.concatenate([self.known, np.asarray([end, start], np.float32)])
+        first, last = len(codes) - 1, len(codes) - 2
+        cost = np.full(len(codes), np.inf)
+        before = np.full(len(codes), first)
+        cost[first], left = 0.0, np.ones(len(codes), bool)
+        while left[last]:
+            place = int(np.argmin(np.where(left, cost, np.inf)))
+            left[place] = False
+            reached = cost[place] + _distances(codes, codes[place]) ** 2
+            better = left & (reached < cost)
+            cost[better], before[better] = reached[better], place
+        way = [last]
+        while way[-1] != first:
+            way.append(int(before[way[-1]]))
+        return codes[way[::-1]]
 
 
 def check_truncation(truncation: float) -> float:
     """The truncation; InputError where it is not from 0 to 3."""
     if not 0.0 <= truncation <= 3.0:
         raise InputError(
-            f"--truncation {truncation:g}: give a factor from 0, the mean hand, to 3; 1 leaves all as it is"
+            f"--truncation {truncation:g}: give a factor from 0 to 3; 1 leaves all as it is, less is more usual"
         )
-    return max(truncation, _LEAST_TRUNCATION)
+    return truncation
 
 
 def sample_prior(networks: Networks, count: int, seed: int, truncation: float = 1.0) -> np.ndarray:
-    """Codes [count, Z] of the VAE's own prior N(0, I); arguments as of `CodeSpace.sample`."""
+    """Codes [count, Z] of the VAE's own prior N(0, I); the truncation multiplies their distance from 0 (StyleGAN's)."""
     normal = np.random.default_rng([seed, 23]).standard_normal((count, networks.config.latent_size))
     return (check_truncation(truncation) * normal).astype(np.float32)
 
 
 def fit_codes(codes: np.ndarray, quantities: dict[str, np.ndarray]) -> CodeSpace:
-    """The normal distribution of codes [N, Z], its directions named by the quantities [N] that go along with them.
+    """The space of codes [N, Z], at least two, its directions named by quantities [N] that go along with them.
 
     A direction is turned so that its coordinate rises with the quantity of the largest correlation. Where a name is
     taken by a direction of more variance, the quantity of the next largest correlation is added to it.
@@ -110,18 +148,25 @@ def fit_codes(codes: np.ndarray, quantities: dict[str, np.ndarray]) -> CodeSpace
     strongest = correlations[rows, ranked[:, 0]]
     directions = directions * np.where(strongest < 0, -1.0, 1.0)[:, None]
     names = _unique_names([[list(quantities)[place] for place in row] for row in ranked], np.abs(strongest))
+    known = codes.astype(np.float32)
     return CodeSpace(
+        known,
+        np.sort([np.partition(_distances(known, code), 1)[1] for code in known]),
         mean.astype(np.float32),
         directions.astype(np.float32),
         stddevs.astype(np.float32),
-        np.sort(np.linalg.norm(coordinates, axis=1)).astype(np.float32),
         names,
         np.abs(strongest).astype(np.float32),
     )
 
 
+def _distances(codes: np.ndarray, code: np.ndarray) -> np.ndarray:
+    """[N], of codes [N, Z] from one [Z]."""
+    return np.linalg.norm(codes - code, axis=1)
+
+
 def codes_of_simulated_poses(networks: Networks, skeleton: Skeleton, cube_mm: float, seed: int = 0) -> CodeSpace:
-    """The codes E_y gives poses of the simulator, centred on the mean of their joints, as a distribution."""
+    """The space of the codes that E_y gives poses of the simulator, centred on the mean of their joints."""
     joints_mm, quantities = simulated_poses(POSES, seed)
     joints_mm = joints_mm[:, list(joints_of(NYU, skeleton))]
     joints_norm = crop.normalize_joints(joints_mm, joints_mm.mean(axis=1), cube_mm)

@@ -248,6 +248,8 @@ TESTS_OF_THE_WHOLE = {
     "test_wheel.py": "the package as it is installed",
     "export/explorer/test_browser.py": "the explorer's page, in a browser",
     "export/explorer/test_modules.py": "the page's arithmetic, run by node",
+    "export/explorer/test_shipped.py": "the page on the real server, with the run that comes with the program",
+    "export/saved_model/test_assets.py": "what lies beside the graphs of a SavedModel",
     "export/serving": "the server, asked from outside",
     "networks/test_ablations.py": "all networks, without one of their parts",
     "networks/test_tables.py": "all networks, against the appendix's tables",

@@ -1,4 +1,7 @@
-"""The distribution of pose codes against what it was drawn from, and names against what was put in."""
+"""The space of pose codes against what it was drawn from and against loops, and names against what was put in."""
+
+import itertools
+import math
 
 import numpy as np
 import pytest
@@ -50,24 +53,63 @@ def test_a_name_that_is_taken_gets_the_next_quantity():
     assert len(set(names)) == 2 and names[0] == "spread" and "curl" in names[1]
 
 
-def test_typicality_is_the_share_that_lies_as_far_out():
-    codes, quantities = drawn(200)
+def nearest_by_hand(known, code, but=None):
+    return min(math.dist(code, other) for number, other in enumerate(known) if number != but)
+
+
+def test_typicality_is_the_share_that_is_as_far_from_the_next():
+    codes, quantities = drawn(60)
     space = fit_codes(codes, quantities)
-    distance = np.linalg.norm(space.coordinates(codes), axis=1)
-    expected = [(distance >= own - 1e-4).mean() for own in distance]
-    np.testing.assert_allclose(space.typicality(codes), expected, atol=0.011)
-    assert space.typicality(space.mean[None])[0] == 1.0
+    apart = [nearest_by_hand(codes, code, number) for number, code in enumerate(codes)]
+    np.testing.assert_allclose(space.distances, sorted(apart), rtol=1e-4)
+    near = codes[:5] + [0.2, 0.1, 0.0, 0.1]
+    expected = [np.mean(np.array(apart) >= nearest_by_hand(codes, code)) for code in near]
+    np.testing.assert_allclose(space.typicality(near), expected, atol=1e-6)
+    assert space.typicality(codes[:1])[0] == 1.0
     assert space.typicality(space.codes(np.full((1, 4), 50.0)))[0] == 0.0
 
 
+def test_the_middle_of_a_ring_is_far_from_all():
+    turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    ring = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    space = fit_codes(ring, {"turn": turn})
+    assert space.typicality(space.mean[None])[0] == 0.0
+    between = 0.5 * (ring[:1] + ring[1:2])
+    assert space.typicality(between)[0] == 1.0
+    # From one side to the other the way leads along the ring, and the straight line through its middle.
+    way = space.path(ring[0] * 1.01, ring[20] * 1.01)
+    np.testing.assert_allclose(way[[0, -1]], [ring[0] * 1.01, ring[20] * 1.01], rtol=1e-6)
+    assert len(way) > 10 and np.linalg.norm(way, axis=1).min() > 0.99
+    assert np.linalg.norm(np.diff(way, axis=0), axis=1).max() < 0.4
+
+
+def test_a_path_has_the_smallest_sum_of_squared_steps():
+    random = np.random.default_rng(3)
+    known = random.standard_normal((6, 2))
+    start, end = np.array([-1.5, 0.0]), np.array([1.5, 0.0])
+    ways = [(start, *known[list(order)], end) for size in range(5) for order in itertools.permutations(range(6), size)]
+    cost = [sum(math.dist(one, other) ** 2 for one, other in itertools.pairwise(way)) for way in ways]
+    found = fit_codes(known, {"x": known[:, 0]}).path(start, end)
+    np.testing.assert_allclose(found, ways[int(np.argmin(cost))], atol=1e-6)
+
+
 def test_samples_follow_the_seed_and_the_truncation():
-    space = fit_codes(*drawn())
+    codes, quantities = drawn(500)
+    space = fit_codes(codes, quantities)
     whole, again, other = space.sample(300, 0), space.sample(300, 0), space.sample(300, 1)
     np.testing.assert_array_equal(whole, again)
     assert not np.allclose(whole, other)
-    np.testing.assert_allclose(space.coordinates(whole).std(axis=0), 1.0, atol=0.15)
-    half = space.coordinates(space.sample(300, 0, truncation=0.5))
-    np.testing.assert_allclose(half, 0.5 * space.coordinates(whole), atol=1e-3)
+    known, half = space.sample(300, 0, truncation=0.0), space.sample(300, 0, truncation=0.5)
+    assert all(nearest_by_hand(codes, code) < 1e-5 for code in known[:20])
+    np.testing.assert_allclose(half - known, 0.5 * (whole - known), atol=1e-5)
+    # Between the known one and one of its eight neighbours, anywhere.
+    for code, start in zip(whole[:40], known):
+        order = np.argsort(np.linalg.norm(codes - start, axis=1))
+        ways = codes[order[1:9]] - start
+        shares = [way @ (code - start) / (way @ way) for way in ways]
+        off = [np.linalg.norm(start + share * way - code) for share, way in zip(shares, ways)]
+        assert min(off) < 1e-4 and 0 <= shares[int(np.argmin(off))] <= 1
+    np.testing.assert_allclose(space.coordinates(whole).std(axis=0), 1.0, atol=0.3)
     for truncation in (-0.1, 3.5, float("nan")):
         with pytest.raises(InputError, match="--truncation"):
             space.sample(2, 0, truncation)

@@ -88,11 +88,15 @@ class Generating(tf.Module):
         return {"code": self._run.networks.encode_pose(joints_norm)[0]}
 
 
-def write_codes(run: Run, path: pathlib.Path) -> None:
-    """Writes where the codes of simulated poses lie (`CodeSpace.to_dict`), and the names and limits of the angles."""
+def write_codes(run: Run, generating: Generating, path: pathlib.Path) -> None:
+    """Writes where the codes of simulated poses lie (`CodeSpace.to_dict`), with the code of an open hand as `start`.
+
+    Also the names and limits of the angles.
+    """
+    start = generating.encode_angles(tf.zeros([1, anatomy.NUM_ANGLES]), tf.zeros([1, 3]))["code"][0].numpy()
     space = codes_of_simulated_poses(run.networks, run.skeleton, run.config.data.cube_mm)
     angles = [
         {"name": name, "low": float(low), "high": float(high)}
         for name, (low, high) in zip(anatomy.ANGLE_NAMES, anatomy.ANGLE_LIMITS)
     ]
-    path.write_text(json.dumps({**space.to_dict(), "angles": angles}), encoding="utf-8")
+    path.write_text(json.dumps({**space.to_dict(), "start": start.tolist(), "angles": angles}), encoding="utf-8")

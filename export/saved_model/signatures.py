@@ -238,7 +238,7 @@ def export_saved_model(
         assets = [info_path, card_path]
         if explore:
             assets.append(pathlib.Path(scratch) / CODES_NAME)
-            write_codes(run, assets[-1])
+            write_codes(run, generating, assets[-1])
         servable = Servable(run, predictor_of_run(run, confidence), assets, hands, generating)
         partial.mkdir()
         with plain_folder(partial) as plain:

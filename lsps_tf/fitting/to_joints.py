@@ -53,6 +53,7 @@ def fit_hand(
     joints: Sequence[int] = tuple(range(36)),
     shape_parameters: np.ndarray | None = None,
     steps: int = 400,
+    limited: bool = True,
 ) -> HandFit:
     """Fits right hands of one subject to their joints, by least squares within the anatomical limits.
 
@@ -61,9 +62,10 @@ def fit_hand(
         joints: which of NYU's 36 joints the J are.
         shape_parameters: [1, P] a known shape, which is kept; None fits one shape to all frames.
         steps: of Adam, whose step falls to zero by a cosine; 400 are enough from any start.
+        limited: whether the limits hold; without them the fit says which angles the joints ask for.
 
     Returns:
-        HandFit; angles are clipped to the limits, and its joints are those of the clipped angles.
+        HandFit; angles are clipped to limits that hold, and its joints are those of the clipped angles.
 
     Raises:
         ValueError: where the shapes do not fit each other or a joint is not finite.
@@ -73,7 +75,7 @@ def fit_hand(
         raise ValueError(f"joints [N, {len(joints)}, 3] are needed, not {target_mm.shape}")
     if not np.isfinite(target_mm).all():
         raise ValueError("a joint is not finite; frames without labels have to be left out")
-    hand = _FreeHand(target_mm, tuple(joints), shape_parameters)
+    hand = _FreeHand(target_mm, tuple(joints), shape_parameters, limited)
     schedule = keras.optimizers.schedules.CosineDecay(_STEP, steps)
     optimizer = keras.optimizers.legacy.Adam(schedule)
     variables = hand.free_variables
@@ -93,9 +95,12 @@ def fit_hand(
 class _FreeHand(tf.Module):
     """The variables of a fit and its loss."""
 
-    def __init__(self, target_mm: np.ndarray, joints: tuple[int, ...], shape_parameters: np.ndarray | None):
+    def __init__(
+        self, target_mm: np.ndarray, joints: tuple[int, ...], shape_parameters: np.ndarray | None, limited: bool
+    ):
         super().__init__()
         count = len(target_mm)
+        self._limit_weight = _LIMIT_WEIGHT if limited else 0.0
         self._target_mm, self._joints = tf.constant(target_mm), joints
         rotation, translation_mm = start_motion(target_mm, joints)
         self.angles = tf.Variable(np.tile(START_ANGLES, (count, 1)))
@@ -120,13 +125,13 @@ class _FreeHand(tf.Module):
         squared = tf.reduce_sum((self.posed(self.angles) - self._target_mm) ** 2, axis=-1)
         beyond = tf.nn.relu(self.angles - _HIGH) + tf.nn.relu(_LOW - self.angles)
         frames = tf.reduce_mean(squared, axis=1)
-        frames += _LIMIT_WEIGHT * tf.reduce_sum(beyond**2, axis=1) + _REST_WEIGHT * tf.reduce_sum(
+        frames += self._limit_weight * tf.reduce_sum(beyond**2, axis=1) + _REST_WEIGHT * tf.reduce_sum(
             self.angles**2, axis=1
         )
         return tf.reduce_sum(frames + _SHAPE_WEIGHT * tf.reduce_sum(self.shape**2))
 
     def result(self) -> HandFit:
-        angles = tf.clip_by_value(self.angles, _LOW, _HIGH)
+        angles = tf.clip_by_value(self.angles, _LOW, _HIGH) if self._limit_weight else tf.identity(self.angles)
         found = (angles, rotation_from_6d(self.columns), self.place * _MM_PER_UNIT, self.shape, self.posed(angles))
         return HandFit(*(value.numpy() for value in found))
 

@@ -53,8 +53,8 @@ def _before(chain: Chain, link: Link, row: int) -> Image.Image:
     """The frame that the image is made of, with its labels; of the prior the pose alone."""
     true = chain.truth(link.reading)[row]
     if link.reading.way == PRIOR:
-        return _overlay(chain, link.reading, row, np.ones_like(chain.hands[link.reading.domain].image[row]), true)
-    return _overlay(chain, link.reading, row, chain.images(link.reading.domain, AS_IT_IS)[row], true)
+        return overlay_of(chain, link.reading, row, np.ones_like(chain.hands[link.reading.domain].image[row]), true)
+    return overlay_of(chain, link.reading, row, chain.images(link.reading.domain, AS_IT_IS)[row], true)
 
 
 def _after(chain: Chain, link: Link, row: int) -> Image.Image:
@@ -62,12 +62,19 @@ def _after(chain: Chain, link: Link, row: int) -> Image.Image:
     if chain.missing(link.reading) is not None:
         return draw.crop_picture(image, _before(chain, link, row).width)
     read = chain.joints(link.reading)[row]
-    return _overlay(chain, link.reading, row, image, read, chain.truth(link.reading)[row])
+    return overlay_of(chain, link.reading, row, image, read, chain.truth(link.reading)[row])
 
 
-def _overlay(
-    chain: Chain, reading: Reading, row: int, image: np.ndarray, joints: np.ndarray, true: np.ndarray | None = None
+def overlay_of(
+    chain: Chain,
+    reading: Reading,
+    row: int,
+    image: np.ndarray,
+    joints: np.ndarray,
+    true: np.ndarray | None = None,
+    line: float = 1.0,
 ) -> Image.Image:
+    """An image [S, S] of a chain's hand, enlarged, with joints [J, 3] in half cubes, and thin the true ones."""
     hands = chain.hands[reading.domain]
     center_mm = np.float32(_PRIOR_CENTER_MM) if reading.way == PRIOR else hands.center_mm[row]
     cube_mm, size = hands.cube_mm[row], len(image)
@@ -80,4 +87,4 @@ def _overlay(
         return camera.mm_to_uvd(joints_mm, intrinsics)[:, :2]
 
     labels_uv = None if true is None else place(true)
-    return draw.overlay(depth_mm, place(joints), chain.run.skeleton, labels_uv)
+    return draw.overlay(depth_mm, place(joints), chain.run.skeleton, labels_uv, line)

@@ -119,6 +119,14 @@ def held_out_hands(run: Run, store: Store, split: str, count: int) -> dict[str, 
     return {domain: _hands(name, rows, run.config.data.image_size) for domain, (name, rows) in found.items()}
 
 
+def hands_of_split(run: Run, store: Store, split: str, count: int) -> Hands:
+    """Labelled hands of a split, evenly spread, at most `count`; InputError where it has none."""
+    if not store.count(split):
+        raise InputError(f"{store.path}: there are no frames of '{split}'; name a store that has some with --store")
+    rows = store.read(split, _spread(np.arange(store.count(split)), count))
+    return _hands(split, rows, run.config.data.image_size)
+
+
 def _synthetic(store: Store, count: int) -> tuple[str, dict[str, np.ndarray]]:
     source = store.info.source
     if not store.count(HELD_OUT) and source.get("made_by") == "simulation":

@@ -92,6 +92,13 @@ def _add_walk(parser: Parser) -> None:
     _add_truncation(parser)
     parser.add_argument("--steps", type=int, default=48, metavar="N", help="hands in all (default: 48)")
     parser.add_argument("--per-second", type=float, default=12.0, metavar="N", help="steps shown (default: 12)")
+    parser.add_argument(
+        "--path",
+        choices=("hands", "straight"),
+        default="hands",
+        help="hands: by codes of simulated poses, so that all between is a hand; straight: the line between the codes "
+        "(default: hands)",
+    )
     parser.set_defaults(count=None)
 
 
@@ -102,8 +109,7 @@ def _add_sample(parser: Parser) -> None:
         "--prior",
         choices=("hands", "unit"),
         default="hands",
-        help="hands: the normal distribution of simulated poses' codes; unit: the VAE's N(0, I), which reaches beyond "
-        "them (default: hands)",
+        help="hands: between codes of simulated poses; unit: the VAE's N(0, I), which reaches beyond (default: hands)",
     )
     _add_truncation(parser)
 
@@ -119,7 +125,7 @@ def _add_render(parser: Parser) -> None:
 
 def _add_dataset(parser: Parser) -> None:
     _add_count(parser, 1000, "frames")
-    _add_store(parser, "take simulated frames from its synthetic domain (default: simulate them)")
+    _add_store(parser, "take simulated frames from its synthetic domain (default: simulate them)", "train")
     parser.add_argument(
         "--by",
         choices=("translation", "pose"),
@@ -143,9 +149,10 @@ def _add_frames(parser: Parser, what: str) -> None:
     add_frame_options(parser)
 
 
-def _add_store(parser: Parser, what: str) -> None:
+def _add_store(parser: Parser, what: str, part: str | None = None) -> None:
     parser.add_argument("--store", type=pathlib.Path, metavar="STORE.h5", help=what)
-    parser.add_argument("--part", choices=PARTS, help="of the store (default: the first that is there)")
+    said = part or f"the first that is there: {', '.join(PARTS)}"
+    parser.add_argument("--part", choices=PARTS, default=part, help=f"of the store (default: {said})")
 
 
 def _add_poses(parser: Parser, what: str) -> None:
@@ -166,7 +173,7 @@ def _add_truncation(parser: Parser) -> None:
         type=float,
         default=1.0,
         metavar="X",
-        help="multiplies a drawn code's distance from the mean one: less than 1 is more usual (default: 1)",
+        help="multiplies how far a code is drawn from a simulated pose's: less than 1 is more usual (default: 1)",
     )
 
 
@@ -177,7 +184,7 @@ def _check(given: argparse.Namespace) -> None:
         if value is not None and value < least:
             raise InputError(f"--{option} {value}: give {least} at least")
     if not 0 <= getattr(given, "truncation", 1.0) <= 3:
-        raise InputError(f"--truncation {given.truncation:g}: give a factor from 0, the mean hand, to 3")
+        raise InputError(f"--truncation {given.truncation:g}: give a factor from 0 to 3; 1 leaves all as it is")
     if not 0 < getattr(given, "per_second", 1.0) <= FASTEST:
         raise InputError(f"--per-second {given.per_second:g}: give a number above 0, {FASTEST} at most")
     sources = ("frames", "store", "poses", "codes")

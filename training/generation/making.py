@@ -20,7 +20,7 @@ from training.generation.frames import frames_of
 from training.generation.writing import say_written, write_arrays, write_hands_grid, write_image_grid, write_walk
 
 _BATCH = 32
-# A code is far out where fewer than this share of simulated poses' codes are as far.
+# A code is far out where fewer than this share of simulated poses' codes are as far from the next one.
 _FAR_OUT = 0.01
 
 
@@ -43,9 +43,16 @@ def translate(run: Run, given: argparse.Namespace) -> None:
 
 
 def walk(run: Run, given: argparse.Namespace) -> None:
-    """A walk between frames, poses or codes, or at random, at even steps of the pose, in all three domains."""
-    corners = _corners(run, given)
-    closed = not (given.frames or given.poses or given.codes)
+    """A walk between frames, poses or codes, or at random, at even steps of the pose, in all three domains.
+
+    It leads by codes of simulated hands, or straight from code to code.
+    """
+    corners = _given_corners(run, given)
+    closed = corners is None
+    if closed or given.path == "hands":
+        space = _code_space(run, given.seed)
+        corners = space.sample(given.waypoints, given.seed, given.truncation) if closed else corners
+        corners = _by_hands(space, corners, closed) if given.path == "hands" else corners
     codes = generate.walk(run.networks, corners, given.steps, closed)
     hands = _hands(run, codes)
     # The moving pictures last: where MP4 cannot be written, the rest is there.
@@ -61,18 +68,17 @@ def walk(run: Run, given: argparse.Namespace) -> None:
 
 def sample(run: Run, given: argparse.Namespace) -> None:
     """Hands of drawn codes, in all three domains, and how typical each is."""
+    codes = None if given.codes is None else read_codes(given.codes, run.config.network.latent_size)
     space = _code_space(run, given.seed)
-    if given.codes is not None:
-        codes = read_codes(given.codes, run.config.network.latent_size)
-    elif given.prior == "unit":
+    if codes is None and given.prior == "unit":
         codes = sample_prior(run.networks, given.count, given.seed, given.truncation)
-    else:
+    elif codes is None:
         codes = space.sample(given.count, given.seed, given.truncation)
     hands, typicality = _hands(run, codes), space.typicality(codes)
     written = [write_hands_grid(given.output / "sample.png", hands, run.skeleton)]
     arrays = {**_arrays(run, codes, hands), "typicality": typicality.astype(np.float32)}
     share, most = np.mean(typicality > _FAR_OUT), 1 - _FAR_OUT
-    print(f"{share:.0%} of the codes lie where {most:.0%} of simulated poses' codes do.")
+    print(f"{share:.0%} of the codes lie as near to a simulated pose's as {most:.0%} of these lie to each other.")
     say_written([*written, write_arrays(given.output / "sample.npz", arrays)])
 
 
@@ -88,8 +94,19 @@ def render(run: Run, given: argparse.Namespace) -> None:
     say_written([*written, write_arrays(given.output / "render.npz", arrays)])
 
 
-def _corners(run: Run, given: argparse.Namespace) -> np.ndarray:
-    """The codes that a walk leads along, [K, Z]; InputError where there are fewer than two."""
+def _by_hands(space: CodeSpace, corners: np.ndarray, closed: bool) -> np.ndarray:
+    """Corners [K, Z] with the codes of hands that lead from each to the next; a closed walk's first one comes once."""
+    ends = np.concatenate([corners, corners[:1]]) if closed else corners
+    ways = [space.path(start, end)[:-1] for start, end in zip(ends, ends[1:])]
+    return np.concatenate(ways if closed else [*ways, corners[-1:]])
+
+
+def _given_corners(run: Run, given: argparse.Namespace) -> np.ndarray | None:
+    """The codes of what a walk is to lead between, [K, Z]; None where nothing is named.
+
+    Raises:
+        InputError: where it cannot be read, or is fewer than two.
+    """
     if given.frames:
         codes = generate.codes_of_images(run.networks, frames_of(run, run.domain, given).image, run.domain)
         source = "the frames"
@@ -98,8 +115,7 @@ def _corners(run: Run, given: argparse.Namespace) -> np.ndarray:
     elif given.codes is not None:
         codes, source = read_codes(given.codes, run.config.network.latent_size), str(given.codes)
     else:
-        space, source = _code_space(run, given.seed), "--waypoints"
-        codes = space.sample(given.waypoints, given.seed, given.truncation)
+        return None
     if len(codes) < 2:
         raise InputError(f"{source}: a walk needs two ends at least, and there is {len(codes)}")
     return codes

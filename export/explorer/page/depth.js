@@ -23,7 +23,7 @@ export function shadesOf(image) {
   return image.flatMap((row) => row.map(([value]) => Math.round(255 * Math.min(1, Math.max(0, 0.5 * (1 - value))))));
 }
 
-// Enlarges what a canvas shows and draws bones over it; each bone has the colour of its outer joint.
+// Enlarges what a canvas shows and draws joints and bones over it; each bone has the colour of its outer joint.
 export function drawJoints(canvas, joints, bones, colors, scale = 6) {
   const size = canvas.width;
   const picture = new OffscreenCanvas(size, size);
@@ -32,7 +32,7 @@ export function drawJoints(canvas, joints, bones, colors, scale = 6) {
   const context = canvas.getContext("2d");
   context.imageSmoothingEnabled = false;
   context.drawImage(picture, 0, 0, canvas.width, canvas.height);
-  context.lineWidth = scale * 0.6;
+  context.lineWidth = scale * 0.4;
   context.lineCap = "round";
   for (const [parent, child] of bones) {
     context.strokeStyle = colors[child];
@@ -41,6 +41,12 @@ export function drawJoints(canvas, joints, bones, colors, scale = 6) {
     context.lineTo(...joints[child].map((part) => (part + 0.5) * scale));
     context.stroke();
   }
+  joints.forEach(([x, y], joint) => {
+    context.fillStyle = colors[joint];
+    context.beginPath();
+    context.arc((x + 0.5) * scale, (y + 0.5) * scale, scale * 0.4, 0, 2 * Math.PI);
+    context.fill();
+  });
 }
 
 // Where joints in camera space lie in the crop of a cube, in its pixels.

@@ -31,7 +31,7 @@ class Page {
     this.hand = null;
     byId("about").textContent += ` ${model.name}, version ${model.version}: ${model.joint_names.length} joints.`;
     this.view = new SkeletonView(byId("pose"), model.joint_names, model.bones, () => this.remember());
-    this.walk = new Walk(this.server, (step) => this.showStep(step), () => this.walkChanged());
+    this.walk = new Walk(this.server, this.space, (step) => this.showStep(step), () => this.walkChanged());
     this.draw = latest(async (coordinates) => {
       const code = this.space.code(coordinates);
       const [hand] = await this.server.hands([code]);
@@ -40,7 +40,7 @@ class Page {
     this.turnAngles = latest(async (values) => {
       const count = this.model.codes.angles.length;
       const radians = values.map((value) => value * DEGREES);
-      const [{ code }] = await this.server.predict("encode_angles", [
+      const [code] = await this.server.predict("encode_angles", [
         { angles: radians.slice(0, count), turn: radians.slice(count) },
       ]);
       this.setCode(code);
@@ -83,15 +83,15 @@ class Page {
   }
 
   setCoordinates(coordinates) {
-    this.coordinates = coordinates;
+    this.coordinates = this.sliders.values = coordinates;
     this.remember();
     this.draw(coordinates);
-    this.showTypicality();
+    this.showTypicality(this.space.code(coordinates));
   }
 
   showStep({ code, hand }) {
-    this.coordinates = this.space.coordinates(code);
-    this.showTypicality();
+    this.coordinates = this.sliders.values = this.space.coordinates(code);
+    this.showTypicality(code);
     this.showHand(code, hand);
     byId("place").value = this.walk.place;
   }
@@ -102,7 +102,6 @@ class Page {
     drawDepth(byId("synthetic"), hand.synthetic);
     drawDepth(byId("real"), hand.real);
     this.view.show(hand.joints_norm);
-    this.sliders.values = this.coordinates;
     document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
     clearTimeout(this.saying);
     this.saying = setTimeout(() => this.say(), SAY_AFTER_MS);
@@ -119,14 +118,13 @@ class Page {
     byId("status").textContent = `Hand drawn; strongest: ${strongest.join("; ")}.`;
   }
 
-  showTypicality() {
-    const typicality = this.space.typicality(this.coordinates);
-    const distance = Math.hypot(...this.coordinates);
+  showTypicality(code) {
+    const typicality = this.space.typicality(code);
     byId("typicality").value = typicality;
     byId("typicality-text").textContent =
       typicality > 0
-        ? `${Math.round(100 * typicality)} % of simulated hands lie as far out (${distance.toFixed(1)} standard deviations)`
-        : `no simulated hand lies so far out (${distance.toFixed(1)} standard deviations)`;
+        ? `${Math.round(100 * typicality)} % of simulated hands are as far from the next one`
+        : "no simulated hand is so far from the next one";
   }
 
   remember() {
@@ -139,7 +137,7 @@ class Page {
     if (seed !== null) byId("seed").value = seed;
     if (truncation !== null) byId("truncation").value = truncation;
     if (turn !== null) this.view.setTurn(turn);
-    this.setCoordinates(coordinates ?? new Array(this.space.size).fill(0));
+    this.setCoordinates(coordinates ?? this.space.coordinates(this.space.start));
   }
 
   get seed() {
@@ -153,11 +151,11 @@ class Page {
   listen() {
     const click = (id, act) => byId(id).addEventListener("click", () => this.tried(act));
     click("random", () => {
-      const coordinates = this.space.random(this.seed, this.truncation);
+      const code = this.space.random(this.seed, this.truncation);
       byId("seed").value = this.seed + 1;
-      this.setCoordinates(coordinates);
+      this.setCode(code);
     });
-    click("reset", () => this.setCoordinates(new Array(this.space.size).fill(0)));
+    click("reset", () => this.setCode(this.space.start));
     click("add", () => this.walk.add(this.space.code(this.coordinates)));
     click("clear", () => this.walk.clear());
     click("play", () => this.playOrPause());
@@ -223,6 +221,7 @@ class Page {
     const side = 384;
     const sheet = Object.assign(document.createElement("canvas"), { width: 3 * side, height: side });
     const context = sheet.getContext("2d");
+    this.view.render();
     canvases.forEach((canvas, column) => {
       context.imageSmoothingEnabled = canvas.id === "pose";
       context.drawImage(canvas, column * side, 0, side, side);
@@ -239,9 +238,9 @@ class Page {
   }
 
   saveJson() {
-    const { code, hand, model, coordinates } = this;
+    const { code, hand, model } = this;
     const joints_mm = hand.joints_norm.map((joint) => joint.map((part) => 0.5 * model.cube_mm * part));
-    const typicality = this.space.typicality(coordinates);
+    const typicality = this.space.typicality(code);
     const values = { model: model.name, version: model.version, code, typicality, joint_names: model.joint_names, joints_mm };
     save(new Blob([JSON.stringify(values, null, 2)], { type: "application/json" }), "hand.json");
   }

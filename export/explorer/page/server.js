@@ -5,7 +5,8 @@ export class Server {
     this.url = `../v1/models/${encodeURIComponent(name)}:predict`;
   }
 
-  // Rows of a signature's inputs to rows of its outputs. Numbers that are not finite come as null.
+  // Rows of a signature's inputs to rows of its outputs; of a single output its values alone, as the contract has it.
+  // Numbers that are not finite come as null.
   async predict(signature, instances) {
     let answer;
     try {
@@ -14,8 +15,7 @@ export class Server {
     } catch {
       throw new Error("the server does not answer; is it still running?");
     }
-    const text = (await answer.text()).replace(/(?<=[[,:]\s*)-?(NaN|Infinity)(?=\s*[,\]}])/g, "null");
-    const values = JSON.parse(text);
+    const values = parse(await answer.text());
     if (!answer.ok) throw new Error(values.error);
     return values.predictions;
   }
@@ -24,6 +24,12 @@ export class Server {
   hands(codes) {
     return this.predict("generate", codes.map((code) => ({ code })));
   }
+}
+
+// JSON as Python writes it: numbers that are not finite have names, which are looked for only where one is.
+function parse(text) {
+  const finite = !/NaN|Infinity/.test(text);
+  return JSON.parse(finite ? text : text.replace(/(?<=[[,:]\s*)-?(NaN|Infinity)(?=\s*[,\]}])/g, "null"));
 }
 
 // The newest request wins: what comes in while one runs replaces what waits.

@@ -13,25 +13,28 @@ export class SkeletonView {
     this.canvas = canvas;
     this.bones = bones;
     this.turned = turned;
-    this.turn = [0.5, 0.2];
-    // So that the picture can be saved after it was shown.
-    this.renderer = new THREE.WebGLRenderer({ canvas, antialias: true, preserveDrawingBuffer: true });
+    this.turn = [0.3, 0.15];
+    this.renderer = new THREE.WebGLRenderer({ canvas, antialias: true });
     this.scene = new THREE.Scene();
     this.scene.background = new THREE.Color(0x101218);
     this.scene.add(new THREE.HemisphereLight(0xffffff, 0x667088, 3));
     this.camera = new THREE.PerspectiveCamera(32, 1, 0.1, 20);
-    this.camera.position.z = 4.2;
+    this.camera.position.z = 3.8;
     this.hand = new THREE.Group();
     this.scene.add(this.hand);
-    const ball = new THREE.SphereGeometry(0.032, 16, 12);
-    const stick = new THREE.CylinderGeometry(0.02, 0.02, 1, 12);
-    const materials = names.map((name) => {
+    const color = (name) => {
       const finger = Object.keys(FINGER_COLORS).find((key) => name.startsWith(`${key}_`)) ?? "palm";
-      return new THREE.MeshLambertMaterial({ color: FINGER_COLORS[finger] });
-    });
-    this.balls = materials.map((material) => new THREE.Mesh(ball, material));
-    this.sticks = bones.map(([, child]) => new THREE.Mesh(stick, materials[child]));
-    this.hand.add(...this.balls, ...this.sticks);
+      return new THREE.Color(FINGER_COLORS[finger]);
+    };
+    // All balls in one draw call, and all sticks in another, of few triangles: computers without a GPU draw them, too.
+    const ball = new THREE.SphereGeometry(0.032, 10, 8);
+    const stick = new THREE.CylinderGeometry(0.02, 0.02, 1, 8, 1, true);
+    this.balls = new THREE.InstancedMesh(ball, new THREE.MeshLambertMaterial(), names.length);
+    this.sticks = new THREE.InstancedMesh(stick, new THREE.MeshLambertMaterial(), bones.length);
+    names.forEach((name, j) => this.balls.setColorAt(j, color(name)));
+    bones.forEach(([, child], k) => this.sticks.setColorAt(k, color(names[child])));
+    for (const mesh of [this.balls, this.sticks]) mesh.frustumCulled = false;
+    this.hand.add(this.balls, this.sticks);
     this.listen();
     new ResizeObserver(() => this.draw()).observe(canvas);
   }
@@ -39,13 +42,16 @@ export class SkeletonView {
   // joints: [J][3] in half cubes, y down and z away; three.js has y up and z towards the viewer.
   show(joints) {
     const places = joints.map(([x, y, z]) => new THREE.Vector3(x, -y, -z));
-    this.balls.forEach((ball, j) => ball.position.copy(places[j]));
+    const matrix = new THREE.Matrix4();
+    places.forEach((place, j) => this.balls.setMatrixAt(j, matrix.makeTranslation(place)));
     this.bones.forEach(([parent, child], k) => {
       const along = places[child].clone().sub(places[parent]);
-      this.sticks[k].position.copy(places[parent]).addScaledVector(along, 0.5);
-      this.sticks[k].scale.y = Math.max(along.length(), 1e-4);
-      this.sticks[k].quaternion.setFromUnitVectors(UP, along.normalize());
+      const length = Math.max(along.length(), 1e-4);
+      const middle = places[parent].clone().addScaledVector(along, 0.5);
+      const turn = new THREE.Quaternion().setFromUnitVectors(UP, along.normalize());
+      this.sticks.setMatrixAt(k, matrix.compose(middle, turn, new THREE.Vector3(1, length, 1)));
     });
+    for (const mesh of [this.balls, this.sticks]) mesh.instanceMatrix.needsUpdate = true;
     this.draw();
   }
 
@@ -59,13 +65,22 @@ export class SkeletonView {
     this.waiting = true;
     requestAnimationFrame(() => {
       this.waiting = false;
-      const side = this.canvas.clientWidth;
-      if (!side) return;
-      this.renderer.setPixelRatio(Math.min(2, window.devicePixelRatio));
-      this.renderer.setSize(side, side, false);
-      this.hand.rotation.set(this.turn[1], this.turn[0], 0, "XYZ");
-      this.renderer.render(this.scene, this.camera);
+      this.render();
     });
+  }
+
+  // At once, so that the canvas can be read in the same task.
+  render() {
+    const side = this.canvas.clientWidth;
+    if (!side) return;
+    const ratio = Math.min(2, window.devicePixelRatio);
+    if (this.side !== side || this.ratio !== ratio) {
+      Object.assign(this, { side, ratio });
+      this.renderer.setPixelRatio(ratio);
+      this.renderer.setSize(side, side, false);
+    }
+    this.hand.rotation.set(this.turn[1], this.turn[0], 0, "XYZ");
+    this.renderer.render(this.scene, this.camera);
   }
 
   listen() {

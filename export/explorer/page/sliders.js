@@ -1,20 +1,19 @@
 // Rows of a label, a slider and its number.
 
 export class Sliders {
-  // rows: {label, low, high, value, parent}; changed is called with all values.
+  // rows: {label, low, high, value, parent}; changed is called with all values, of which one is another.
   constructor(rows, unit, changed) {
     this.unit = unit;
-    this.inputs = rows.map((row, number) => this.add(row, number, () => changed(this.values)));
-  }
-
-  get values() {
-    return this.inputs.map((input) => Number(input.value));
+    // A slider shows its end for a value beyond it, and only steps; the values themselves stay as they are.
+    this.held = rows.map((row) => row.value);
+    this.inputs = rows.map((row, number) => this.add(row, number, () => changed([...this.held])));
   }
 
   set values(values) {
+    this.held = [...values];
     this.inputs.forEach((input, number) => {
       input.value = values[number];
-      this.say(input);
+      this.say(input, number);
     });
   }
 
@@ -28,15 +27,18 @@ export class Sliders {
     row.append(text, input, document.createElement("output"));
     parent.append(row);
     input.addEventListener("input", () => {
-      this.say(input);
+      this.held[number] = Number(input.value);
+      this.say(input, number);
       changed();
     });
-    this.say(input);
+    this.say(input, number);
     return input;
   }
 
-  say(input) {
-    const text = `${Number(input.value).toFixed(this.unit ? 0 : 1)}${this.unit}`;
+  say(input, number) {
+    const digits = this.unit ? 0 : 1;
+    // No minus before a zero.
+    const text = `${(Number(this.held[number].toFixed(digits)) || 0).toFixed(digits)}${this.unit}`;
     input.nextElementSibling.textContent = text;
     input.setAttribute("aria-valuetext", text);
   }

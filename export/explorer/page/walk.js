@@ -1,12 +1,13 @@
-// A walk along the lines between codes: its hands are made once, and then shown at any speed and place.
+// A walk between codes by codes of hands: its hands are made once, and then shown at any speed and place.
+import { evenly } from "./model.js";
 
 const STEPS_PER_LEG = 24;
 const PER_REQUEST = 8;
 
 export class Walk {
   // show is called with a step {code, hand}; changed when there are more or fewer steps.
-  constructor(server, show, changed) {
-    Object.assign(this, { server, show, changed });
+  constructor(server, space, show, changed) {
+    Object.assign(this, { server, space, show, changed });
     this.stops = [];
     this.steps = [];
     this.place = 0;
@@ -26,9 +27,7 @@ export class Walk {
 
   async fill(start, end) {
     const stops = this.stops;
-    const codes = Array.from({ length: STEPS_PER_LEG + 1 }, (_, step) =>
-      start.map((part, z) => part + (step / STEPS_PER_LEG) * (end[z] - part)),
-    );
+    const codes = evenly(this.space.path(start, end), STEPS_PER_LEG + 1);
     const hands = [];
     for (let first = 0; first < codes.length; first += PER_REQUEST) {
       hands.push(...(await this.server.hands(codes.slice(first, first + PER_REQUEST))));

@@ -34,6 +34,7 @@ class Browser:
     Attributes:
         errors: what the page's console and its scripts complained about.
         requested: the addresses that the page asked for.
+        pid: the browser's first process.
     """
 
     def __init__(self, program, profile, width=1280, height=1000):
@@ -50,6 +51,7 @@ class Browser:
         arguments = [program, *FLAGS, f"--window-size={width},{height}", f"--user-data-dir={profile}", "about:blank"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         self._process = subprocess.Popen(arguments, preexec_fn=place_pipes, close_fds=False, **quiet)
+        self.pid = self._process.pid
         os.close(their_in)
         os.close(their_out)
         self._out, self._in = os.fdopen(our_out, "wb"), os.fdopen(our_in, "rb")

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from export.explorer.pages import PAGE
+from lsps_tf.pose_codes import fit_codes
 
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(NODE is None, reason="node is not installed (Debian: apt-get install nodejs)")
@@ -28,44 +29,52 @@ def importing(name, module):
     return f"const {{ {name} }} = await import({json.dumps((PAGE / module).as_uri())});\n"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def space():
-    random = np.random.default_rng(0)
-    directions, _ = np.linalg.qr(random.standard_normal((5, 5)))
-    distances = np.linspace(0.5, 6, 101)
-    stddevs = np.array([3.0, 2.0, 1.0, 0.5, 0.1])
-    return {"mean": random.standard_normal(5), "directions": directions, "stddevs": stddevs, "distances": distances}
-
-
-def plain(space):
-    return {**{name: values.tolist() for name, values in space.items()}, "names": list("abcde")}
+    codes = np.random.default_rng(0).standard_normal((80, 5)) * [3.0, 2.0, 1.0, 0.5, 0.1]
+    return fit_codes(codes, {"curl": codes[:, 0]})
 
 
 def test_codes_and_coordinates(space):
     coordinates = np.array([0.3, -1.0, 2.0, 0.0, 1.5])
     script = importing("CodeSpace", "model.js") + (
         "const space = new CodeSpace(given.space); const code = space.code(given.coordinates);\n"
-        "const far = [0, 1.5, 4, 90].map((distance) => space.typicality([distance, 0, 0, 0, 0]));\n"
-        "console.log(JSON.stringify({ code, back: space.coordinates(code), far }));"
+        "console.log(JSON.stringify({ code, back: space.coordinates(code) }));"
     )
-    found = json.loads(run(script, {"space": plain(space), "coordinates": coordinates.tolist()}))
-    expected = space["mean"] + (coordinates * space["stddevs"]) @ space["directions"]
-    np.testing.assert_allclose(found["code"], expected, atol=1e-9)
-    np.testing.assert_allclose(found["back"], coordinates, atol=1e-9)
-    shares = [(space["distances"] >= distance).mean() for distance in (0, 1.5, 4, 90)]
-    np.testing.assert_allclose(found["far"], shares, atol=0.011)
+    found = json.loads(run(script, {"space": space.to_dict(), "coordinates": coordinates.tolist()}))
+    np.testing.assert_allclose(found["code"], space.codes(coordinates[None])[0], atol=1e-5)
+    np.testing.assert_allclose(found["back"], coordinates, atol=1e-5)
 
 
-def test_random_codes_are_normal_and_follow_seed_and_truncation(space):
+def test_typicality_and_the_way_from_code_to_code(space):
+    codes = space.known[:6] + np.array([0.0, 0.1, 0.3, 1.0, 3.0, 9.0])[:, None]
+    script = importing("CodeSpace, evenly", "model.js") + (
+        "const space = new CodeSpace(given.space); const way = space.path(given.codes[0], given.codes[3]);\n"
+        "const shares = given.codes.map((code) => space.typicality(code));\n"
+        "console.log(JSON.stringify({ way, steps: evenly(way, 9), shares }));"
+    )
+    found = json.loads(run(script, {"space": space.to_dict(), "codes": codes.tolist()}))
+    np.testing.assert_allclose(found["shares"], space.typicality(codes), atol=0.03)
+    way = np.array(found["way"])
+    np.testing.assert_allclose(way, space.path(codes[0], codes[3]), atol=1e-3)
+    lengths = np.linalg.norm(np.diff(way, axis=0), axis=1)
+    places = np.interp(np.linspace(0, lengths.sum(), 9), np.concatenate([[0], np.cumsum(lengths)]), range(len(way)))
+    expected = [way[int(at)] + at % 1 * (way[min(int(at) + 1, len(way) - 1)] - way[int(at)]) for at in places]
+    np.testing.assert_allclose(found["steps"], expected, atol=1e-6)
+
+
+def test_random_codes_lie_beside_known_ones_and_follow_seed_and_truncation(space):
     script = importing("CodeSpace", "model.js") + (
         "const space = new CodeSpace(given);\n"
         "const draw = (factor) => [...Array(2000).keys()].map((seed) => space.random(seed, factor));\n"
-        "console.log(JSON.stringify([draw(1), draw(0.5)]));"
+        "console.log(JSON.stringify([draw(0), draw(0.5), draw(1)]));"
     )
-    whole, half = (np.array(part) for part in json.loads(run(script, plain(space))))
-    np.testing.assert_allclose(half, 0.5 * whole)
-    np.testing.assert_allclose(whole.mean(axis=0), 0, atol=0.1)
-    np.testing.assert_allclose(whole.std(axis=0), 1, atol=0.1)
+    known, half, whole = (np.array(part) for part in json.loads(run(script, space.to_dict())))
+    assert len({tuple(code) for code in known}) == len(space.known)
+    np.testing.assert_allclose(half - known, 0.5 * (whole - known), atol=1e-6)
+    # As Python draws them.
+    drawn = space.sample(2000, 0) - space.sample(2000, 0, truncation=0.0)
+    np.testing.assert_allclose((whole - known).std(axis=0), drawn.std(axis=0), rtol=0.2)
 
 
 @pytest.mark.parametrize("size", [(4, 3), (150, 90)])

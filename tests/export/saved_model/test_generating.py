@@ -145,6 +145,9 @@ def test_the_model_says_where_codes_of_hands_lie(run, folder):
     size = run.config.network.latent_size
     assert len(values["mean"]) == len(values["names"]) == len(values["stddevs"]) == size
     assert np.shape(values["directions"]) == (size, size) and len(values["distances"]) == 101
+    assert np.shape(values["known"]) == (48, size)
+    flat = tf.zeros([1, anatomy.NUM_ANGLES])
+    np.testing.assert_allclose(values["start"], Generating(run).encode_angles(flat, flat[:, :3])["code"][0], atol=1e-5)
     assert [angle["name"] for angle in values["angles"]] == list(anatomy.ANGLE_NAMES)
     np.testing.assert_allclose([angle["high"] for angle in values["angles"]], anatomy.ANGLE_LIMITS[:, 1])
 

@@ -103,7 +103,7 @@ def test_frames_are_simulated_where_there_is_no_store(made, make_run, eagerly, t
     assert np.isfinite(found["real_joints_mm"]).all() and (found["synthetic"] < 1).any()
 
 
-def test_walk_between_poses(made, run, poses, tmp_path):
+def test_walk_between_poses(made, run, poses, few_poses, tmp_path):
     path, joints_mm = poses
     said = made("walk", "--poses", path, "--steps", "7", "--per-second", "10")
     found = arrays(tmp_path / "out" / "walk.npz")
@@ -221,7 +221,7 @@ def test_a_store_without_a_domain(refused, tmp_path, store_path):
     assert "has no frames of the domain 'synthetic'; it has real/test; name" in said
     said = refused("translate", "--store", store_path, "--domain", "synthetic", "--part", "test")
     assert "has no frames of 'synthetic/test'" in said
-    assert "no frames of the domain 'synthetic'" in refused("dataset", "--store", real, "--count", "2")
+    assert "no frames of 'synthetic/train'" in refused("dataset", "--store", real, "--count", "2")
     assert "has 24 frames, and --count asks for 99" in refused("dataset", "--store", store_path, "--count", "99")
 
 
