@@ -11,14 +11,14 @@ from tqdm import tqdm
 
 from lsps_tf import augment, draw
 from lsps_tf.config import Config
-from lsps_tf.datasets.own import recording as frames
-from lsps_tf.datasets.own.frame_folder import FrameFolder, open_recording
-from lsps_tf.datasets.own.source import VERSION
 from lsps_tf.datasets.importing import Target
-from lsps_tf.datasets.own.labels import JOINTS_FILE
-from lsps_tf.datasets.store_parts import delete_parts
+from lsps_tf.datasets.own import recording as frames
 from lsps_tf.datasets.own.camera_file import CAMERA_FILE
+from lsps_tf.datasets.own.frame_folder import FrameFolder, open_recording
+from lsps_tf.datasets.own.labels import JOINTS_FILE
+from lsps_tf.datasets.own.source import VERSION
 from lsps_tf.datasets.store import Store, is_store, open_store, store_suffix
+from lsps_tf.datasets.store_parts import delete_parts
 from lsps_tf.errors import InputError
 from lsps_tf.files import atomic_path, check_writable, write_json
 from lsps_tf.run_folder import RunSettings

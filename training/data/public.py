@@ -71,7 +71,9 @@ def _make(dataset: PublicDataset, given: Given, settings: RunSettings, run_dir: 
     path, skip_bad = pathlib.Path(settings.store), given.get("skip_bad", False)
     data = settings.config.data
     source = _source(dataset, given)
-    target = Target(path, dataset.skeleton.name, dataset.camera, data.image_size, data.cube_mm, source, shard_frames_of(given))
+    target = Target(
+        path, dataset.skeleton.name, dataset.camera, data.image_size, data.cube_mm, source, shard_frames_of(given)
+    )
     if is_store(path):
         _check_made(target, skip_bad)
     else:

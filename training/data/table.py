@@ -101,9 +101,7 @@ def _make_simulated(given: Given, settings: RunSettings, run_dir: pathlib.Path) 
     root = pathlib.Path(given.get("data_root", "data")).resolve()
     with tqdm(desc="simulate  ", unit="frame", mininterval=1.0) as bar:
         progress, workers = show_progress(bar), workers_of(given)
-        ensure_store(
-            simulation, root, settings.frames, progress, workers=workers, shard_frames=shard_frames_of(given)
-        )
+        ensure_store(simulation, root, settings.frames, progress, workers=workers, shard_frames=shard_frames_of(given))
 
 
 def _simulation(given: Given, config: Config) -> Simulation:

@@ -60,7 +60,8 @@ def test_a_streamed_run_that_was_stopped_ends_as_one_that_was_not(tmp_path, monk
             h5py.File(run_folder.weights_path(stopped, stage)) as second,
         ):
             names: list[str] = []
-            first.visititems(lambda name, part: names.append(name) if isinstance(part, h5py.Dataset) else None)
+            first.visit(names.append)
+            names = [name for name in names if isinstance(first[name], h5py.Dataset)]
             assert names
             for name in names:
                 np.testing.assert_array_equal(first[name][...], second[name][...])

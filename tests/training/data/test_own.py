@@ -10,8 +10,8 @@ from PIL import Image
 from lsps_tf import camera, mirror
 from lsps_tf.datasets.own.sides import FEWEST_FRAMES
 from lsps_tf.datasets.store import open_store
-from lsps_tf.errors import InputError
 from lsps_tf.depth_files import write_depth_png16
+from lsps_tf.errors import InputError
 from lsps_tf.prediction_files import read_joints_uvd
 from lsps_tf.run_folder import RunSettings, read_settings, write_settings
 from lsps_tf.skeleton import NYU
@@ -236,7 +236,16 @@ def test_labels_are_left_alone_where_that_is_asked_for(both_hands, tmp_path, eag
 
 def test_a_trained_model_is_adapted_to_a_recording(folder, finished_run, tmp_path, eagerly):
     run_dir = tmp_path / "adapted"
-    options = ["--method", "adapt", "--pretrained", str(finished_run), "--sim-synthetic-frames", "4", "--fit-steps", "2"]
+    options = [
+        "--method",
+        "adapt",
+        "--pretrained",
+        str(finished_run),
+        "--sim-synthetic-frames",
+        "4",
+        "--fit-steps",
+        "2",
+    ]
     done = run_session(["--dataset", "frames", "--data-root", str(folder), "--run-dir", str(run_dir), *options])
     settings = read_settings(run_dir)
     assert done == 0 and settings.stages == ("fit1",) and settings.config.preset == "tiny"
