@@ -33,6 +33,7 @@ def random_batch(stage: str, config: Config, seed: int = 0) -> dict[str, dict[st
     counts = {
         "pose": {"synthetic": training.pose_batch},
         "depth": {"synthetic": training.depth_batch, "real": training.depth_batch},
+        "mapping": {"synthetic": training.mapping_batch},
         "posterior": {"synthetic": training.posterior_batch, "real": training.matching_batch},
     }[stage]
     batch = {}

@@ -11,7 +11,7 @@ import math
 
 import tensorflow as tf
 
-from lsps_tf import crop
+from lsps_tf import crop, replicas
 from lsps_tf.stack import projective_transform
 
 MAX_SIGMAS = 4.0
@@ -35,10 +35,10 @@ def draw_views(
         angles [B] in radians and shifts [B, 3] of the crop's centre in mm, zero where not drawn.
     """
     kind_seed, angle_seed, shift_seed = tf.unstack(tf.random.split(seed, 3))
-    kind = tf.random.stateless_uniform([count], kind_seed, 0, 3, tf.int32)
+    kind = replicas.uniform([count], kind_seed, 0, 3, tf.int32)
     limit = rotation_degrees * math.pi / 180.0
-    angle = tf.random.stateless_uniform([count], angle_seed, -limit, limit)
-    shift = tf.random.stateless_normal([count, 3], shift_seed)
+    angle = replicas.uniform([count], angle_seed, -limit, limit)
+    shift = replicas.normal([count, 3], shift_seed)
     shift = translation_mm * tf.clip_by_value(shift, -MAX_SIGMAS, MAX_SIGMAS)
     return tf.where(kind == 2, angle, 0.0), tf.where((kind == 1)[:, None], shift, 0.0)
 

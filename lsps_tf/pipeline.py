@@ -20,6 +20,7 @@ from lsps_tf.config import DataConfig
 from lsps_tf.datasets.feeds import Feed, Rows, StoreFeed, Stream
 from lsps_tf.datasets.store import Store, open_store
 from lsps_tf.errors import InputError
+from lsps_tf.replicas import WHOLE, Shares
 from lsps_tf.skeleton import Skeleton
 
 
@@ -29,6 +30,7 @@ def build_pipeline(
     seed: int,
     start_step: int = 0,
     on_unread: Callable[[InputError], None] | None = None,
+    shares: Shares = WHOLE,
 ) -> tf.data.Dataset:
     """Endless batches from step `start_step` on.
 
@@ -39,50 +41,71 @@ def build_pipeline(
         start_step: the position to start at.
         on_unread: is told, in a line, why a batch cannot be read, as where the disk is gone; the pipeline ends there
             with an error of TensorFlow's.
+        shares: where several replicas share each batch, those of this process: after one another, step by step.
 
     Returns:
         A dataset of dicts: per stream `depth_mm` [B, R, R] (unless poses alone), `joints_mm` [B, J, 3],
         `center_mm` [B, 3], `cube_mm` [B] and `extent_mm` [B]; and "seed", int32 [2], the run's seed and the step.
+        B is a stream's batch, or a share of it.
 
     Raises:
-        InputError: where a stream's split is missing or empty.
+        InputError: where a stream's split is missing or empty, or its batch cannot be shared.
     """
     feed = frames if isinstance(frames, Feed) else StoreFeed(open_store(frames))
     feed.check(streams)
-    read = _InOrder(feed, streams, seed, on_unread)
+    _check_shares(streams, shares)
+    read = _InOrder(feed, streams, seed, on_unread, shares)
 
-    def load(step: tf.Tensor) -> dict[str, tf.Tensor | dict[str, tf.Tensor]]:
+    def load(number: tf.Tensor) -> dict[str, tf.Tensor | dict[str, tf.Tensor]]:
         names = [(name, column) for name, stream in sorted(streams.items()) for column in stream.columns]
-        values = iter(tf.numpy_function(read, [step], [tf.float32] * len(names)))
+        values = iter(tf.numpy_function(read, [number], [tf.float32] * len(names)))
         batch: dict = {name: {} for name in sorted(streams)}
         for name, column in names:
-            shape = streams[name].batch, *feed.shape_of(column)
+            shape = streams[name].batch // shares.total, *feed.shape_of(column)
             batch[name][column] = tf.ensure_shape(next(values), shape)
+        step = number // shares.own
         return {**batch, "seed": tf.stack([tf.constant(seed, tf.int32), tf.cast(step, tf.int32)])}
 
     options = tf.data.Options()
     options.deterministic = True
     # There is nothing to tune, and an iterator's end waits for the tuner's next look: a minute, later on.
     options.autotune.enabled = False
-    dataset = tf.data.Dataset.range(start_step, np.iinfo(np.int64).max)
+    dataset = tf.data.Dataset.range(start_step * shares.own, np.iinfo(np.int64).max)
+    # Who distributes it would otherwise ask in each step whether there is another batch.
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     return dataset.map(load, num_parallel_calls=1).prefetch(4).with_options(options)
 
 
+def _check_shares(streams: dict[str, Stream], shares: Shares) -> None:
+    for stream in streams.values():
+        if stream.batch % shares.total:
+            raise InputError(
+                f"{stream.batch} frames of '{stream.split}' in each step cannot be shared by {shares.total} replicas; "
+                f"give a batch that {shares.total} divides"
+            )
+
+
 class _InOrder:
-    """A feed's batches by their step; quick for steps in a row, which is how a pipeline asks for them."""
+    """A feed's batches, or shares of them, by their number; quick for those in a row, as a pipeline asks for them."""
 
     def __init__(
-        self, feed: Feed, streams: dict[str, Stream], seed: int, on_unread: Callable[[InputError], None] | None
+        self,
+        feed: Feed,
+        streams: dict[str, Stream],
+        seed: int,
+        on_unread: Callable[[InputError], None] | None,
+        shares: Shares,
     ):
         self._feed, self._streams, self._seed, self._on_unread = feed, streams, seed, on_unread
+        self._shares = shares
         self._batches: Iterator[dict[str, Rows]] = iter(())
         self._next = -1
 
-    def __call__(self, step: np.int64) -> list[np.ndarray]:
-        if int(step) != self._next:
-            whole = ((number, slice(None)) for number in itertools.count(int(step)))
-            self._batches = self._feed.batches(self._streams, self._seed, whole)
-        self._next = int(step) + 1
+    def __call__(self, number: np.int64) -> list[np.ndarray]:
+        if int(number) != self._next:
+            wanted = (self._part(later) for later in itertools.count(int(number)))
+            self._batches = self._feed.batches(self._streams, self._seed, wanted)
+        self._next = int(number) + 1
         try:
             batch = next(self._batches)
         except InputError as error:
@@ -92,6 +115,11 @@ class _InOrder:
                 self._on_unread(error)
             raise
         return [batch[name][column] for name, stream in sorted(self._streams.items()) for column in stream.columns]
+
+    def _part(self, number: int) -> tuple[int, slice]:
+        """The step, and the rows of its batch, of what comes under a number."""
+        shares = self._shares
+        return number // shares.own, slice(shares.first + number % shares.own, None, shares.total)
 
 
 class Preparation:

@@ -19,6 +19,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from lsps_tf import replicas
 from lsps_tf.skeleton import Skeleton
 
 SIZE_SIGMA, AXIS_SIGMA = 0.08, 0.05
@@ -53,7 +54,7 @@ def randomize(
         return image, joints
     seeds = tf.unstack(tf.random.split(seed, 5))
     count, half_mm = image.shape[0], tf.reshape(0.5 * cube_mm, (-1, 1, 1))
-    shift = strength * CENTER_SIGMA_MM / half_mm[..., 0] * tf.random.stateless_normal([count, 3], seeds[4])
+    shift = strength * CENTER_SIGMA_MM / half_mm[..., 0] * replicas.normal([count, 3], seeds[4])
     depth, joints = stretch_crops(image[..., 0], joints, draw_scales(count, strength, seeds[0]), shift)
     depth = add_forearms(depth, joints, half_mm, skeleton, strength, seeds[1])
     depth = add_noise(depth, half_mm, strength, seeds[2])
@@ -63,8 +64,8 @@ def randomize(
 def draw_scales(count: int, strength: float, seed: tf.Tensor) -> tf.Tensor:
     """Factors [B, 3] of a hand's size along the crop's axes."""
     size_seed, axis_seed = tf.unstack(tf.random.split(seed, 2))
-    size = SIZE_SIGMA * tf.random.stateless_normal([count, 1], size_seed)
-    return tf.exp(strength * (size + AXIS_SIGMA * tf.random.stateless_normal([count, 3], axis_seed)))
+    size = SIZE_SIGMA * replicas.normal([count, 1], size_seed)
+    return tf.exp(strength * (size + AXIS_SIGMA * replicas.normal([count, 3], axis_seed)))
 
 
 def stretch_crops(
@@ -91,10 +92,10 @@ def add_forearms(
     share_seed, radius_seed, turn_seed = tf.unstack(tf.random.split(seed, 3))
     count = depth.shape[0]
     wrist, axis = forearm_axis(joints, half_mm[:, :, 0], skeleton)
-    axis = tf.linalg.normalize(axis + FOREARM_SPREAD * tf.random.stateless_normal([count, 3], turn_seed), axis=1)[0]
-    radius = tf.random.stateless_uniform([count], radius_seed, *FOREARM_RADIUS_MM) / half_mm[:, 0, 0]
+    axis = tf.linalg.normalize(axis + FOREARM_SPREAD * replicas.normal([count, 3], turn_seed), axis=1)[0]
+    radius = replicas.uniform([count], radius_seed, *FOREARM_RADIUS_MM) / half_mm[:, 0, 0]
     arm = cylinder_depth(wrist, axis, radius, depth.shape[1])
-    has_one = tf.random.stateless_uniform([count, 1, 1], share_seed) < FOREARM_SHARE * min(1.0, strength)
+    has_one = replicas.uniform([count, 1, 1], share_seed) < FOREARM_SHARE * min(1.0, strength)
     # What is nearer than the cube is not part of the crop.
     return tf.where(has_one & (arm >= -1.0), tf.minimum(depth, arm), depth)
 
@@ -143,10 +144,10 @@ def add_noise(depth: tf.Tensor, half_mm: tf.Tensor, strength: float, seed: tf.Te
     count, size = depth.shape[0], depth.shape[1]
     seeds = tf.unstack(tf.random.split(seed, 4))
     pixel_mm, patch_mm = (
-        tf.random.stateless_uniform([count, 1, 1], seeds[i], 0.0, strength * largest)
+        replicas.uniform([count, 1, 1], seeds[i], 0.0, strength * largest)
         for i, largest in enumerate((PIXEL_NOISE_MM, PATCH_NOISE_MM))
     )
-    noise_mm = pixel_mm * tf.random.stateless_normal(tf.shape(depth), seeds[2])
+    noise_mm = pixel_mm * replicas.normal(depth.shape, seeds[2])
     noise_mm += patch_mm * smooth_field(count, size, seeds[3])
     return tf.where(depth < 1.0, tf.clip_by_value(depth + noise_mm / half_mm, -1.0, 1.0), depth)
 
@@ -156,10 +157,10 @@ def drop_readings(depth: tf.Tensor, half_mm: tf.Tensor, strength: float, seed: t
     count, size = depth.shape[0], depth.shape[1]
     seeds = tf.unstack(tf.random.split(seed, 4))
     low, high = HOLE_THRESHOLD
-    threshold = high - strength * tf.random.stateless_uniform([count, 1, 1], seeds[0], 0.0, high - low)
+    threshold = high - strength * replicas.uniform([count, 1, 1], seeds[0], 0.0, high - low)
     holes = smooth_field(count, size, seeds[1]) > threshold
-    share = strength * tf.random.stateless_uniform([count, 1, 1], seeds[2], 0.0, EDGE_LOSS)
-    ragged = at_steps(depth, EDGE_STEP_MM / half_mm) & (tf.random.stateless_uniform(tf.shape(depth), seeds[3]) < share)
+    share = strength * replicas.uniform([count, 1, 1], seeds[2], 0.0, EDGE_LOSS)
+    ragged = at_steps(depth, EDGE_STEP_MM / half_mm) & (replicas.uniform(depth.shape, seeds[3]) < share)
     return tf.where(holes | ragged, 1.0, depth)
 
 
@@ -173,8 +174,8 @@ def at_steps(depth: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
 def smooth_field(count: int, size: int, seed: tf.Tensor) -> tf.Tensor:
     """Standard normal fields [B, S, S] that change over an eighth of the image: a few plane waves of random phase."""
     seeds = tf.unstack(tf.random.split(seed, 2))
-    waves = tf.random.stateless_normal([count, _WAVES, 2], seeds[0]) * (2.0 * math.pi * 0.35 * PATCHES / size)
-    phase = tf.random.stateless_uniform([count, _WAVES], seeds[1], 0.0, 2.0 * math.pi)
+    waves = replicas.normal([count, _WAVES, 2], seeds[0]) * (2.0 * math.pi * 0.35 * PATCHES / size)
+    phase = replicas.uniform([count, _WAVES], seeds[1], 0.0, 2.0 * math.pi)
     place = tf.range(size, dtype=tf.float32)
     # cos(a + b) from its parts, so that the sum over waves is two matrix products and not a volume.
     row, column = waves[..., 0, None] * place + phase[..., None], waves[..., 1, None] * place

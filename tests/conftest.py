@@ -21,6 +21,15 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "docs" / "example"
 
 
+def pytest_configure(config):
+    """Gives TensorFlow two CPUs, between which a test can share out a step; nothing else uses the second."""
+    # After lsps_tf, which chooses Keras 2, and before anything is computed.
+    import tensorflow as tf
+
+    devices = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+
+
 def write_run(
     folder: pathlib.Path, store: str = "none.h5", skeleton: str = "nyu", method: str = "lsps"
 ) -> pathlib.Path:
@@ -112,6 +121,14 @@ def command(capsys):
         return status, said.out, said.err
 
     return run
+
+
+@pytest.fixture
+def strategy():
+    """Two replicas on the CPU."""
+    from training.distribution.strategies import mirrored_strategy
+
+    return mirrored_strategy()
 
 
 @pytest.fixture

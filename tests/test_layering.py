@@ -239,6 +239,7 @@ TESTS_OF_THE_WHOLE = {
     "test_commands_in_docs.py": "every command that the documents show",
     "test_data_examples.py": "the example jobs that make data",
     "test_docs.py": "what the documents say",
+    "test_examples.py": "the jobs under examples/, started with stand-ins",
     "test_data_page.py": "what docs/data.md says that can be read, tried line by line",
     "test_layering.py": "how all modules stand to each other",
     "test_packaging.py": "pyproject.toml, the requirements and the locks",

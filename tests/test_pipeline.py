@@ -7,6 +7,7 @@ from lsps_tf.config import DataConfig
 from lsps_tf.datasets import feeds
 from lsps_tf.datasets.store import create_store, open_store
 from lsps_tf.errors import InputError
+from lsps_tf.replicas import Shares
 from lsps_tf.skeleton import ICVL
 
 SIZE, STORED, COUNT = 16, 24, 10
@@ -62,6 +63,25 @@ def test_a_pipeline_that_starts_later_goes_on_as_if_it_had_run(store_path):
     for expected, actual in zip(whole[4:], rest):
         tf.nest.map_structure(np.testing.assert_array_equal, expected, actual)
     assert [list(batch["seed"]) for batch in whole] == [[5, step] for step in range(7)]
+
+
+def test_shares_of_replicas_are_rows_of_the_whole_batch_in_turn(store_path):
+    whole = batches(store_path, 3, start=2)
+    for first, own in ((0, 2), (0, 1), (1, 1)):
+        shares = Shares(total=2, first=first, own=own)
+        shared = pipeline.build_pipeline(store_path, streams(), 5, 2, shares=shares).take(3 * own)
+        for number, part in enumerate(shared.as_numpy_iterator()):
+            step, share = number // own, first + number % own
+            assert list(part.pop("seed")) == list(whole[step]["seed"]) == [5, 2 + step]
+            for name, rows in part.items():
+                tf.nest.map_structure(
+                    lambda a, b, share=share: np.testing.assert_array_equal(a[share::2], b), whole[step][name], rows
+                )
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(store_path):
+    with pytest.raises(InputError, match="2 frames of 'real/train' in each step cannot be shared by 4 replicas"):
+        pipeline.build_pipeline(store_path, {"real": pipeline.Stream("real/train", 2)}, 0, shares=Shares(total=4))
 
 
 def test_no_tuner_keeps_a_finished_pipeline_waiting(store_path):

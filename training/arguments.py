@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 from typing import Any
 
 from lsps_tf.commandline.parser import Parser
@@ -11,6 +12,7 @@ from lsps_tf.config import BONES, CODE, GROUPS, PRESETS, RECIPES, RENAMED, Confi
 from lsps_tf.errors import InputError
 from lsps_tf.mirror import HAND_SETTINGS
 from lsps_tf.skeleton import SKELETONS
+from training.distribution.cluster import MULTIWORKER, STRATEGIES, read_cluster
 from training.methods import DEFAULT, METHODS, all_stages
 
 
@@ -35,6 +37,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--stages", metavar="A,B", help=f"stages to train, of {', '.join(all_stages())}, fit1, fit2 ..."
+    )
+    parser.add_argument(
+        "--strategy",
+        choices=STRATEGIES,
+        help="share each step's batch out to the GPUs of this machine (mirrored), or to the workers that the "
+        "environment variable TF_CONFIG names (multiworker)",
     )
     parser.add_argument("--run-dir", metavar="DIR", help="default: a new folder under runs/")
     parser.add_argument("--resume", action="store_true", help="go on where the run in --run-dir stopped")
@@ -134,7 +142,10 @@ def _add_workers(group: argparse._ArgumentGroup) -> None:
 
 def parse_arguments(arguments: list[str] | None = None) -> dict[str, Any]:
     """The options that were given, by name. Exits with 2 and one line on anything else."""
-    return parse_with(build_parser(), arguments)
+    given = parse_with(build_parser(), arguments)
+    if given.get("strategy") == MULTIWORKER:
+        read_cluster(os.environ)
+    return given
 
 
 def parse_with(parser: argparse.ArgumentParser, arguments: list[str] | None) -> dict[str, Any]:

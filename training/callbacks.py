@@ -209,10 +209,13 @@ class CleanStop(StageCallback):
 
     A second Ctrl-C stops at once. So does either one before the first step is done: nothing is lost, and building the
     graphs may take longer than a machine that is taken away has.
+
+    Where several workers train together, they `agree` every so many steps whether one of them was asked.
     """
 
-    def __init__(self, step: tf.Variable):
-        super().__init__(step)
+    def __init__(self, step: tf.Variable, every: int = 1, agree: Callable[[bool], bool] = bool):
+        super().__init__(step, every)
+        self.agree = agree
         self.asked = self.stepped = False
         self.before: dict[int, Any] = {}
 
@@ -221,11 +224,14 @@ class CleanStop(StageCallback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.stepped = True
-        if self.asked:
+        if self.due() and self.agree(self.asked):
             self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.close()
+        # Asked since the last question; the stage is saved.
+        if not self.model.stop_training and self.agree(self.asked):
+            raise KeyboardInterrupt
 
     def close(self) -> None:
         while self.before:

@@ -120,6 +120,19 @@ def kept_labels(
     return np.union1d(frames[best], own), joints_mm
 
 
+def pack_fits(fits: DepthFit) -> bytes:
+    """Fits as the bytes of an NPZ file."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **fits._asdict())
+    return buffer.getvalue()
+
+
+def unpack_fits(content: bytes) -> DepthFit:
+    """What `pack_fits` packed."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return DepthFit(**{name: arrays[name] for name in DepthFit._fields})
+
+
 def expected_shapes(fits: DepthFit | None, subjects: np.ndarray) -> np.ndarray:
     """Per frame [N, P] the median shape of its subject's best fits; zeros, the average hand, without fits."""
     if fits is None:
@@ -176,7 +189,5 @@ def _joined(parts: list[DepthFit]) -> DepthFit:
 
 def _write(path: pathlib.Path, parts: list[DepthFit]) -> None:
     parts[:] = [_joined(parts)]
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **parts[0]._asdict())
     with atomic_path(path) as partial:
-        partial.write_bytes(buffer.getbuffer())
+        partial.write_bytes(pack_fits(parts[0]))

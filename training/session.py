@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import shlex
 import sys
@@ -14,7 +15,7 @@ from tensorflow import keras
 
 from lsps_tf import run_folder
 from lsps_tf.commandline.command import stop_was_asked, stoppable
-from lsps_tf.config import FIT, TrainingConfig
+from lsps_tf.config import FIT
 from lsps_tf.datasets.simulator import DATASETS as SIMULATIONS
 from lsps_tf.datasets.store import Store, open_store, stored_size
 from lsps_tf.errors import InputError
@@ -25,6 +26,8 @@ from lsps_tf.run_folder import RunSettings, held_run
 from training.arguments import parse_arguments, resolve_config
 from training.data.source import workers_of
 from training.data.table import choices, get_dataset
+from training.distribution.starting import fits_of_chief, join, settings_of_chief, start
+from training.distribution.strategies import Alone, distribution_of
 from training.ending import check_export, script_command, show_end
 from training.loop import train_stage
 from training.methods import DEFAULT, METHODS, Method, build_plan, resolve_stages
@@ -34,6 +37,7 @@ from training.survival.checkpoints import checkpoints_folder, saved_steps
 from training.survival.resuming import resume_run
 
 STOPPED = 130
+ALONE = Alone()
 
 
 def run_session(arguments: list[str]) -> int:
@@ -44,12 +48,34 @@ def run_session(arguments: list[str]) -> int:
 
 
 def _run(given: dict[str, Any], again: str) -> int:
-    run_dir, settings = open_run(given, again)
-    if given.get("data_only"):
-        print(f"The data is made. Train with:\n  {_command(run_dir)} --resume")
-        return 0
+    distribution = distribution_of(given.get("strategy"))
+    run_dir = None
     try:
-        finished, said = train(settings, run_dir, workers_of(given)), "Stopped and saved."
+        with distribution.together():
+            if distribution.is_chief:
+                run_dir, settings = open_run(given, again, distribution)
+            else:
+                settings = join(resolve_config(given).training, distribution)
+        if given.get("data_only"):
+            if run_dir is not None:
+                print(f"The data is made. Train with:\n  {_command(run_dir)} --resume")
+            return 0
+        if distribution.workers > 1:
+            settings = settings_of_chief(settings, distribution)
+        return _trained(given, run_dir, settings, distribution)
+    except tf.errors.OpError as error:
+        if not distribution.lost(error):
+            raise
+        distribution.start_again(error, [] if run_dir is None else ["--run-dir", str(run_dir), "--resume"])
+        raise
+
+
+def _trained(given: dict[str, Any], run_dir: pathlib.Path | None, settings: RunSettings, distribution: Alone) -> int:
+    """Trains an opened run and shows its end. Returns the exit status."""
+    try:
+        finished, said = train(settings, run_dir, workers_of(given), distribution), "Stopped and saved."
+        if finished and run_dir is None:
+            return 0
         if finished:
             print(f"Finished: {run_dir}")
             return show_end(settings, run_dir, given.get("export"))
@@ -58,30 +84,42 @@ def _run(given: dict[str, Any], again: str) -> int:
             raise
         # Between two stages, or a second time within a step.
         said = "\nStopped; what was saved before is kept."
+    if run_dir is None:
+        print(said, file=sys.stderr)
+        return STOPPED
     export = f" --export {shlex.quote(given['export'])}" if "export" in given else ""
     print(f"{said} Go on with:\n  {_command(run_dir)} --resume{export}", file=sys.stderr)
     return STOPPED
 
 
-def open_run(given: dict[str, Any], again: str) -> tuple[pathlib.Path, RunSettings]:
+def open_run(given: dict[str, Any], again: str, distribution: Alone = ALONE) -> tuple[pathlib.Path, RunSettings]:
     """Starts a run, with its data made, or opens the one to resume; sets TensorFlow up for it.
 
     Args:
         given: the options that were given, by name (`arguments.parse_arguments`). With "resume" and a dataset, a run
             that is not there yet is started, so that one command serves a machine that may be taken away.
         again: the command to go on with where the making of the data is stopped, which ends the program.
+        distribution: of its steps; it is connected here.
     """
     workers_of(given).check()
     resumes = given.get("resume", False)
     if resumes and {"dataset", "run_dir"} <= given.keys():
         resumes = run_folder.settings_path(given["run_dir"]).exists()
-    return _resumed(given) if resumes else _started(given, again)
+    return _resumed(given, distribution) if resumes else _started(given, again, distribution)
 
 
-def train(settings: RunSettings, run_dir: pathlib.Path, workers: Workers = HERE) -> bool:
-    """Trains a run's stages that are not finished; `workers` fit. Returns whether all are."""
-    with held_run(run_dir):
-        return _train(settings, run_dir, workers)
+def train(
+    settings: RunSettings, run_dir: pathlib.Path | None, workers: Workers = HERE, distribution: Alone = ALONE
+) -> bool:
+    """Trains a run's stages that are not finished; `workers` fit. Returns whether all are.
+
+    Where several processes train together, the chief alone has the run's folder.
+    """
+    with contextlib.ExitStack() as held:
+        with distribution.together():
+            if distribution.is_chief:
+                held.enter_context(held_run(run_dir))
+        return _train(settings, run_dir, workers, distribution)
 
 
 def say_waiting(text: str) -> None:
@@ -89,27 +127,38 @@ def say_waiting(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _train(settings: RunSettings, run_dir: pathlib.Path, workers: Workers) -> bool:
-    keras.utils.set_random_seed(settings.config.training.seed)
-    networks = build_networks(settings.config.network, settings.config.data.image_size, settings.config.training.seed)
-    _load_pretrained(settings, networks)
-    with open_store(settings.store) as store:
-        _check_store(store, settings)
+def _train(settings: RunSettings, run_dir: pathlib.Path | None, workers: Workers, distribution: Alone) -> bool:
+    config = settings.config
+    keras.utils.set_random_seed(config.training.seed)
+    with distribution.scope():
+        networks = build_networks(config.network, config.data.image_size, config.training.seed)
+    with contextlib.ExitStack() as opened:
+        with distribution.together():
+            if distribution.is_chief:
+                _load_pretrained(settings, networks)
+            store = opened.enter_context(open_store(settings.store))
+            _check_store(store, settings)
         for stage in settings.stages:
-            done = run_folder.weights_path(run_dir, stage)
-            if done.exists() and _loads(networks, done, run_dir, stage):
+            with distribution.together():
+                done = distribution.is_chief and _loads(networks, run_dir, stage)
+            if distribution.agree(done):
                 continue
             fits = None
             if stage.startswith(FIT):
-                fits = fit_frames(stage, settings, networks, store, run_dir, workers)
-            plan = build_plan(stage, settings, networks, store, fits)
-            if not train_stage(plan, settings, networks, run_dir, workers):
+                make = functools.partial(fit_frames, stage, settings, networks, store, run_dir, workers)
+                fits = fits_of_chief(make, distribution)
+            with distribution.scope():
+                plan = build_plan(stage, settings, networks, store, fits)
+            if not train_stage(plan, settings, networks, run_dir, distribution, workers):
                 return False
     return True
 
 
-def _loads(networks: Networks, path: pathlib.Path, run_dir: pathlib.Path, stage: str) -> bool:
+def _loads(networks: Networks, run_dir: pathlib.Path, stage: str) -> bool:
     """Loads a finished stage's weights. False, with a line, where they are damaged and its checkpoint is there."""
+    path = run_folder.weights_path(run_dir, stage)
+    if not path.exists():
+        return False
     try:
         run_folder.load_weights(networks, path)
     except InputError:
@@ -120,13 +169,13 @@ def _loads(networks: Networks, path: pathlib.Path, run_dir: pathlib.Path, stage:
     return True
 
 
-def _started(given: dict[str, Any], again: str) -> tuple[pathlib.Path, RunSettings]:
+def _started(given: dict[str, Any], again: str, distribution: Alone) -> tuple[pathlib.Path, RunSettings]:
     dataset = given.get("dataset")
     if dataset is None:
         raise InputError(f"--dataset is needed: {choices()}")
     settings = _settings(given, dataset)
     check_export(given.get("export"), settings)
-    _set_up_tensorflow(settings.config.training)
+    start(settings.config.training, settings.stages, distribution)
     # What does not fit together must be said before the data is made.
     _load_pretrained(settings, build_networks(settings.config.network, settings.config.data.image_size, seed=0))
     run_dir = pathlib.Path(given["run_dir"]) if "run_dir" in given else _new_run_dir(settings)
@@ -215,10 +264,10 @@ def _labels(given: dict[str, Any], method: Method, own: float) -> float:
     return labels
 
 
-def _resumed(given: dict[str, Any]) -> tuple[pathlib.Path, RunSettings]:
+def _resumed(given: dict[str, Any], distribution: Alone) -> tuple[pathlib.Path, RunSettings]:
     run_dir, settings = resume_run(given)
     check_export(given.get("export"), settings)
-    _set_up_tensorflow(settings.config.training)
+    start(settings.config.training, settings.stages, distribution)
     return run_dir, settings
 
 
@@ -269,18 +318,6 @@ def _new_run_dir(settings: RunSettings) -> pathlib.Path:
                 return path
             except FileExistsError:
                 number += 1
-
-
-def _set_up_tensorflow(training: TrainingConfig) -> None:
-    # Its warnings (callbacks that are slow beside a step of a tiny net) would break the progress bar.
-    tf.get_logger().setLevel("ERROR")
-    # TensorFlow refuses even its own default once it runs.
-    if training.intra_op_threads:
-        tf.config.threading.set_intra_op_parallelism_threads(training.intra_op_threads)
-    if training.inter_op_threads:
-        tf.config.threading.set_inter_op_parallelism_threads(training.inter_op_threads)
-    for device in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(device, True)
 
 
 def _command(run_dir: pathlib.Path) -> str:

@@ -24,7 +24,8 @@ class FirstConvolution(keras.layers.Conv2D):
         super().__init__(filters, KERNEL, 1, "same", **options)
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        return convolve_one_channel(inputs, kernel)
+        # A variable of several replicas is no argument of a function with a gradient of its own.
+        return convolve_one_channel(inputs, tf.convert_to_tensor(kernel))
 
 
 @tf.custom_gradient

@@ -1,5 +1,6 @@
 """What happens around the steps: logs, pictures, checkpoints, a clean stop."""
 
+import contextlib
 import json
 import os
 import signal
@@ -122,6 +123,22 @@ def test_a_second_ctrl_c_stops_at_once():
         fit(step, Interrupting(step, {3: [signal.SIGINT, signal.SIGINT]}), stop)
     stop.close()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_workers_agree_every_so_many_steps_and_at_the_end():
+    for asked, steps, expected in ({}, 9, 9), ({3: [signal.SIGTERM]}, 9, 4), ({5: [signal.SIGTERM]}, 7, 7):
+        step, questions = counter(), []
+
+        def agree(wanted, step=step, questions=questions):
+            questions.append(int(step))
+            return wanted
+
+        stop = callbacks.CleanStop(step, 4, agree)
+        # What was asked after the last question ends the run between two stages.
+        with contextlib.nullcontext() if steps == 9 else pytest.raises(KeyboardInterrupt):
+            fit(step, Interrupting(step, asked), stop, steps=steps)
+        assert int(step) == expected
+        assert questions == {(9, 9): [4, 8, 9], (9, 4): [4], (7, 7): [4, 7]}[steps, expected]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+# Of variables that every replica gives the same value.
+ALIKE = tf.VariableAggregation.ONLY_FIRST_REPLICA
+
 
 class MovingAverages(tf.Module):
     """Exponential moving averages of variables; a checkpoint that holds it goes on where it was.
@@ -21,7 +24,7 @@ class MovingAverages(tf.Module):
         self.decay = decay
         # Behind a function, so that a checkpoint holds the averages and not the variables a second time.
         self._averaged = lambda: variables
-        self.values = [tf.Variable(variable, trainable=False) for variable in variables]
+        self.values = [tf.Variable(variable, trainable=False, aggregation=ALIKE) for variable in variables]
 
     def update(self, step: tf.Tensor) -> None:
         """Takes the variables' values after step `step`, a scalar of any type."""

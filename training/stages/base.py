@@ -8,14 +8,15 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from lsps_tf import losses
+from lsps_tf import losses, replicas
 from lsps_tf.config import LossWeights
 from lsps_tf.losses import Terms
 from lsps_tf.networks import Networks
-from training.stages.averages import MovingAverages
+from training.stages.averages import ALIKE, MovingAverages
 
 Batch = dict[str, Any]
 Tensors = dict[Any, tf.Tensor]
+Players = list[tuple[keras.optimizers.Optimizer, list[tf.Variable]]]
 
 # Where a domain's frames with poses are in a batch (equations 6 and 7; section 3.3 for the real ones).
 PAIRS = {"synthetic": "synthetic", "real": "labelled"}
@@ -35,6 +36,9 @@ class Stage(keras.Model):
     `batch["seed"]`, int32 [2], the run's seed and the step. Only the variables of a stage's players are watched and
     moved, so the networks' `trainable` flags are left alone, and frozen networks cost no gradient.
 
+    Where several replicas share a batch (`tf.distribute`), each has its rows of the step's noise, and gradients and
+    scalars are means over the replicas before anything is done with them.
+
     Attributes:
         networks: the networks, built; each stage trains some of them.
         lambdas: the weights of the loss terms.
@@ -51,7 +55,9 @@ class Stage(keras.Model):
         self.networks = networks
         self.lambdas = lambdas
         self.prepare = prepare or (lambda batch: batch)
-        self._trackers: dict[str, keras.metrics.Mean] = {}
+        # All replicas return the same.
+        self.distribute_reduction_method = "first"
+        self._trackers: dict[str, RunningMean] = {}
         self._finite: FiniteWatch | None = None
 
     @property
@@ -62,6 +68,7 @@ class Stage(keras.Model):
     def log(self, batch: Batch, terms: Terms, totals: Iterable[tf.Tensor]) -> Tensors:
         """Adds a step's raw terms and weighted sums to their running means, by name, and returns the means."""
         scalars = {**{name: term.value for name, term in terms.items()}, **dict(zip(self.totals, totals))}
+        scalars = dict(zip(scalars, replicas.mean_of_scalars(list(scalars.values()))))
         # Made while the first step is traced, from the terms that it has, and lifted out of the graph. All batches of a
         # stage have the same terms; only eager steps may have others, since later traces may make no variables.
         if self._finite is None or self._finite.names != tuple(scalars):
@@ -69,9 +76,14 @@ class Stage(keras.Model):
         self._finite.update(batch["seed"][1], scalars.values())
         for name, value in scalars.items():
             if name not in self._trackers:
-                self._trackers[name] = keras.metrics.Mean(name)
+                self._trackers[name] = RunningMean(name)
             self._trackers[name].update_state(value)
         return {name: self._trackers[name].result() for name in scalars}
+
+    @property
+    def players(self) -> Players:
+        """The optimizers of the compiled stage, each with the variables that it moves."""
+        raise NotImplementedError
 
     def finish(self) -> None:
         """Gives the networks the weights that the stage ends with."""
@@ -86,6 +98,14 @@ class Stage(keras.Model):
         return None if self._finite is None else self._finite.read()
 
 
+class RunningMean(keras.metrics.Mean):
+    """A mean of what all replicas have alike: Keras' own would sum it over the replicas, by messages at each reset."""
+
+    def add_weight(self, name: str, **options: Any) -> tf.Variable:
+        alike = {"aggregation": ALIKE, "synchronization": tf.VariableSynchronization.ON_WRITE}
+        return super().add_weight(name, **{**options, **alike})
+
+
 class FiniteWatch:
     """Keeps on the device the first step whose scalars were not all finite: reading each would wait for each step.
 
@@ -96,8 +116,8 @@ class FiniteWatch:
     def __init__(self, names: Iterable[str]):
         self.names = tuple(names)
         with tf.init_scope():
-            self._step = tf.Variable(-1, dtype=tf.int64, trainable=False)
-            self._values = tf.Variable(tf.zeros(len(self.names)), trainable=False)
+            self._step = tf.Variable(-1, dtype=tf.int64, trainable=False, aggregation=ALIKE)
+            self._values = tf.Variable(tf.zeros(len(self.names)), trainable=False, aggregation=ALIKE)
 
     def update(self, step: tf.Tensor, scalars: Iterable[tf.Tensor]) -> None:
         """Takes a step's number and its scalars in the order of the names."""
@@ -108,7 +128,7 @@ class FiniteWatch:
 
     def read(self) -> tuple[int, dict[str, float]] | None:
         """The step and its scalars that are not finite, or None."""
-        step = int(self._step)
+        step = int(self._step.numpy())
         if step < 0:
             return None
         values = self._values.numpy()
@@ -141,14 +161,17 @@ class OnePlayerStage(Stage):
         super().compile(**options)
         self.player_optimizer = optimizer
 
+    @property
+    def players(self) -> Players:
+        return [(self.player_optimizer, self.player_variables)]
+
     def train_step(self, raw: Any) -> Tensors:
         batch = self.prepare(raw)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.player_variables)
             terms = self.loss_terms(self.forward(batch))
             total = losses.weighted_sum(terms, self.lambdas)
-        gradients = tape.gradient(total, self.player_variables)
-        self.player_optimizer.apply_gradients(zip(gradients, self.player_variables))
+        _apply(self.player_optimizer, tape.gradient(total, self.player_variables), self.player_variables)
         return self.log(batch, terms, (total,))
 
 
@@ -191,6 +214,13 @@ class TwoPlayerStage(Stage):
         self.generator_optimizer = generator_optimizer
         self.discriminator_optimizer = discriminator_optimizer
 
+    @property
+    def players(self) -> Players:
+        return [
+            (self.generator_optimizer, self.generator_variables),
+            (self.discriminator_optimizer, self.discriminator_variables),
+        ]
+
     def train_step(self, raw: Any) -> Tensors:
         batch = self.prepare(raw)
         with tf.GradientTape(watch_accessed_variables=False) as generator_tape:
@@ -203,12 +233,19 @@ class TwoPlayerStage(Stage):
                 generator_terms = self.generator_terms(outputs, verdicts)
                 totals = losses.shared_latent_space_loss(generator_terms, discriminator_terms, self.lambdas)
         gradients = generator_tape.gradient(totals[0], self.generator_variables)
-        self.generator_optimizer.apply_gradients(zip(gradients, self.generator_variables))
+        _apply(self.generator_optimizer, gradients, self.generator_variables)
         if self.averages is not None:
             self.averages.update(batch["seed"][1])
         gradients = discriminator_tape.gradient(totals[1], self.discriminator_variables)
-        self.discriminator_optimizer.apply_gradients(zip(gradients, self.discriminator_variables))
+        _apply(self.discriminator_optimizer, gradients, self.discriminator_variables)
         return self.log(batch, {**generator_terms, **discriminator_terms}, totals)
+
+
+def _apply(
+    optimizer: keras.optimizers.Optimizer, gradients: list[tf.Tensor | None], variables: list[tf.Variable]
+) -> None:
+    """Moves variables by the mean of all replicas' gradients, of which the optimizer takes the norm where it clips."""
+    optimizer.apply_gradients(zip(replicas.mean(gradients), variables), experimental_aggregate_gradients=False)
 
 
 def noise_seeds(seed: tf.Tensor, names: Iterable[str]) -> dict[str, tf.Tensor]:
@@ -219,7 +256,7 @@ def noise_seeds(seed: tf.Tensor, names: Iterable[str]) -> dict[str, tf.Tensor]:
 
 def sample_pose(networks: Networks, joints: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """z_y ~ q(z_y|y) of the frozen pose encoder: joints [B, J, 3] in half cubes to [B, Z], without gradient."""
-    return tf.stop_gradient(losses.pose_posterior(*networks.encode_pose(joints)).sample(seed=seed))
+    return tf.stop_gradient(replicas.sample(losses.pose_posterior(*networks.encode_pose(joints)), seed))
 
 
 def prefixed(prefix: str, terms: Terms) -> Terms:

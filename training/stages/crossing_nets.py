@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from lsps_tf import losses
+from lsps_tf import losses, replicas
 from lsps_tf.config import LossWeights
 from lsps_tf.losses import Terms
 from lsps_tf.networks import Networks, apply_together
@@ -27,8 +27,10 @@ _NOISES = ("pose", "mix", "latent_real", "latent_labelled")
 
 def mix_poses(pose_latent: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """Points [B, Z] between each latent and that of the next frame, uniform on the line."""
-    share = tf.random.stateless_uniform([pose_latent.shape[0], 1], seed)
-    return share * pose_latent + (1.0 - share) * tf.roll(pose_latent, 1, axis=0)
+    share = replicas.uniform([pose_latent.shape[0], 1], seed)
+    # With several replicas the frame before is another one's.
+    before = replicas.own_rows(tf.roll(replicas.whole_batch(pose_latent), 1, axis=0))
+    return share * pose_latent + (1.0 - share) * before
 
 
 class CrossingDepthStage(TwoPlayerStage):
@@ -55,7 +57,7 @@ class CrossingDepthStage(TwoPlayerStage):
         seeds = noise_seeds(batch["seed"], _NOISES)
         image = {name: batch[name]["image"] for name in (REAL, "labelled")}
         mean = nets.encode(image, dict.fromkeys(image, REAL))
-        latent = {name: losses.depth_posterior(mean[name]).sample(seed=seeds[f"latent_{name}"]) for name in mean}
+        latent = {name: replicas.sample(losses.depth_posterior(mean[name]), seeds[f"latent_{name}"]) for name in mean}
         pose = sample_pose(nets, batch["labelled"]["joints"], seeds["pose"])
         pose_latent = {"labelled": pose, "mixed": mix_poses(pose, seeds["mix"])}
         mapped = apply_together(nets.mapping, pose_latent)
@@ -128,7 +130,7 @@ class CrossingPosteriorStage(OnePlayerStage):
         """Images [B + generated, S, S, 1], the labelled ones first, and their pose latents [B + generated, Z]."""
         nets, seeds = self.networks, noise_seeds(batch["seed"], _NOISES)
         pose = sample_pose(nets, batch["labelled"]["joints"], seeds["pose"])
-        mixed = mix_poses(pose, seeds["mix"])[: self.generated]
+        mixed = mix_poses(pose, seeds["mix"])[: self.generated // replicas.count()]
         made = nets.generate({"mixed": nets.mapping(mixed)}, {"mixed": (REAL,)})["mixed"][REAL]
         image = tf.concat([batch["labelled"]["image"], tf.stop_gradient(made)], axis=0)
         return image, tf.concat([pose, mixed], axis=0)

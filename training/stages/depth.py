@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from lsps_tf import losses
+from lsps_tf import losses, replicas
 from lsps_tf.config import LossWeights
 from lsps_tf.losses import Terms
 from lsps_tf.networks import DOMAINS, Networks, apply_together
@@ -179,4 +179,4 @@ class DepthStage(TwoPlayerStage):
 
 
 def _sample(mean: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    return losses.depth_posterior(mean).sample(seed=seed)
+    return replicas.sample(losses.depth_posterior(mean), seed)

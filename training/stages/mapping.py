@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from lsps_tf import losses
+from lsps_tf import losses, replicas
 from lsps_tf.config import LossWeights
 from lsps_tf.losses import Terms
 from lsps_tf.networks import DOMAINS, Networks, apply_together
@@ -42,7 +42,7 @@ class MappingStage(TwoPlayerStage):
         pairs = {domain: name for domain, name in PAIRS.items() if name in batch}
         image = {domain: batch[name]["image"] for domain, name in pairs.items()}
         mean = nets.encode(image, DOMAIN_OF)
-        latent = {d: losses.depth_posterior(mean[d]).sample(seed=seeds[f"latent_{d}"]) for d in pairs}
+        latent = {d: replicas.sample(losses.depth_posterior(mean[d]), seeds[f"latent_{d}"]) for d in pairs}
         pose = {d: sample_pose(nets, batch[name]["joints"], seeds[f"pose_{d}"]) for d, name in pairs.items()}
         mapped = apply_together(nets.mapping, pose)
         made = nets.generate(mapped, {domain: (domain,) for domain in pairs})

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from lsps_tf import losses
+from lsps_tf import losses, replicas
 from lsps_tf.config import LossWeights
 from lsps_tf.losses import Terms
 from lsps_tf.networks import Networks
@@ -27,7 +27,7 @@ class PoseStage(OnePlayerStage):
         poses = [batch[name]["joints"] for name in ("synthetic", "labelled") if name in batch]
         joints = tf.concat(poses, axis=0)
         posterior = losses.pose_posterior(*self.networks.encode_pose(joints))
-        pose_latent = posterior.sample(seed=noise_seeds(batch["seed"], ["pose"])["pose"])
+        pose_latent = replicas.sample(posterior, noise_seeds(batch["seed"], ["pose"])["pose"])
         return {"joints": joints, "posterior": posterior, "reconstruction": self.networks.decode_pose(pose_latent)}
 
     def loss_terms(self, outputs: dict[str, Any]) -> Terms:

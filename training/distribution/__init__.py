@@ -1,0 +1,1 @@
+"""Several replicas, of one machine or of many, that share the steps of a run."""
