@@ -21,15 +21,16 @@ _warp = projective_transform()
 
 
 def draw_views(
-    count: int, seed: tf.Tensor, rotation_degrees: float, translation_mm: float
+    count: int, seed: tf.Tensor, rotation_degrees: float, translation_mm: float, shift_mm: float = 0.0
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draws one of none, translation, rotation per sample.
+    """Draws one of none, translation, rotation per sample, or a translation for each with `shift_mm`.
 
     Args:
         count: B.
         seed: int32 [2].
         rotation_degrees: angles are uniform in plus and minus this.
         translation_mm: standard deviation per axis; cut at four of them, which the store's margin covers.
+        shift_mm: above 0 the standard deviation of a translation of every sample, rotated or not, in their place.
 
     Returns:
         angles [B] in radians and shifts [B, 3] of the crop's centre in mm, zero where not drawn.
@@ -39,8 +40,9 @@ def draw_views(
     limit = rotation_degrees * math.pi / 180.0
     angle = replicas.uniform([count], angle_seed, -limit, limit)
     shift = replicas.normal([count, 3], shift_seed)
-    shift = translation_mm * tf.clip_by_value(shift, -MAX_SIGMAS, MAX_SIGMAS)
-    return tf.where(kind == 2, angle, 0.0), tf.where((kind == 1)[:, None], shift, 0.0)
+    shift = (shift_mm or translation_mm) * tf.clip_by_value(shift, -MAX_SIGMAS, MAX_SIGMAS)
+    shifted = (kind == 1) | (shift_mm > 0.0)
+    return tf.where(kind == 2, angle, 0.0), tf.where(shifted[:, None], shift, 0.0)
 
 
 def view_crops(

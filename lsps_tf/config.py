@@ -79,6 +79,9 @@ class LossWeights:
         1.0,
         "part of equation 6's weights that the depth stage gives it (1 in the paper); the mapping stage has it whole",
     )
+    lambda_6_translated: float = _setting(
+        0.0, "likelihood of translations by M's real renderings in the mapping stage (not in the paper; 0: without)"
+    )
     lambda_7: float = _setting(10.0, "posterior regression (equation 7)")
     lambda_7_made: float = _setting(
         0.0, "regression of equation 7 on what G_s and G_r make of synthetic images (not in the paper; 0 leaves it out)"
@@ -115,6 +118,9 @@ class TrainingConfig:
     depth_average: float = _setting(
         0.0, "decay per step of the average of E, G and M that the depth stage ends with (0: their last weights)"
     )
+    depth_shift_mm: float = _setting(
+        0.0, "standard deviation of a shift that each image of the depth stage gets, mm (0: the augmentation's alone)"
+    )
     cycle: bool = _setting(True, "the depth stage has equation 5, cycle-consistency; without it: an ablation")
     mapping_learning_rate: float = _setting(1e-4, "Adam's step size of the mapping stage's M")
     mapping_steps: int = _setting(
@@ -129,6 +135,9 @@ class TrainingConfig:
     )
     fit_frames: int = _setting(8000, "unlabelled frames, at most, that a round fits")
     fit_keep: float = _setting(0.85, "part of them that a round trains on: the best explained")
+    fit_label_share: float = _setting(
+        0.25, "part of a round's real frames, at least, that are drawn from those with labels of their own"
+    )
     fit_learning_rate: float = _setting(1e-4, "Adam's step size of the rounds' training")
     fit_steps: int = _setting(50_000, "iterations of each round's training")
     fit_translations: bool = _setting(
@@ -262,10 +271,18 @@ _COMPACT = Config(preset="compact").replace(
     # The depth latent has a quarter of the paper's numbers per pixel, so the noise of its sample weighs more: with the
     # paper's KL the reconstructions lose the shape of the palm.
     lambda_2=0.01,
-    # A thousandth of equation 6 in the depth stage: with full weights it pulls E_s and G_s towards what M, in so few
-    # steps, can say of a pose, and M's renderings keep D_s from learning to tell translations from synthetic images.
-    mapping_in_depth=0.001,
+    # No equation 6 in the depth stage: it pulls E_s and G_s towards what M, in so few steps, can say of a pose, M's
+    # renderings keep D_s from learning to tell translations from synthetic images, and it takes a third of the time.
+    mapping_in_depth=0.0,
+    # Next to nothing at the paper's weight, and it costs two more sets of images.
+    lambda_8_depth=0.0,
+    lambda_keep=100.0,
+    # The domains' crops are not centred alike. Without shifts the discriminators see that, and hands move.
+    depth_shift_mm=15.0,
+    depth_average=0.999,
     lambda_5=10.0,
+    # As lambda_6.
+    lambda_6_translated=10000.0,
     mapping=BONES,
     mapping_widths=(96, 64),
     # A small discriminator is soon ruled by the regression; and a mean over features weighs little beside a sum.
@@ -282,7 +299,8 @@ _COMPACT = Config(preset="compact").replace(
     pose_learning_rate=5e-3,
     pose_steps=5000,
     pose_batch=128,
-    depth_steps=6000,
+    # As long as 6,000 steps with M were.
+    depth_steps=10000,
     depth_batch=4,
     mapping_learning_rate=2e-3,
     mapping_steps=6000,

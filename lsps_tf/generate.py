@@ -155,7 +155,7 @@ def translate(networks: Networks, image: tf.Tensor, source: str, domain: str) ->
 
 
 def depth_pictures(
-    networks: Networks, image: dict[str, tf.Tensor], joints: tf.Tensor, seed: tf.Tensor
+    networks: Networks, image: dict[str, tf.Tensor], joints: tf.Tensor | None, seed: tf.Tensor
 ) -> dict[str, np.ndarray]:
     """Rows of pictures: each domain's images, their reconstruction, their translation and its way back, and M's.
 
@@ -164,7 +164,7 @@ def depth_pictures(
     Args:
         networks: the networks.
         image: normalised depth [B, S, S, 1] by domain.
-        joints: of the synthetic images, [B, J, 3] in half cubes.
+        joints: of the synthetic images, [B, J, 3] in half cubes; None leaves M's row out.
         seed: of the samples, int32 [2].
 
     Returns:
@@ -182,8 +182,9 @@ def depth_pictures(
         rows[f"{domain}, reconstructed"] = made[domain][domain]
         rows[f"{domain} to {OTHER[domain]}"] = translated[domain]
         rows[f"{domain} to {OTHER[domain]} and back"] = back[domain][domain]
-    pose_latent = losses.pose_posterior(*networks.encode_pose(joints)).sample(seed=seeds[4])
-    rows["synthetic, from its pose by M"] = networks.generators["synthetic"](networks.mapping(pose_latent))
+    if joints is not None:
+        pose_latent = losses.pose_posterior(*networks.encode_pose(joints)).sample(seed=seeds[4])
+        rows["synthetic, from its pose by M"] = networks.generators["synthetic"](networks.mapping(pose_latent))
     return {name: images[..., 0].numpy() for name, images in rows.items()}
 
 

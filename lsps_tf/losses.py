@@ -184,6 +184,19 @@ def mapping_loss(
     }
 
 
+def translated_rendering_loss(rendering: tf.Tensor, translation: tf.Tensor) -> Term:
+    """What M's code is to become in the domain without labels; not in the paper: -E[log p(G_r(E_s(x))|M(z_y))].
+
+    Equation 6 without labels never sees G_r, which draws holes into what M makes. The likelihood is that of equation 6.
+
+    Args:
+        rendering: G_r(M(z_y)) of a synthetic pose, [B, S, S, 1].
+        translation: G_r(E_s(x)) of its image, the same shape.
+    """
+    rendering.shape.assert_is_compatible_with(translation.shape)
+    return Term(-tf.reduce_mean(tfd.Laplace(rendering, 1.0).log_prob(translation)), "lambda_6_translated")
+
+
 def mapping_discriminator_loss(rendering_logits: tf.Tensor) -> Term:
     """Equation 6, D's side: -E[log(1 - D(G(M(z_y))))]; M's renderings are further fakes of the same discriminator.
 

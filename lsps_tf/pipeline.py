@@ -130,10 +130,19 @@ class Preparation:
 
     The frames of "synthetic" are randomised (`randomize`) with `strength` above 0, which needs the skeleton of the
     joints: in place of themselves, or with `beside` as "randomized".
+
+    With `shift_mm` above 0 each frame is shifted (`augment.draw_views`).
     """
 
-    def __init__(self, data: DataConfig, skeleton: Skeleton | None = None, strength: float = 0.0, beside: bool = False):
-        self._data = data
+    def __init__(
+        self,
+        data: DataConfig,
+        skeleton: Skeleton | None = None,
+        strength: float = 0.0,
+        beside: bool = False,
+        shift_mm: float = 0.0,
+    ):
+        self._data, self._shift_mm = data, shift_mm
         self._skeleton, self._strength = skeleton, strength
         self._randomized = "randomized" if beside else "synthetic"
 
@@ -155,7 +164,7 @@ class Preparation:
     def _prepare(self, rows: dict[str, tf.Tensor], seed: tf.Tensor, labels: bool) -> dict[str, tf.Tensor]:
         data = self._data
         count = rows["joints_mm"].shape[0]
-        angle, shift_mm = augment.draw_views(count, seed, data.rotation_degrees, data.translation_mm)
+        angle, shift_mm = augment.draw_views(count, seed, data.rotation_degrees, data.translation_mm, self._shift_mm)
         prepared = {}
         if "depth_mm" in rows:
             prepared["image"] = augment.view_crops(
@@ -174,16 +183,27 @@ class Preparation:
         return prepared
 
 
-def labelled_indices(store: Store, split: str, fraction: float, seed: int, count: int | None = None) -> tuple[int, ...]:
+def labelled_indices(store: Store, split: str, labels: float, seed: int, count: int | None = None) -> tuple[int, ...]:
     """A uniform sample of a split's labelled frames ("we uniformly sample m % of the real data", section 5).
 
-    Smaller fractions of the same seed are subsets of larger ones. At least one frame where fraction > 0. With `count`,
-    of the split's first frames only.
+    Smaller samples of the same seed are subsets of larger ones.
+
+    Args:
+        store: the store.
+        split: of it.
+        labels: a fraction of the labelled frames up to 1, of which at least one is taken, or above 1 their number.
+        seed: of the sample.
+        count: take it of the split's first frames only.
+
+    Raises:
+        InputError: where no frame has labels, or fewer than asked for.
     """
     joints_mm = store.column(split, "joints_mm")[:count]
     labelled = np.flatnonzero(np.isfinite(joints_mm).all(axis=(1, 2)))
-    if fraction > 0 and not len(labelled):
+    if labels > 0 and not len(labelled):
         raise InputError(f"{store.path}: no frame of '{split}' has labels, so leave out --labels, or say --labels 0")
+    if labels > max(1, len(labelled)):
+        raise InputError(f"--labels {labels:g}: {store.path} has labels of {len(labelled)} frames of '{split}'")
     order = np.random.default_rng([seed, 17]).permutation(labelled)
-    count = 0 if fraction == 0 else max(1, round(fraction * len(labelled)))
-    return tuple(int(index) for index in order[:count])
+    wanted = labels if labels > 1 else 0 if labels == 0 else max(1, round(labels * len(labelled)))
+    return tuple(int(index) for index in order[: int(wanted)])

@@ -48,7 +48,7 @@ class RunSettings:
         dataset: as given, such as "sim".
         store: path of the HDF5 store.
         sensor: the simulator's sensor model, "" for recorded data.
-        labels: fraction of the real labels that the run may use.
+        labels: of the real labels that the run may use: a fraction up to 1, or above 1 a number of frames.
         frames: how many frames of each split it uses, the first ones; the store may grow while it is stopped.
         stages: what the run trains, in order.
         pretrained: a run folder whose weights it starts from, "" for none.

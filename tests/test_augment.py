@@ -105,6 +105,14 @@ def test_views_draw_one_of_three_in_equal_parts():
     assert drawn.std() == pytest.approx(2 * math.pi / math.sqrt(12), rel=0.05)
 
 
+def test_with_a_shift_every_view_is_shifted_rotated_or_not():
+    seed = tf.constant([1, 2])
+    angle, shift = (value.numpy() for value in augment.draw_views(6000, seed, 180.0, 10.0, 15.0))
+    np.testing.assert_array_equal(angle, augment.draw_views(6000, seed, 180.0, 10.0)[0])
+    assert np.all(np.any(shift != 0, axis=1)) and abs(np.mean(angle != 0) - 1 / 3) < 0.03
+    np.testing.assert_allclose(shift.std(axis=0), 15.0, rtol=0.03)
+
+
 def test_the_stored_margin_covers_every_view():
     depth = np.full((1, STORED, STORED), CENTER[0, 2], np.float32)
     farthest = augment.MAX_SIGMAS * 10.0

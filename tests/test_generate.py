@@ -57,6 +57,7 @@ def test_picture_rows_are_what_the_networks_make(networks, image, joints, monkey
     assert list(rows) == list(expected)
     for name, images in expected.items():
         np.testing.assert_allclose(rows[name], images[..., 0], atol=1e-5, err_msg=name)
+    assert list(generate.depth_pictures(networks, image, None, tf.constant([1, 2]))) == list(expected)[:-1]
 
 
 def test_picture_rows_are_samples_by_the_seed(networks, image, joints):

@@ -146,6 +146,10 @@ def test_labelled_frames_are_nested_samples_of_those_with_labels(store_path):
         assert sorted(whole) == list(range(COUNT // 2)) and half == whole[:2]
         assert pipeline.labelled_indices(store, "real/train", 0.0, 3) == ()
         assert len(pipeline.labelled_indices(store, "real/train", 0.001, 3)) == 1
+        # Above 1 it is a number of frames.
+        assert pipeline.labelled_indices(store, "real/train", 3.0, 3) == whole[:3]
+        with pytest.raises(InputError, match="--labels 6: .* has labels of 5 frames of 'real/train'"):
+            pipeline.labelled_indices(store, "real/train", 6.0, 3)
 
 
 def test_a_missing_split_is_said(store_path):

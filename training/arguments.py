@@ -32,8 +32,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--labels",
         type=float,
-        metavar="FRACTION",
-        help=f"of the real labels (default: 0; 1 for --method {_with_labels_alone()}, and for a joints.csv)",
+        metavar="FRACTION|N",
+        help="part of the real labels, or from 2 on a number of labelled frames "
+        f"(default: 0; 1 for --method {_with_labels_alone()}, and for a joints.csv)",
     )
     parser.add_argument(
         "--stages", metavar="A,B", help=f"stages to train, of {', '.join(all_stages())}, fit1, fit2 ..."
@@ -164,7 +165,7 @@ def resolve_config(given: dict[str, Any]) -> Config:
 
 _AT_LEAST_ZERO = (
     *("rotation_degrees", "translation_mm", "randomization", "fit_rounds", "clip_norm", "discriminator_repeats"),
-    *("mapping_blocks", "mapping_steps", "depth_average"),
+    *("mapping_blocks", "mapping_steps", "depth_average", "depth_shift_mm", "fit_label_share"),
     *("seed", "intra_op_threads", "inter_op_threads"),
 )
 _CHOICES = {
@@ -199,6 +200,8 @@ def check_config(config: Config) -> None:
                 )
     if config.training.fit_keep > 1.0:
         raise InputError(f"--fit-keep {config.training.fit_keep:g}: it is a part of the fitted frames, at most 1")
+    if config.training.fit_label_share >= 1.0:
+        raise InputError(f"--fit-label-share {config.training.fit_label_share:g}: it is a part below 1, such as 0.25")
     if config.training.depth_average >= 1.0:
         raise InputError(f"--depth-average {config.training.depth_average:g}: it is a decay below 1, such as 0.999")
     if config.training.matching_batch > config.training.posterior_batch:

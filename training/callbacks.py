@@ -160,7 +160,8 @@ class Pictures(StageCallback):
             return
         shown = self.model.prepare(self.batch)
         image = {domain: shown[domain]["image"] for domain in DOMAINS}
-        rows = generate.depth_pictures(self.model.networks, image, shown["synthetic"]["joints"], shown["seed"])
+        joints = shown["synthetic"]["joints"] if self.model.maps else None
+        rows = generate.depth_pictures(self.model.networks, image, joints, shown["seed"])
         grid = draw.picture_grid(rows)
         path = self.run_dir / "pictures" / f"depth-{int(self.step):07d}.png"
         with atomic_path(path) as partial:

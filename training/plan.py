@@ -161,7 +161,8 @@ def build_depth(inputs: StageInputs) -> StagePlan:
     """The depth stage of LSPS, on both domains."""
     training = inputs.training
     weights = _with_part_of_mapping(inputs.weights)
-    model = DepthStage(inputs.networks, weights, inputs.prepare, training.cycle, training.depth_average)
+    prepare = Preparation(inputs.settings.config.data, shift_mm=training.depth_shift_mm)
+    model = DepthStage(inputs.networks, weights, prepare, training.cycle, training.depth_average)
     streams = _both_domains(inputs, training.depth_batch, training.depth_batch)
     optimizers = _depth_optimizers(inputs)
     return inputs.plan(model, streams, training.depth_steps, optimizers, "eq2_generators", has_pictures=True)
@@ -230,13 +231,13 @@ def build_adaptation(inputs: StageInputs) -> StagePlan:
 
 
 def build_crossing_depth(inputs: StageInputs) -> StagePlan:
-    """The depth stage of crossing nets, on real frames alone."""
+    """The depth stage of crossing nets, on real frames alone. They have no mapping stage, so equation 6 is whole."""
     training = inputs.training
     streams = {
         "real": inputs.stream(SPLIT, training.depth_batch),
         "labelled": inputs.labelled_stream(training.depth_batch),
     }
-    model = CrossingDepthStage(inputs.networks, _with_part_of_mapping(inputs.weights), inputs.prepare)
+    model = CrossingDepthStage(inputs.networks, inputs.weights, inputs.prepare)
     return inputs.plan(model, streams, training.depth_steps, _depth_optimizers(inputs), "eq2_generators")
 
 

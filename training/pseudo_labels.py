@@ -8,6 +8,7 @@ each subject, or recording, is what its best fits of the round before agree on.
 from __future__ import annotations
 
 import io
+import math
 import pathlib
 import sys
 from collections.abc import Callable, Iterator
@@ -104,9 +105,9 @@ def _fit_jobs(
 def kept_labels(
     settings: RunSettings, store: Store, fits: DepthFit, labelled: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The frames that a round trains on, and the joints [N, J, 3] of all N frames of the split that they stand in.
+    """The frames that a round draws from, and the joints [N, J, 3] of all N frames of the split that they stand in.
 
-    Frames with labels of their own keep those.
+    Frames with labels of their own keep those. Each of them stands there as often as gives them `fit_label_share`.
     """
     frames = fitted_frames(settings, store)
     count = max(1, round(settings.config.training.fit_keep * len(frames)))
@@ -117,7 +118,10 @@ def kept_labels(
     joints_mm[:] = np.nan
     joints_mm[frames[best]] = fits.joints_mm[best]
     joints_mm[own] = labels_mm
-    return np.union1d(frames[best], own), joints_mm
+    fitted = np.setdiff1d(frames[best], own)
+    share = settings.config.training.fit_label_share
+    times = math.ceil(share / (1.0 - share) * len(fitted) / len(own)) if len(own) else 0
+    return np.sort(np.concatenate([fitted, np.repeat(own, max(1, times))])), joints_mm
 
 
 def pack_fits(fits: DepthFit) -> bytes:

@@ -252,11 +252,14 @@ def _from_trained(given: dict[str, Any], method: Method) -> dict[str, Any]:
 
 
 def _labels(given: dict[str, Any], method: Method, own: float) -> float:
-    """The fraction of the real labels that a run uses; `own` is what its dataset would have a method use."""
+    """How many real labels a run uses, as `RunSettings` has it; `own` is what its dataset would have a method use."""
     default = 1.0 if method.needs_labels else own if method.takes_labels else 0.0
     labels = given.get("labels", default)
-    if not 0.0 <= labels <= 1.0:
-        raise InputError(f"--labels {labels:g}: it is a fraction of the real labels, from 0 to 1")
+    if not (0.0 <= labels <= 1.0 or (labels > 1.0 and float(labels).is_integer())):
+        raise InputError(
+            f"--labels {labels:g}: it is a fraction of the real labels, from 0 to 1, or from 2 on a whole number of "
+            "labelled frames"
+        )
     if method.needs_labels and labels == 0.0:
         raise InputError(f"--labels 0: --method {method.name} trains on real labels alone and needs some of them")
     if not method.takes_labels and labels > 0.0:

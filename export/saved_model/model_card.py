@@ -22,7 +22,7 @@ def card_text(run: Run, confidence: Confidence | None, hands: int) -> str:
     """The card of a run as Markdown."""
     settings, skeleton, data = run.settings, run.skeleton, run.config.data
     sensor = f", sensor model {settings.sensor}" if settings.sensor else ""
-    labels = f"{100 * settings.labels:g} % of the real labels" if settings.labels else "no real labels"
+    labels = _labels(settings.labels)
     parts = [
         "# Model card",
         "3D joints of hands from one depth image.",
@@ -48,6 +48,12 @@ def card_text(run: Run, confidence: Confidence | None, hands: int) -> str:
         "- Not for identifying people, and not where a wrong pose can do harm.",
     ]
     return "\n".join(_spaced(parts)) + "\n"
+
+
+def _labels(labels: float) -> str:
+    if labels > 1:
+        return f"real labels of {labels:g} frames"
+    return f"{100 * labels:g} % of the real labels" if labels else "no real labels"
 
 
 def _evaluation(run: Run) -> dict[str, Any] | None:

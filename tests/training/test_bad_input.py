@@ -36,7 +36,9 @@ def refused(arguments):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--labels", "1.5"], "--labels 1.5: it is a fraction of the real labels, from 0 to 1"),
+        (["--labels", "1.5"], "--labels 1.5: it is a fraction of the real labels, from 0 to 1, or from 2 on"),
+        (["--labels", "inf"], "--labels inf: it is a fraction"),
+        (["--fit-label-share", "1"], "--fit-label-share 1: it is a part below 1, such as 0.25"),
         (["--labels", "-0.1"], "--labels -0.1: it is a fraction"),
         (["--labels", "nan"], "--labels nan: it is a fraction"),
         (["--method", "real", "--labels", "0"], "--method real trains on real labels alone and needs some"),

@@ -39,7 +39,10 @@ def test_help_from_another_folder(tmp_path):
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path):
     done = call(RUN, "--dataset", "sim", "--labels", "1.5", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "error: --labels 1.5: it is a fraction of the real labels, from 0 to 1\n"
+    assert done.stderr == (
+        "error: --labels 1.5: it is a fraction of the real labels, from 0 to 1, or from 2 on a whole number of "
+        "labelled frames\n"
+    )
     assert not list(tmp_path.iterdir())
 
 

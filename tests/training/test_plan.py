@@ -9,7 +9,7 @@ from lsps_tf import camera
 from lsps_tf.config import PRESETS
 from lsps_tf.datasets.store import create_store, open_store
 from lsps_tf.errors import InputError
-from lsps_tf.pipeline import labelled_indices
+from lsps_tf.pipeline import build_pipeline, labelled_indices
 from lsps_tf.run_folder import RunSettings
 from training.methods import METHODS, build_plan
 from training.plan import labelled_frames
@@ -142,6 +142,17 @@ def test_stages_get_their_own_schedule(store, networks):
     assert dataclasses.asdict(given.config) == dataclasses.asdict(config)
 
 
+def test_the_depth_stage_alone_shifts_every_image(store, networks):
+    """The store's frames are planes through the crop's centre, so their depth in the image is the shift's."""
+    data = TINY.replace(depth_shift_mm=15.0, translation_mm=0.0)
+    for stage, shifts in (("depth", True), ("posterior", False)):
+        plan = build_plan(stage, settings(store, config=data), networks, store)
+        batch = plan.model.prepare(next(iter(build_pipeline(store.path, plan.streams, seed=0))))
+        for domain in ("synthetic", "real"):
+            middle = batch[domain]["image"][:, 16, 16, 0].numpy()
+            assert np.all(middle != 0.0) == np.any(middle != 0.0) == shifts, (stage, domain)
+
+
 def test_equation_6_has_a_part_of_its_weights_in_the_depth_stage_and_all_in_its_own(store, networks):
     given = settings(store, config=TINY.replace(mapping_in_depth=0.5, lambda_4_mapping=2.0, lambda_5=4.0, lambda_6=8.0))
     found = {}
@@ -149,6 +160,9 @@ def test_equation_6_has_a_part_of_its_weights_in_the_depth_stage_and_all_in_its_
         weights = build_plan(stage, given, networks, store).model.lambdas
         found[stage] = (weights.lambda_4_mapping, weights.lambda_5, weights.lambda_6, weights.lambda_4)
     assert found == {"depth": (1.0, 2.0, 4.0, 10.0), "mapping": (2.0, 4.0, 8.0, 10.0)}
+    # Crossing nets have no other stage for it.
+    crossing = dataclasses.replace(given, method="crossing-nets", labels=1.0)
+    assert build_plan("depth", crossing, networks, store).model.lambdas == given.config.weights
 
 
 def test_gradients_are_bounded_where_the_posterior_is_trained_and_nowhere_else(store, networks):

@@ -71,6 +71,21 @@ def test_the_best_explained_frames_are_kept_and_own_labels_stay(settings, store)
     assert np.isnan(np.delete(joints_mm, frames, axis=0)).all() and np.isfinite(true_mm).all()
 
 
+@pytest.mark.parametrize(
+    ("share", "labelled", "times"),
+    [(0.0, (1, 3), 1), (0.5, (1, 3), 3), (0.75, (1, 3), 9), (0.75, (1,), 21), (0.5, tuple(range(24)), 1), (0.5, (), 0)],
+)
+def test_frames_with_labels_have_a_share_of_their_own(settings, store, share, labelled, times):
+    """Seven of eight fits are kept, and with a label of frame 3 six of them are left at most."""
+    settings = dataclasses.replace(settings, config=settings.config.replace(fit_label_share=share))
+    frames, _ = pseudo_labels.kept_labels(settings, store, made_up_fits(8), labelled)
+    numbers, counts = np.unique(frames, return_counts=True)
+    own = np.isin(numbers, labelled)
+    assert set(counts[own]) <= {times} and set(counts[~own]) <= {1} and own.sum() == len(labelled)
+    assert not labelled or counts[own].sum() >= share * len(frames)
+    assert not own.any() or counts[own].sum() - own.sum() < share * len(frames) or times == 1
+
+
 def test_a_subjects_shape_is_what_its_best_fits_agree_on():
     fits = made_up_fits(20)
     subjects = np.repeat([4, 7], 10)

@@ -147,11 +147,14 @@ def fitted(
     first: Training | None = None,
     **options: Any,
 ) -> Training:
-    """LSPS and rounds of training by fitting after it; labels enter in the last one, so that fractions share the rest.
+    """LSPS and rounds of training by fitting after it.
+
+    A fraction of the labels enters in the last round, so that fractions share the rest. A number of labelled frames
+    enters in every round.
 
     Args:
         seed: of the run.
-        labels: fraction of the real labels.
+        labels: fraction of the real labels, or above 1 a number of frames.
         rounds: how many.
         name: of a round's training, with a place for its number.
         first: the posterior stage before the rounds; None for the recipe's.
@@ -159,21 +162,21 @@ def fitted(
     """
     training = first or lsps(seed, recipe="fitting")
     for number in range(1, rounds + 1):
-        used = labels if number == rounds else 0.0
+        used = labels if number == rounds or labels > 1 else 0.0
         given = (("recipe", "fitting"), ("fit_rounds", number), *sorted(options.items()))
         fit = Training(name.format(number), f"fit{number}", seed, base=training, options=given)
-        training = fit if not used else _fitted_with_labels(fit, used)
+        training = fit if not used else _fitted_with_labels(fit, used, shares_fits=number == 1 or labels <= 1)
     return training
 
 
-def _fitted_with_labels(fit: Training, labels: float) -> Training:
-    """A round that trains on real labels besides its fits, which are those of the round without."""
+def _fitted_with_labels(fit: Training, labels: float, shares_fits: bool) -> Training:
+    """A round that trains on real labels besides its fits; with `shares_fits` those of the round without."""
     name, options = _with_labels(fit.name, labels), (*_labels(labels), *fit.options)
-    return dataclasses.replace(fit, name=name, options=options, fits_of=fit)
+    return dataclasses.replace(fit, name=name, options=options, fits_of=fit if shares_fits else None)
 
 
 def _with_labels(name: str, labels: float) -> str:
-    return f"{name}-{percent(labels)}" if labels else name
+    return f"{name}-{amount(labels)}" if labels else name
 
 
 def _labels(labels: float) -> tuple[tuple[str, Any], ...]:
@@ -208,14 +211,14 @@ def synthetic_variant(seed: int, name: str, **options: Any) -> Training:
 
 def real(seed: int, labels: float = 1.0, trunk: bool = False) -> Training:
     """The regression on real frames with labels, from scratch or from the layers that the depth stage trained."""
-    name = "real-trunk" if trunk else "real" if labels == 1 else f"real-{percent(labels)}"
+    name = "real-trunk" if trunk else "real" if labels == 1 else f"real-{amount(labels)}"
     base = depth(seed) if trunk else pose(seed)
     return Training(name, "regression", seed, "real", base, (("labels", labels),))
 
 
 def crossing_nets(seed: int, labels: float) -> Training:
     """The baseline without simulation, each stage of which depends on the labels."""
-    name, options = f"crossing-nets-{percent(labels)}", (("labels", labels),)
+    name, options = f"crossing-nets-{amount(labels)}", (("labels", labels),)
     own_pose = Training(f"{name}-pose", "pose", seed, "crossing-nets", options=options)
     own_depth = Training(f"{name}-depth", "depth", seed, "crossing-nets", own_pose, options)
     return Training(name, "posterior", seed, "crossing-nets", own_depth, options)
@@ -226,9 +229,9 @@ def longer(training: Training, times: int) -> Training:
     return dataclasses.replace(training, name=f"{training.name}-longer", longer=times)
 
 
-def percent(labels: float) -> str:
-    """A fraction of the labels as names have it: "5", "0.5"."""
-    return f"{100 * labels:g}"
+def amount(labels: float) -> str:
+    """Labels as names have them: "5" and "0.5" are percent, "100-frames" is a number of frames."""
+    return f"{labels:g}-frames" if labels > 1 else f"{100 * labels:g}"
 
 
 def of_training(key: str, build: Callable[[int], Training]) -> Callable[[int], Cell]:

@@ -10,15 +10,17 @@ from training.experiments.cells import (
     Experiment,
     Row,
     Training,
+    amount,
     crossing_nets,
     fitted,
     lsps,
     of_training,
-    percent,
     real,
 )
 
 FRACTIONS = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
+# Labelled frames, where that says more than a fraction: what a user labels by hand.
+NUMBERS = (10.0, 100.0)
 # What the paper's claim is about comes first, then the ends.
 _ORDER = (0.05, 0.0, 1.0, 0.01, 0.1, 0.25, 0.5)
 
@@ -38,21 +40,24 @@ class _Curve:
     without_labels: bool
 
     def row(self, labels: float) -> Row:
-        key = self.key if labels == self.in_table1 else f"{self.key}-{percent(labels)}"
+        key = self.key if labels == self.in_table1 else f"{self.key}-{amount(labels)}"
         cell = of_training(key, functools.partial(self.build, labels=labels))
-        return Row(key, f"{self.title}, {percent(labels)} % of the labels", cell, labels, self.title)
+        if labels > 1:
+            # The plot is over fractions.
+            return Row(key, f"{self.title}, {labels:g} labelled frames", cell)
+        return Row(key, f"{self.title}, {amount(labels)} % of the labels", cell, labels, self.title)
 
 
 _CURVES = (
     _Curve("lsps", "LSPS, the paper's recipe", lsps, in_table1=0.0, without_labels=True),
-    _Curve("lsps-fitted", "LSPS, recipe fitting, labels in its last round", fitted, in_table1=0.0, without_labels=True),
+    _Curve("lsps-fitted", "LSPS, recipe fitting, labels in its rounds", fitted, in_table1=0.0, without_labels=True),
     _Curve("real", "real labels alone", real, in_table1=1.0, without_labels=False),
     _Curve("crossing-nets", "crossing nets, no simulation", crossing_nets, in_table1=None, without_labels=False),
 )
 _ROWS = {
     (curve.key, labels): curve.row(labels)
     for curve in _CURVES
-    for labels in FRACTIONS
+    for labels in (*FRACTIONS, *NUMBERS)
     if labels or curve.without_labels
 }
 

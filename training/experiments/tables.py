@@ -120,6 +120,7 @@ NOTE = (
 
 def _draw(experiment: Experiment, cells: Cells, lines: list[dict[str, Any]], path: pathlib.Path) -> None:
     if experiment.plot == "labels":
+        lines = [line for line in lines if line["labels"] is not None]
         groups = dict.fromkeys(line["group"] for line in lines)
         draw.label_curves({name: _curve([line for line in lines if line["group"] == name]) for name in groups}, path)
     elif experiment.plot == "bars":

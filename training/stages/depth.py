@@ -47,7 +47,8 @@ class DepthStage(TwoPlayerStage):
 
     With `average_decay` above 0 the stage ends with the moving average of its weights (`averages`).
 
-    Without `cycle`, equation 5 is left out. With "labelled" in the batch, L_MAP_r and L_POS_r of section 3.3 join in.
+    Without `cycle`, equation 5 is left out. Where equation 6 has no weight, M takes no part. With "labelled" in the
+    batch, L_MAP_r and L_POS_r of section 3.3 join in.
 
     One forward pass serves both players: the inner tape starts at the discriminators, so their gradient ends at the
     images, and layers that the domains share run once for both.
@@ -61,9 +62,12 @@ class DepthStage(TwoPlayerStage):
         cycle: bool = True,
         average_decay: float = 0.0,
     ):
-        generators, discriminators = networks.generator_variables(*DOMAINS), networks.discriminator_variables(*DOMAINS)
+        maps = bool(lambdas.lambda_4_mapping or lambdas.lambda_5 or lambdas.lambda_6)
+        left_out = set() if maps else {variable.ref() for variable in networks.mapping_variables()}
+        generators = [v for v in networks.generator_variables(*DOMAINS) if v.ref() not in left_out]
+        discriminators = networks.discriminator_variables(*DOMAINS)
         super().__init__(networks, lambdas, generators, discriminators, prepare, average_decay)
-        self.cycle = cycle
+        self.cycle, self.maps = cycle, maps
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """What the encoders, the generators and M make of a batch.
@@ -82,7 +86,7 @@ class DepthStage(TwoPlayerStage):
         pose_latent = {
             domain: sample_pose(nets, batch[name]["joints"], seeds[f"pose_{domain}"]) for domain, name in pairs.items()
         }
-        mapped = apply_together(nets.mapping, pose_latent)
+        mapped = apply_together(nets.mapping, pose_latent) if self.maps else {}
         made = self._generate(latent, mapped)
         cycle_mean, cycle = self._cycle(made, seeds) if self.cycle else ({}, {})
         return {
@@ -154,7 +158,8 @@ class DepthStage(TwoPlayerStage):
                     features[domain, "synthetic"], features[domain, "real"], "lambda_8_depth"
                 )
         for domain, predicted in verdicts["posterior"].items():
-            terms[f"eq6_mapping_{domain}_discriminator"] = losses.mapping_discriminator_loss(logits[POSE, domain])
+            if self.maps:
+                terms[f"eq6_mapping_{domain}_discriminator"] = losses.mapping_discriminator_loss(logits[POSE, domain])
             terms[f"eq7_posterior_{domain}_regression"] = losses.posterior_loss(
                 predicted, outputs["pose_latent"][domain]
             )

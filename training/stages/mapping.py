@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import tensorflow as tf
+
 from lsps_tf import losses, replicas
 from lsps_tf.config import LossWeights
 from lsps_tf.losses import Terms
@@ -13,6 +15,7 @@ from lsps_tf.networks import DOMAINS, Networks, apply_together
 from training.stages.base import DOMAIN_OF, PAIRS, Batch, Tensors, TwoPlayerStage, noise_seeds, prefixed, sample_pose
 
 TOTAL = "eq6_mapping"
+_TRANSLATED = "translated"
 _NOISES = (*(f"pose_{domain}" for domain in DOMAINS), *(f"latent_{domain}" for domain in DOMAINS))
 
 
@@ -22,6 +25,8 @@ class MappingStage(TwoPlayerStage):
     In the depth stage the equation moves E and G towards what M can say of a pose, so M gets little weight there. Here
     only M moves, and of the discriminators the realism head: their layers are P's, from which the posterior stage
     starts. The head tells M's renderings from the images of their own poses.
+
+    With `lambda_6_translated` what G_r makes of M's codes of synthetic poses is to be what it makes of their images'.
     """
 
     totals = (TOTAL, "eq6_discriminators")
@@ -35,7 +40,7 @@ class MappingStage(TwoPlayerStage):
 
         Returns:
             `image` x, `latent`, a sample of q(z|x), `mapped` M(z_y), where z_y is a sample of q(z_y|y), and the
-            `rendering` of that.
+            `rendering` of that. With `lambda_6_translated` the pair `translated` of G_r(M(z_y)) and G_r(E_s(x)).
         """
         nets = self.networks
         seeds = noise_seeds(batch["seed"], _NOISES)
@@ -45,9 +50,16 @@ class MappingStage(TwoPlayerStage):
         latent = {d: replicas.sample(losses.depth_posterior(mean[d]), seeds[f"latent_{d}"]) for d in pairs}
         pose = {d: sample_pose(nets, batch[name]["joints"], seeds[f"pose_{d}"]) for d, name in pairs.items()}
         mapped = apply_together(nets.mapping, pose)
-        made = nets.generate(mapped, {domain: (domain,) for domain in pairs})
-        rendering = {domain: made[domain][domain] for domain in pairs}
-        return {"image": image, "latent": latent, "mapped": mapped, "rendering": rendering}
+        wanted = {domain: (domain,) for domain in pairs}
+        codes = dict(mapped)
+        if self.lambdas.lambda_6_translated:
+            codes[_TRANSLATED], wanted[_TRANSLATED] = mean["synthetic"], ("real",)
+            wanted["synthetic"] = DOMAINS
+        made = nets.generate(codes, wanted)
+        outputs = {"image": image, "latent": latent, "mapped": mapped}
+        if self.lambdas.lambda_6_translated:
+            outputs[_TRANSLATED] = made["synthetic"]["real"], tf.stop_gradient(made[_TRANSLATED]["real"])
+        return {**outputs, "rendering": {domain: made[domain][domain] for domain in pairs}}
 
     def discriminate(self, outputs: dict[str, Any]) -> dict[str, Tensors]:
         """The realism head's `logits` of what is an "image" and what a "rendering", by (kind, domain)."""
@@ -57,8 +69,10 @@ class MappingStage(TwoPlayerStage):
         return {"logits": apply_together(self.networks.realism_head, features)}
 
     def generator_terms(self, outputs: dict[str, Any], verdicts: dict[str, Tensors]) -> Terms:
-        """Raw terms that M minimises: equation 6."""
+        """Raw terms that M minimises: equation 6, and the one of translations."""
         terms = {}
+        if _TRANSLATED in outputs:
+            terms["eq6_mapping_translated_nll"] = losses.translated_rendering_loss(*outputs[_TRANSLATED])
         for domain, mapped in outputs["mapped"].items():
             mapping = losses.mapping_loss(
                 mapped,

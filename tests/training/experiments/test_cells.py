@@ -4,6 +4,7 @@ import pytest
 
 from training.experiments import running
 from training.experiments.ablation import ABLATION
+from training.experiments.labels import LABELS
 from training.experiments.table1 import TABLE1
 
 
@@ -33,3 +34,20 @@ def test_a_longer_regression_has_more_steps_of_the_posterior_stage(options_of):
     assert options_of(short)["posterior_steps"] == 5
     assert options_of(long)["posterior_steps"] == 22 * 5
     assert options_of(long)["fit_steps"] == 3
+
+
+def test_a_number_of_labelled_frames_joins_every_round(options_of):
+    """The first round's fits are those without labels. The second's are not: another network predicts."""
+    last = LABELS.row("lsps-fitted-100-frames").build(0).training
+    assert [options_of(training).get("labels") for training in last.chain()][-3:] == [None, 100.0, 100.0]
+    assert [training.folder for training in last.chain()][-2:] == [
+        "lsps-fit1-100-frames-seed0",
+        "lsps-fit2-100-frames-seed0",
+    ]
+    assert last.base.fits_of.folder == "lsps-fit1-seed0" and last.fits_of is None
+
+
+def test_a_fraction_of_the_labels_joins_the_last_round_with_the_fits_of_the_row_without(options_of):
+    last = LABELS.row("lsps-fitted-5").build(0).training
+    assert [options_of(training).get("labels") for training in last.chain()][-3:] == [None, None, 0.05]
+    assert last.fits_of.folder == "lsps-fit2-seed0"

@@ -107,14 +107,19 @@ def test_one_depth_stage_serves_every_fraction_of_labels():
     trainings = {training for cell in cells for training in cell.trainings()}
     assert [t.folder for t in trainings if t.stage == "depth"] == ["depth-seed0"]
     assert [t.folder for t in trainings if t.stage == "pose" and t.name == "pose"] == ["pose-seed0"]
-    fractions = {dict(t.options).get("labels", 0.0) for t in trainings if t.stage == "posterior"}
-    assert fractions == {0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0}
+    amounts = {dict(t.options).get("labels", 0.0) for t in trainings if t.stage == "posterior"}
+    assert amounts == {0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 10.0, 100.0}
+    numbers = [f"{number}-frames" for number in (10, 100)]
     assert {t.folder for t in trainings if t.stage == "fit2"} == {
-        *(f"lsps-fit2-{percent}-seed0" for percent in (1, 5, 10, 25, 50, 100)),
+        *(f"lsps-fit2-{labels}-seed0" for labels in (1, 5, 10, 25, 50, 100, *numbers)),
         "lsps-fit2-seed0",
     }
-    assert {t.folder for t in trainings if t.stage == "fit1"} == {"lsps-fit1-seed0"}
-    sharing = {t.fits_of.folder for t in trainings if t.stage == "fit2" and "labels" in dict(t.options)}
+    first = {t.folder: t.fits_of and t.fits_of.folder for t in trainings if t.stage == "fit1"}
+    assert first == {
+        "lsps-fit1-seed0": None,
+        **{f"lsps-fit1-{labels}-seed0": "lsps-fit1-seed0" for labels in numbers},
+    }
+    sharing = {t.fits_of.folder for t in trainings if t.stage == "fit2" and 0 < dict(t.options).get("labels", 0) <= 1}
     assert sharing == {"lsps-fit2-seed0"}
     assert cells_in_order(LABELS, [0], "sim")[0].name == "lsps-5-seed0"
 

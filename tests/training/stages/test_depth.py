@@ -258,3 +258,15 @@ def test_keeping_surfaces_joins_in_with_its_lambda(networks, unlabelled):
     for domain, other in (("synthetic", "real"), ("real", "synthetic")):
         expected = losses.keep_loss(outputs["made"][domain][other], unlabelled[domain]["image"])
         np.testing.assert_allclose(found[2.0][f"keep_{domain}"].value, expected.value, rtol=1e-5)
+
+
+def test_without_weights_of_equation_6_the_mapping_takes_no_part(networks, batch, monkeypatch):
+    weights = LossWeights(lambda_4_mapping=0.0, lambda_5=0.0, lambda_6=0.0)
+    stage, whole = compiled(networks, weights), run(compiled(networks), batch)
+    assert {v.ref() for v in stage.generator_variables}.isdisjoint(v.ref() for v in networks.mapping_variables())
+    monkeypatch.setattr(networks, "mapping", None)
+    generator_terms, discriminator_terms, _ = run(stage, batch)
+    for terms, all_terms in ((generator_terms, whole[0]), (discriminator_terms, whole[1])):
+        assert set(terms) == {name for name in all_terms if not name.startswith("eq6")}
+        for name, term in terms.items():
+            np.testing.assert_allclose(term.value, all_terms[name].value, rtol=1e-5, err_msg=name)

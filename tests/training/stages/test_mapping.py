@@ -26,6 +26,7 @@ def compiled(networks, weights=PAPER, optimizer=keras.optimizers.legacy.SGD, rat
         ({"lambda_4_mapping": 10.0}, {"M", "head"}),
         ({"lambda_5": 10.0}, {"M"}),
         ({"lambda_6": 10.0}, {"M"}),
+        ({"lambda_6_translated": 10.0}, {"M"}),
         # The depth stage's part of the weights is not this stage's.
         ({"lambda_4": 1.0, "lambda_3": 1.0, "lambda_7": 1.0, "mapping_in_depth": 1.0}, set()),
     ],
@@ -41,6 +42,22 @@ def test_real_terms_come_with_labels(networks, batch, unlabelled):
     kinds = ("distance", "nll", "generator", "discriminator")
     assert with_labels - without == {f"eq6_mapping_real_{kind}" for kind in kinds}
     assert without == {f"eq6_mapping_synthetic_{kind}" for kind in kinds} | {"eq6_mapping", "eq6_discriminators"}
+
+
+def test_renderings_of_synthetic_poses_are_to_become_real_as_their_images_do(networks, unlabelled):
+    stage, without = compiled(networks, LossWeights(lambda_6_translated=5.0)), compiled(networks)
+    outputs = stage.forward(unlabelled)
+    expected = networks.generators["real"](networks.encoders["synthetic"](unlabelled["synthetic"]["image"]))
+    rendering = networks.generators["real"](outputs["mapped"]["synthetic"])
+    terms = stage.generator_terms(outputs, stage.discriminate(outputs))
+    term = terms.pop("eq6_mapping_translated_nll")
+    np.testing.assert_allclose(term.value, np.log(2.0) + np.abs(rendering - expected).mean(), rtol=1e-5)
+    assert term.weight == "lambda_6_translated"
+    outputs = without.forward(unlabelled)
+    others = without.generator_terms(outputs, without.discriminate(outputs))
+    assert set(terms) == set(others)
+    for name, other in others.items():
+        np.testing.assert_allclose(terms[name].value, other.value, rtol=1e-5, err_msg=name)
 
 
 def plain_totals(networks, batch, weights):
