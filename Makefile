@@ -21,7 +21,7 @@ endif
 PYTHON := $(VENV)/bin/python
 export PYTHON311
 
-.PHONY: demo test test-slow test-stacks lint format figures install lock clean
+.PHONY: demo test test-slow test-stacks lint format figures audit install lock clean
 
 demo: install
 	$(PYTHON) training/demo.py --run-dir $(DEMO) --seed $(SEED)
@@ -51,6 +51,10 @@ format: install
 	$(PYTHON) -m ruff check --fix .
 	$(PYTHON) -m ruff format .
 
+# Known vulnerabilities of what the locks pin; 3 in place of 0 or 1 says that no database answered.
+audit:
+	sh scripts/audit.sh
+
 install: $(VENV)/.installed
 
 $(VENV)/.installed: $(LOCK)
@@ -62,6 +66,7 @@ RESOLVE := uv pip compile --quiet --generate-hashes --no-emit-index-url --python
 lock:
 	$(RESOLVE) -o requirements.lock requirements.txt requirements-dev.txt > /dev/null
 	$(RESOLVE) -o requirements-current.lock requirements-current.txt requirements-dev.txt > /dev/null
+	$(RESOLVE) -o requirements-audit.lock requirements-audit.txt > /dev/null
 
 clean:
-	rm -rf .venv .venv-current .pytest_cache .ruff_cache
+	rm -rf .venv .venv-current .venv-audit .pytest_cache .ruff_cache

@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -27,6 +27,7 @@ import numpy as np
 import tensorflow as tf
 from tabulate import tabulate
 
+from benchmarks.timing import CLOCKS, Clock, add_clock_option, seconds
 from lsps_tf.config import PRESETS, Config
 from lsps_tf.datasets.feeds import Stream, shuffled_indices
 from lsps_tf.datasets.simulated import ensure_store
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=256, help="of each domain in the store (default: 256)")
     parser.add_argument("--turns", type=int, default=5, help="of each part (default: 5)")
     parser.add_argument("--threads", type=int, default=1, help="of TensorFlow and OpenCV (default: 1)")
+    add_clock_option(parser)
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     given = parser.parse_args()
     tf.config.threading.set_intra_op_parallelism_threads(given.threads)
@@ -65,7 +67,7 @@ def main() -> None:
             figures[preset] = {stage: measure(config, stage, path, given) for stage in given.stages}
         print(f"\n{preset}\n{table(figures[preset])}", flush=True)
     if given.json:
-        write_json(given.json, {"threads": given.threads, "figures": figures})
+        write_json(given.json, {"threads": given.threads, "clock": given.clock, "figures": figures})
 
 
 def make_store(config: Config, folder: Path, frames: int) -> Path:
@@ -80,7 +82,7 @@ def measure(config: Config, stage: str, path: Path, given: argparse.Namespace) -
     settings = RunSettings(config, LSPS.name, "nyu", "sim", str(path), "structured-light")
     with open_store(path) as store:
         plan = build_plan(stage, settings, networks, store)
-        parts = parts_of(plan, config, store, given.threads)
+        parts = parts_of(plan, config, store, given.threads, CLOCKS[given.clock])
         for part in parts.values():
             part()
             part()
@@ -97,26 +99,29 @@ def measure(config: Config, stage: str, path: Path, given: argparse.Namespace) -
     return medians
 
 
-def parts_of(plan: StagePlan, config: Config, store: Store, threads: int) -> dict[str, Callable[[], float]]:
+def parts_of(
+    plan: StagePlan, config: Config, store: Store, threads: int, clock: Clock
+) -> dict[str, Callable[[], float]]:
     """The seconds of one batch, by part; each call goes on with the next batch."""
     reading, ready = (iter(build_pipeline(store.path, plan.streams, seed, 0)) for seed in (0, 1))
     batch = next(ready)
     prepare, step = tf.function(plan.model.prepare), tf.function(plan.model.train_step)
     parts = {
-        "reading": lambda: _read_ahead(reading),
-        "hand_over": lambda: _seconds_when_ready(ready),
-        "augmentation": lambda: _seconds(lambda: _values(prepare(batch))),
-        "step": lambda: _seconds(lambda: _values(step(batch))),
+        "reading": lambda: seconds(lambda: [next(reading) for _ in range(2 * AHEAD)], clock=clock) / (2 * AHEAD),
+        "hand_over": lambda: _seconds_when_ready(ready, clock),
+        "augmentation": lambda: seconds(lambda: _values(prepare(batch)), clock=clock),
+        "step": lambda: seconds(lambda: _values(step(batch)), clock=clock),
     }
     if importlib.util.find_spec("cv2"):
-        parts["opencv"] = opencv_part(plan.streams, config, store, threads)
+        opencv = opencv_part(plan.streams, config, store, threads)
+        parts["opencv"] = lambda: seconds(opencv, clock=clock)
     else:
         print("OpenCV is not installed here, so its way is not measured.")
     return parts
 
 
-def opencv_part(streams: dict[str, Stream], config: Config, store: Store, threads: int) -> Callable[[], float]:
-    """Reading and augmenting one batch with NumPy and OpenCV."""
+def opencv_part(streams: dict[str, Stream], config: Config, store: Store, threads: int) -> Callable[[], None]:
+    """Reads and augments one batch, then the next, with NumPy and OpenCV."""
     import cv2
 
     from benchmarks.opencv_pipeline import augmented
@@ -134,7 +139,7 @@ def opencv_part(streams: dict[str, Stream], config: Config, store: Store, thread
                 rows = {name: store.column(stream.split, name)[frames] for name in COLUMNS}
             augmented(rows, data.image_size, data.rotation_degrees, data.translation_mm, random)
 
-    return lambda: _seconds(whole)
+    return whole
 
 
 def table(figures: dict[str, dict[str, float]]) -> str:
@@ -154,26 +159,14 @@ def table(figures: dict[str, dict[str, float]]) -> str:
     return tabulate(rows, headers, floatfmt=".2f", missingval="") + f"\n(step over pipeline: at least {TARGET:g})"
 
 
-def _read_ahead(batches) -> float:
-    """Seconds of a batch where more are taken than lie ready."""
-    return _seconds(lambda: [next(batches) for _ in range(2 * AHEAD)]) / (2 * AHEAD)
-
-
-def _seconds_when_ready(batches) -> float:
-    seconds = _seconds(lambda: [next(batches) for _ in range(AHEAD)])
-    # Time for the reading to catch up.
-    time.sleep(2.0 * seconds)
-    return _seconds(lambda: next(batches))
+def _seconds_when_ready(batches: Iterator, clock: Clock) -> float:
+    # More are taken than lie ready; then the reading has time to catch up.
+    time.sleep(2.0 * seconds(lambda: [next(batches) for _ in range(AHEAD)]))
+    return seconds(next, batches, clock=clock)
 
 
 def _values(tensors) -> None:
     tf.nest.map_structure(lambda tensor: tensor.numpy(), tensors)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

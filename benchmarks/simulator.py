@@ -15,7 +15,6 @@ import json
 import os
 import resource
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +27,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import ray_caster
+from benchmarks.timing import CLOCKS, Clock, add_clock_option, seconds
 from lsps_tf.simulation import kinematics, pose_prior, renderer, sensor, shape, surface, view_prior
 
 EXTENT_MM = 300.0
@@ -38,16 +38,17 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32, help="crops per batch (default 32)")
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128], help="pixels of a crop's side")
     parser.add_argument("--seconds", type=float, default=3.0, help="measuring time per figure (default 3)")
+    add_clock_option(parser)
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
-    hands = draw_hands(arguments.batch)
+    hands, given = draw_hands(arguments.batch), (arguments.seconds, CLOCKS[arguments.clock])
     figures = []
     for size in arguments.sizes:
         for domain in ("synthetic", *sensor.SENSORS):
-            best, median = crops_per_second(domain, size, hands, arguments.seconds)
+            best, median = crops_per_second(domain, size, hands, *given)
             figures.append({"domain": domain, "size": size, "best": round(best), "median": round(median)})
             print(f"{domain:18s} {size:4d} px  {median:7.0f} crops/s (best {best:.0f})")
-    compared = compare(hands, arguments.sizes, arguments.seconds)
+    compared = compare(hands, arguments.sizes, *given)
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory {peak_mb:.0f} MB, batch {arguments.batch}, {os.cpu_count()} cores")
     if arguments.json:
@@ -68,14 +69,17 @@ def draw_hands(batch: int) -> tuple[tf.Tensor, ...]:
     return angles, view_prior.sample_rotation(seed, batch), view_prior.sample_translation(seed, batch)
 
 
-def crops_per_second(domain: str, size: int, hands: tuple[tf.Tensor, ...], seconds: float) -> tuple[float, float]:
+def crops_per_second(
+    domain: str, size: int, hands: tuple[tf.Tensor, ...], enough_s: float, clock: Clock
+) -> tuple[float, float]:
     """Best and median of the repetitions within the given time, after two for warming up."""
-    crops = crops_of(domain, size)
-    times, started = [], time.perf_counter()
-    while len(times) < 5 or time.perf_counter() - started < seconds:
-        before = time.perf_counter()
-        crops(*hands, tf.constant([0, len(times)])).numpy()
-        times.append(time.perf_counter() - before)
+    crops, times = crops_of(domain, size), []
+
+    def render(number: int) -> None:
+        crops(*hands, tf.constant([0, number])).numpy()
+
+    while len(times) < 5 or sum(times) < enough_s:
+        times.append(seconds(render, len(times), clock=clock))
     times, batch = np.array(times[2:]), hands[0].shape[0]
     return batch / times.min(), batch / float(np.median(times))
 
@@ -104,7 +108,7 @@ def surface_of(real: bool) -> tuple[np.ndarray, np.ndarray]:
     return cones, np.array(surface.WEDGES + (surface.FOREARM_WEDGES if real else ()))
 
 
-def compare(hands: tuple[tf.Tensor, ...], sizes: list[int], seconds: float) -> list[dict[str, float]]:
+def compare(hands: tuple[tf.Tensor, ...], sizes: list[int], enough_s: float, clock: Clock) -> list[dict[str, float]]:
     """Open3D's ray caster beside the simulator, per size: how many times faster, and how far apart the depths are."""
     if importlib.util.find_spec("open3d") is None:
         print("Open3D is not installed here, so there is no general ray caster to compare with.")
@@ -113,14 +117,14 @@ def compare(hands: tuple[tf.Tensor, ...], sizes: list[int], seconds: float) -> l
     spheres = zip(hand.centers_mm.numpy(), hand.radii_mm.numpy())
     meshes = [ray_caster.hand_mesh(*given, *surface_of(False)) for given in spheres]
     centers_mm = tf.reduce_mean(hand.joints_mm, axis=1).numpy()
-    rows = [_compare_size(hands, meshes, centers_mm, size, seconds) for size in sizes]
+    rows = [_compare_size(hands, meshes, centers_mm, size, enough_s, clock) for size in sizes]
     for row in rows:
         print("Open3D, {size} px  {open3d_crops_per_second:.0f} crops/s".format(**row), end=", ")
         print("ours {times_faster:.1f} times as fast, {median_difference_mm:.2f} mm apart".format(**row))
     return rows
 
 
-def _compare_size(hands, meshes, centers_mm: np.ndarray, size: int, seconds: float) -> dict[str, float]:
+def _compare_size(hands, meshes, centers_mm: np.ndarray, size: int, enough_s: float, clock: Clock) -> dict[str, float]:
     crops, seed = crops_of("synthetic", size), tf.constant([0, 0])
     rays = [ray_caster.crop_rays(center, EXTENT_MM, size) for center in centers_mm]
 
@@ -132,9 +136,9 @@ def _compare_size(hands, meshes, centers_mm: np.ndarray, size: int, seconds: flo
 
     rendered, hits = render(), cast()
     both = (rendered > 0) & (hits > 0)
-    times, started = [], time.perf_counter()
-    while len(times) < 3 or time.perf_counter() - started < seconds:
-        times.append([_seconds(render), _seconds(cast)])
+    times: list[list[float]] = []
+    while len(times) < 3 or np.sum(times) < enough_s:
+        times.append([seconds(render, clock=clock), seconds(cast, clock=clock)])
     ours, theirs = np.array(times).T
     ratios = theirs / ours
     return {
@@ -145,12 +149,6 @@ def _compare_size(hands, meshes, centers_mm: np.ndarray, size: int, seconds: flo
         "median_difference_mm": float(np.median(np.abs(rendered - hits)[both])),
         "same_silhouette": float(np.mean((rendered > 0) == (hits > 0))),
     }
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

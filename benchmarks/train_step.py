@@ -1,11 +1,13 @@
 """How near each stage's training step is to the machine's limit, beside the same step written plainly in PyTorch.
 
     python benchmarks/train_step.py --preset compact paper --json train_step.json
+    python benchmarks/train_step.py --preset paper --stages posterior --forms careful --turns 3 --steps 1
 
 Each form of the step runs in a process of its own, and they take turns. A ratio is that of the medians of one turn, so
 a machine that others use too disturbs both alike; the table shows the median ratio and the smallest and largest one.
 The peak is the largest rate of a matrix product in the same run, of TensorFlow or of PyTorch. The peer is
-benchmarks/torch_steps.py. It needs PyTorch (pip install torch==2.13.0), and without it our step stands alone.
+benchmarks/torch_steps.py. It needs PyTorch (pip install torch==2.13.0), and without it our step stands alone. All forms
+of a stage are in memory at once: the posterior stage of `paper` as released takes more than 13 GB, hence --forms.
 """
 
 from __future__ import annotations
@@ -26,18 +28,27 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from tabulate import tabulate
 
-from benchmarks.train_step_worker import CLOCKS, OURS
+from benchmarks.timing import add_clock_option
+from benchmarks.train_step_worker import OURS
 from lsps_tf.config import PRESETS
 from lsps_tf.files import write_json
 
 WORKER = Path(__file__).with_name("train_step_worker.py")
 STAGES = ("pose", "depth", "posterior")
 PEERS = ("released", "careful")
-TITLES = {OURS: "this project", "released": "PyTorch, as released", "careful": "PyTorch, careful"}
+BEFORE = "before"
+TITLES = {
+    OURS: "this project",
+    BEFORE: "this project, before",
+    "released": "PyTorch, as released",
+    "careful": "PyTorch, careful",
+}
 MATRIX = 1536
-# What it should reach: the peer's time over ours.
+# Of a turn: enough that a turn is not over at once.
+STEPS = {"pose": 100, "depth": 3, "posterior": 3}
+# What it should reach: another form's time over ours, and, for compact, that of the code before 28 November 2026.
 TARGETS = {
-    "depth": {"released": 1.8, "careful": 1.2},
+    "depth": {"released": 1.8, "careful": 1.2, BEFORE: 1.3},
     "posterior": {"careful": 1.1},
     "pose": {"careful": 1.1},
 }
@@ -51,10 +62,12 @@ class Worker:
         peak_mb: its largest memory, once it has ended.
     """
 
-    def __init__(self, preset: str, stage: str, form: str, threads: int, clock: str, weights: Path):
+    def __init__(
+        self, preset: str, stage: str, form: str, threads: int, clock: str, weights: Path, script: Path = WORKER
+    ):
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         environment = {**os.environ, **{name: str(threads) for name in names}}
-        command = [sys.executable, *map(str, (WORKER, preset, stage, form, threads, clock, weights))]
+        command = [sys.executable, *map(str, (script, preset, stage, form, threads, clock, weights))]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, text=True)
         self.said: dict[str, Any] = self._answer()
@@ -83,15 +96,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--preset", nargs="+", choices=sorted(PRESETS), default=["compact", "paper"])
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES), help="(default: all)")
+    parser.add_argument("--forms", nargs="+", choices=PEERS, default=list(PEERS), help="of the peer (default: both)")
+    parser.add_argument("--against", type=Path, help="a checkout of this project before, whose step takes turns, too")
     parser.add_argument("--turns", type=int, default=5, help="of each form (default: 5)")
-    parser.add_argument("--steps", type=int, default=3, help="of a turn (default: 3)")
+    parser.add_argument("--steps", type=int, help="of a turn (default: 3, of the pose stage 100)")
     parser.add_argument("--threads", type=int, default=1, help="of each form (default: 1)")
-    parser.add_argument(
-        "--clock", choices=sorted(CLOCKS), default="wall", help="cpu: where others use the machine (default: wall)"
-    )
+    add_clock_option(parser)
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     given = parser.parse_args()
-    peers = PEERS if importlib.util.find_spec("torch") else ()
+    peers = tuple(given.forms) if importlib.util.find_spec("torch") else ()
     if not peers:
         print("PyTorch is not installed here, so there is no peer.")
     figures: dict[str, Any] = {}
@@ -101,8 +114,8 @@ def main() -> None:
             figures[preset][stage] = measure(preset, stage, peers, given)
             print(f"\n{preset}, {stage}\n{table(figures[preset][stage])}", flush=True)
             print("\n".join(verdicts(stage, figures[preset][stage])), flush=True)
-    if given.json:
-        write_json(given.json, {"threads": given.threads, "clock": given.clock, "figures": figures})
+            if given.json:
+                write_json(given.json, {"threads": given.threads, "clock": given.clock, "figures": figures})
 
 
 def measure(preset: str, stage: str, peers: tuple[str, ...], given: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -111,13 +124,16 @@ def measure(preset: str, stage: str, peers: tuple[str, ...], given: argparse.Nam
         where = preset, stage
         rest = given.threads, given.clock, Path(scratch) / "weights.h5"
         workers = {form: Worker(*where, form, *rest) for form in (OURS, *peers)}
+        if given.against:
+            own = given.threads, given.clock, Path(scratch) / "before.h5", given.against / "benchmarks" / WORKER.name
+            workers[BEFORE] = Worker(*where, OURS, *own)
         # The first steps fill buffers and caches.
         for worker in workers.values():
             worker.ask("step", 2)
         peak, times = 0.0, {form: [] for form in workers}
         for _ in range(given.turns):
             for form, worker in workers.items():
-                times[form].append(float(np.median(worker.ask("step", given.steps))))
+                times[form].append(float(np.median(worker.ask("step", given.steps or STEPS[stage]))))
                 peak = max(peak, worker.ask("matmul", MATRIX))
         for worker in workers.values():
             worker.end()

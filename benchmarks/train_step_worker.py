@@ -11,7 +11,6 @@ import json
 import os
 import resource
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
+from benchmarks.timing import CLOCKS, Clock, seconds
 from lsps_tf.config import CODE, PRESETS, Config
 
 OURS = "lsps_tf"
-CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 def random_batch(stage: str, config: Config, seed: int = 0) -> dict[str, dict[str, np.ndarray]]:
@@ -121,24 +120,17 @@ def peer_step(
     return step, multiply, {"version": torch.__version__}
 
 
-def serve(step: Callable, multiply: Callable, clock: Callable[[], float]) -> None:
+def serve(step: Callable, multiply: Callable, clock: Clock) -> None:
     """Answers commands until its input ends."""
     random = np.random.default_rng(0)
     for line in sys.stdin:
         command, number = line.split()
         if command == "step":
-            seconds = []
-            for _ in range(int(number)):
-                started = clock()
-                step()
-                seconds.append(clock() - started)
-            print(json.dumps(seconds), flush=True)
+            print(json.dumps([seconds(step, clock=clock) for _ in range(int(number))]), flush=True)
             continue
         matrix = random.normal(size=(int(number), int(number))).astype(np.float32)
         multiply(matrix)
-        started = clock()
-        multiply(matrix)
-        print(json.dumps(2e-9 * int(number) ** 3 / (clock() - started)), flush=True)
+        print(json.dumps(2e-9 * int(number) ** 3 / seconds(multiply, matrix, clock=clock)), flush=True)
     print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024), flush=True)
 
 

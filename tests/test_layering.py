@@ -252,6 +252,7 @@ TESTS_OF_THE_WHOLE = {
     "export/explorer/test_shipped.py": "the page on the real server, with the run that comes with the program",
     "export/saved_model/test_assets.py": "what lies beside the graphs of a SavedModel",
     "export/serving": "the server, asked from outside",
+    "scripts/test_audit.py": "scripts/audit.sh, with a stand-in for pip-audit",
     "networks/test_ablations.py": "all networks, without one of their parts",
     "networks/test_tables.py": "all networks, against the appendix's tables",
     "training/test_bad_data.py": "training/run.py on datasets with mistakes in them",

@@ -19,7 +19,8 @@ import warnings
 from typing import Any
 
 from benchmarks.fuzzing.mutations import mutate
-from benchmarks.fuzzing.readers import READERS, Reader
+from benchmarks.fuzzing.reader import Reader
+from benchmarks.fuzzing.readers import READERS
 
 READ, REFUSED = "read", "refused"
 _LONGEST_LINE = 2100

@@ -6,7 +6,8 @@ import random
 import pytest
 
 from benchmarks.fuzzing import mutations
-from benchmarks.fuzzing.readers import READERS, Reader
+from benchmarks.fuzzing.reader import Reader
+from benchmarks.fuzzing.readers import READERS
 from benchmarks.fuzzing.worker import READ, REFUSED, damaged, good_files, outcome, prepare
 from lsps_tf.errors import InputError
 
