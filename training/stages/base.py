@@ -57,13 +57,13 @@ class Stage(keras.Model):
         self.prepare = prepare or (lambda batch: batch)
         # All replicas return the same.
         self.distribute_reduction_method = "first"
-        self._trackers: dict[str, RunningMean] = {}
+        self._means: Means | None = None
         self._finite: FiniteWatch | None = None
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """A running mean of each scalar that was logged so far."""
-        return list(self._trackers.values())
+        """The running means of what a step logs; empty before the first one."""
+        return [] if self._means is None else [self._means]
 
     def log(self, batch: Batch, terms: Terms, totals: Iterable[tf.Tensor]) -> Tensors:
         """Adds a step's raw terms and weighted sums to their running means, by name, and returns the means."""
@@ -71,14 +71,12 @@ class Stage(keras.Model):
         scalars = dict(zip(scalars, replicas.mean_of_scalars(list(scalars.values()))))
         # Made while the first step is traced, from the terms that it has, and lifted out of the graph. All batches of a
         # stage have the same terms; only eager steps may have others, since later traces may make no variables.
-        if self._finite is None or self._finite.names != tuple(scalars):
-            self._finite = FiniteWatch(scalars)
-        self._finite.update(batch["seed"][1], scalars.values())
-        for name, value in scalars.items():
-            if name not in self._trackers:
-                self._trackers[name] = RunningMean(name)
-            self._trackers[name].update_state(value)
-        return {name: self._trackers[name].result() for name in scalars}
+        if self._means is None or self._means.names != tuple(scalars):
+            self._means, self._finite = Means(scalars), FiniteWatch(scalars)
+        values = tf.stack(list(scalars.values()))
+        self._finite.update(batch["seed"][1], values)
+        self._means.update_state(values)
+        return self._means.result()
 
     @property
     def players(self) -> Players:
@@ -98,12 +96,35 @@ class Stage(keras.Model):
         return None if self._finite is None else self._finite.read()
 
 
-class RunningMean(keras.metrics.Mean):
-    """A mean of what all replicas have alike: Keras' own would sum it over the replicas, by messages at each reset."""
+class Means(keras.metrics.Metric):
+    """Running means of scalars, all in one variable: in the step of a small stage each operation counts.
 
-    def add_weight(self, name: str, **options: Any) -> tf.Variable:
+    All replicas have them alike. Keras' own means would be summed over the replicas, by messages at each reset.
+
+    Attributes:
+        names: of the scalars, in their order.
+    """
+
+    def __init__(self, names: Iterable[str]):
+        super().__init__("means", dtype=tf.float32)
+        self.names = tuple(names)
         alike = {"aggregation": ALIKE, "synchronization": tf.VariableSynchronization.ON_WRITE}
-        return super().add_weight(name, **{**options, **alike})
+        self._sums = self.add_weight("sums", (len(self.names),), initializer="zeros", **alike)
+        self._steps = self.add_weight("steps", (), initializer="zeros", **alike)
+
+    def update_state(self, values: tf.Tensor) -> None:
+        """Adds a step's scalars [N]."""
+        self._sums.assign_add(values)
+        self._steps.assign_add(1.0)
+
+    def reset_state(self) -> None:
+        """Begins anew."""
+        self._sums.assign(tf.zeros_like(self._sums))
+        self._steps.assign(0.0)
+
+    def result(self) -> Tensors:
+        """The means since the last reset, by name."""
+        return dict(zip(self.names, tf.unstack(tf.math.divide_no_nan(self._sums, self._steps))))
 
 
 class FiniteWatch:
@@ -119,9 +140,8 @@ class FiniteWatch:
             self._step = tf.Variable(-1, dtype=tf.int64, trainable=False, aggregation=ALIKE)
             self._values = tf.Variable(tf.zeros(len(self.names)), trainable=False, aggregation=ALIKE)
 
-    def update(self, step: tf.Tensor, scalars: Iterable[tf.Tensor]) -> None:
-        """Takes a step's number and its scalars in the order of the names."""
-        values = tf.stack(list(scalars))
+    def update(self, step: tf.Tensor, values: tf.Tensor) -> None:
+        """Takes a step's number and its scalars [N] in the order of the names."""
         first = (self._step < 0) & ~tf.reduce_all(tf.math.is_finite(values))
         self._values.assign(tf.where(first, values, self._values))
         self._step.assign(tf.where(first, tf.cast(step, tf.int64), self._step))
