@@ -77,21 +77,28 @@ def ask(address: tuple[str, int], request: tuple[bytes, np.ndarray], connection:
 
 def good_requests(address: tuple[str, int]) -> list[tuple[bytes, np.ndarray]]:
     """Bodies of different 640x480 frames, and the joints that the server gives when it is asked for them alone."""
-    depth_mm = read_depth(EXAMPLE)
     with Client(url_of(address), timeout_s=120.0) as client:
         if "depth_png_bytes" not in client.inputs():
             sys.exit("error: the model's serving_default takes no depth_png_bytes; export the run again")
-        rows = [client.row(encode_png(np.roll(depth_mm, 4 * n, axis=1)), NYU.intrinsics.tolist()) for n in range(8)]
+        rows = [client.row(encode_png(frame_mm), NYU.intrinsics.tolist()) for frame_mm in example_frames()]
         answers = [client.predict_rows([row])[0]["joints_mm"] for row in rows]
     if not np.isfinite(answers).all():
         sys.exit("error: the model finds no hand in the example frame")
     return [(json.dumps({"instances": [row]}).encode(), joints) for row, joints in zip(rows, answers)]
 
 
+def example_frames() -> list[np.ndarray]:
+    """Different 640x480 frames of whole mm."""
+    depth_mm = read_depth(EXAMPLE)
+    return [np.roll(depth_mm, 4 * number, axis=1) for number in range(8)]
+
+
 @contextlib.contextmanager
-def server(models: pathlib.Path, arguments: list[str]) -> Iterator[tuple[tuple[str, int], subprocess.Popen]]:
-    """Starts export/serve.py on a free port; it must stop cleanly."""
-    command = [sys.executable, str(ROOT / "export" / "serve.py"), "--model-dir", str(models), "--port", "0", *arguments]
+def server(
+    models: pathlib.Path, arguments: list[str], root: pathlib.Path = ROOT
+) -> Iterator[tuple[tuple[str, int], subprocess.Popen]]:
+    """Starts a checkout's export/serve.py on a free port; it must stop cleanly."""
+    command = [sys.executable, str(root / "export" / "serve.py"), "--model-dir", str(models), "--port", "0", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         found = None

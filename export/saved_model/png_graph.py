@@ -6,12 +6,14 @@ import tensorflow as tf
 
 # The bytes of a PNG that say bits per channel and kind of colour.
 _KIND_PLACE, _KIND_LENGTH = 24, 2
+# And those that say width and height.
+_SIZE_PLACE, _SIZE_LENGTH = 16, 8
 _GRAY_16, _RGB_8 = b"\x10\x00", b"\x08\x02"
 SMALLEST_SIDE = 32
-_NO_READING = 65535.0
+_NO_READING = 65535
 
 
-def decode_depth(png_bytes: tf.Tensor) -> tf.Tensor:
+def decode_counts(png_bytes: tf.Tensor) -> tf.Tensor:
     """Decodes a depth frame.
 
     Args:
@@ -19,7 +21,7 @@ def decode_depth(png_bytes: tf.Tensor) -> tf.Tensor:
             pose dataset (mm = 256 * green + blue, Tompson et al., 2014).
 
     Returns:
-        float32 [H, W], counts, 0 where the largest count of 16 bits says that there is no reading.
+        uint16 [H, W], counts, 0 where the largest count of 16 bits says that there is no reading.
 
     Raises:
         tf.errors.InvalidArgumentError: where it is no PNG, damaged, of another kind, or too small for a hand.
@@ -39,12 +41,19 @@ def decode_depth(png_bytes: tf.Tensor) -> tf.Tensor:
         ),
     )
     with tf.control_dependencies(checks):
-        values = tf.cast(pixels, tf.float32)
-    counts = tf.cond(kind == _RGB_8, lambda: _join_bytes(values), lambda: values[..., 0])
-    return tf.where(counts == _NO_READING, 0.0, counts)
+        # A frame of one channel is not copied for the lack of it.
+        counts = tf.cond(kind == _RGB_8, lambda: _join_bytes(pixels), lambda: tf.reshape(pixels, shape[:2]))
+    return tf.where(counts == _NO_READING, tf.zeros([], tf.uint16), counts)
 
 
-def _join_bytes(values: tf.Tensor) -> tf.Tensor:
+def same_size(png_bytes: tf.Tensor) -> tf.Tensor:
+    """Whether all frames [B] of PNGs say that they have the same width and height, as their headers do; bool."""
+    # Longer by zeros: what is too short for a PNG is for the decoder to refuse.
+    sizes = tf.strings.substr(tf.strings.join([png_bytes, b"\0" * _KIND_PLACE]), _SIZE_PLACE, _SIZE_LENGTH)
+    return tf.reduce_all(sizes == sizes[:1])
+
+
+def _join_bytes(pixels: tf.Tensor) -> tf.Tensor:
     """256 * green + blue of channels that TensorFlow widened; the graph must hold for one channel, too."""
-    narrow = tf.floor(values / 257.0)
-    return 256.0 * narrow[..., -2] + narrow[..., -1]
+    green, blue = (tf.cast(pixels[..., place], tf.int32) // 257 for place in (-2, -1))
+    return tf.cast(256 * green + blue, tf.uint16)

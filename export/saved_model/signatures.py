@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from export.saved_model.generating import Generating, write_codes
 from export.saved_model.model_card import CARD_NAME, write_card
-from export.saved_model.png_graph import decode_depth
+from export.saved_model.png_graph import decode_counts, same_size
 from export.saved_model.warmup import write_warmup_requests
 from lsps_tf.confidence import Confidence
 from lsps_tf.files import atomic_path
@@ -39,6 +39,8 @@ from lsps_tf.skeleton import HAND21_FROM_NYU, NYU
 from lsps_tf.tensorflow_paths import plain_folder
 
 VERSION = "1"
+# Frames that are decoded at the same time, where there are cores.
+_DECODERS = 16
 
 _PNG = tf.TensorSpec([None], tf.string, "depth_png_bytes")
 _UNIT = tf.TensorSpec([None], tf.float32, "depth_unit_mm")
@@ -108,7 +110,9 @@ class Servable(tf.Module):
     ) -> Outputs:
         """The same with the hand's centre, NaN where it is to be found, and which hand it is."""
         with _checked(intrinsics=intrinsics, depth_unit_mm=depth_unit_mm, center_mm=center_mm, hand=hand):
-            located = self._each_png(self._locate, depth_png_bytes, depth_unit_mm, (intrinsics, center_mm, hand), ())
+            located = self._locate_in_pngs(
+                self._locate, depth_png_bytes, depth_unit_mm, (intrinsics, center_mm, hand), ()
+            )
             return self._predict(located, intrinsics)
 
     def from_png_hands(
@@ -117,7 +121,7 @@ class Servable(tf.Module):
         """The nearest hands of encoded frames, whose sizes may differ."""
         with _checked(intrinsics=intrinsics, depth_unit_mm=depth_unit_mm, hand=hand):
             rows, several = (intrinsics, hand), (self._hands,)
-            located = self._each_png(self._locate_hands, depth_png_bytes, depth_unit_mm, rows, several)
+            located = self._locate_in_pngs(self._locate_hands, depth_png_bytes, depth_unit_mm, rows, several)
             return self._predict(located, intrinsics)
 
     def from_depth(self, depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> Outputs:
@@ -136,7 +140,7 @@ class Servable(tf.Module):
         with _checked(intrinsics=intrinsics, hand=hand):
             return self._predict(Located(*self._locate_hands(_readings(depth_mm), intrinsics, hand)), intrinsics)
 
-    def _each_png(
+    def _locate_in_pngs(
         self,
         locate: Callable[..., Located],
         png_bytes: tf.Tensor,
@@ -144,12 +148,15 @@ class Servable(tf.Module):
         others: tuple[tf.Tensor, ...],
         several: tuple[int, ...],
     ) -> Located:
-        """Finds and crops in frames one by one, as their sizes may differ; the network sees all crops at once."""
+        """Finds and crops in frames of one size together, else one by one; the network sees all crops at once."""
+
+        def together() -> Located:
+            counts = tf.map_fn(decode_counts, png_bytes, fn_output_signature=tf.uint16, parallel_iterations=_DECODERS)
+            return Located(*locate(_depth_mm(counts, unit_mm), *others))
 
         def locate_one(row: tuple[tf.Tensor, ...]) -> Located:
             content, unit_mm, *others = row
-            depth_mm = _readings(decode_depth(content) * unit_mm)
-            located = locate(depth_mm[None], *(value[None] for value in others))
+            located = locate(_depth_mm(decode_counts(content)[None], unit_mm[None]), *(value[None] for value in others))
             return Located(*(value[0] for value in located))
 
         size = self._predictor.image_size
@@ -160,8 +167,10 @@ class Servable(tf.Module):
             tf.TensorSpec(several),
             tf.TensorSpec(several, tf.bool),
         )
-        rows = (tf.identity(png_bytes), unit_mm, *others)
-        return tf.map_fn(locate_one, rows, fn_output_signature=specs)
+        png_bytes = tf.identity(png_bytes)
+        rows = (png_bytes, unit_mm, *others)
+        alike = same_size(png_bytes) & (tf.size(png_bytes) > 0)
+        return tf.cond(alike, together, lambda: tf.map_fn(locate_one, rows, fn_output_signature=specs))
 
     def _predict(self, located: Located, intrinsics: tf.Tensor) -> Outputs:
         """The predictor's outputs, and what clients need beside them."""
@@ -175,7 +184,7 @@ class Servable(tf.Module):
         """As `from_png`, with the crop that was seen, its code, its reconstruction and its translation."""
         with _checked(intrinsics=intrinsics, depth_unit_mm=depth_unit_mm):
             rows = (intrinsics, *_no_hints(intrinsics))
-            located = self._each_png(self._locate, depth_png_bytes, depth_unit_mm, rows, ())
+            located = self._locate_in_pngs(self._locate, depth_png_bytes, depth_unit_mm, rows, ())
             shown = {"image": located.image, **self._generating.encode(located.image)}
             return {**self._predict(located, intrinsics), **shown}
 
@@ -260,6 +269,13 @@ def _no_hints(intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Centres and hands of a batch about which nothing is known."""
     batch = tf.shape(intrinsics)[0]
     return tf.fill([batch, 3], float("nan")), tf.fill([batch], AUTO)
+
+
+def _depth_mm(counts: tf.Tensor, unit_mm: tf.Tensor) -> tf.Tensor:
+    """Depth [B, H, W] of counts [B, H, W] and the mm [B] of one; 0 where these are beyond all numbers."""
+    most = tf.cast(counts.dtype.max, tf.float32)
+    unit_mm = tf.where(tf.math.is_finite(most * unit_mm), unit_mm, 0.0)
+    return tf.cast(counts, tf.float32) * unit_mm[:, None, None]
 
 
 def _readings(depth_mm: tf.Tensor) -> tf.Tensor:

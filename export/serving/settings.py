@@ -25,7 +25,8 @@ class Settings:
         explore: whether the explorer's page is served, too.
         cors: whether answers carry the headers that let pages of other sites read them.
         max_batch_size: rows that run together; a request of more runs as several batches.
-        batch_timeout_micros: how long the first request of a batch waits for others.
+        batch_timeout_micros: how long the first request of a batch waits for others. With 0 a batch is what came while
+            the one before it ran.
         batch_threads: batches that run at the same time.
         max_queue: requests that wait for their batch.
         max_body_bytes: of one request.
@@ -48,7 +49,7 @@ class Settings:
     explore: bool = False
     cors: bool = False
     max_batch_size: int = 16
-    batch_timeout_micros: int = 2000
+    batch_timeout_micros: int = 0
     batch_threads: int = 1
     max_queue: int = 256
     max_body_bytes: int = 16 * MIB
