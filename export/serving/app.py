@@ -28,8 +28,6 @@ from export.serving.versions import Model
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 _JSON = "application/json"
-# What is read or written within a few ms is not worth a thread.
-_SHORT_BYTES, _FEW_VALUES = 65536, 2000
 _CORS_HEADERS = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-allow-methods", b"POST, GET"),
@@ -143,24 +141,17 @@ class Application:
     async def _predict(self, target: Target, body: Body) -> Reply:
         self._batcher.check_room()
         await body.unpack()
-        short = len(body.content) <= _SHORT_BYTES
-        document = await _run(short, read_document, body.content)
+        document = await in_thread(read_document, body.content)
         name = signature_name(document)
         model, version = self._version(target)
         with model.use(version) as (_, servable):
-            signature, request, sizes = await _run(short, self._request, document, name, servable)
+            signature, request, sizes = await in_thread(self._request, document, name, servable)
             body.release()
             outputs = await self._batcher.run(signature, request.inputs, sizes)
-            few = sum(array.size for array in outputs.values()) <= _FEW_VALUES
-            return Reply(await _run(few, encode_reply, outputs, request.rows))
+            return Reply(await in_thread(encode_reply, outputs, request.rows))
 
     def _request(self, document: dict[str, Any], name: str, servable: Servable):
         signature: Signature = servable.signature(name)
         request = to_request(document, signature.inputs)
         signature.check_shapes(request.inputs)
         return signature, request, frame_sizes(request.inputs, self._settings.max_frame_pixels)
-
-
-async def _run(is_quick: bool, function: Callable, *arguments: Any) -> Any:
-    """What `function(*arguments)` gives, here or in a thread."""
-    return function(*arguments) if is_quick else await in_thread(function, *arguments)
