@@ -9,7 +9,6 @@ camera_info.yaml         ROS: a calibration file (camera_matrix), or an echoed m
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 import re
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Any
 from lsps_tf.camera import Camera
 from lsps_tf.distortion import NO_DISTORTION, Distortion, named_distortion
 from lsps_tf.errors import InputError
+from lsps_tf.files import parse_json
 
 ENDINGS = (".toml", ".json", ".yaml", ".yml", ".csv")
 _KINDS = {".json": "Open3D's camera_intrinsic.json", ".csv": "RealSense Viewer's metadata"}
@@ -78,7 +78,7 @@ def read_camera_settings(path: str | pathlib.Path) -> CameraSettings:
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".json":
-            return _read_open3d(json.loads(text))
+            return _read_open3d(parse_json(text))
         return _read_realsense(text, path) if path.suffix.lower() == ".csv" else _read_ros(text, path)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         if isinstance(error, InputError):

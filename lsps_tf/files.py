@@ -206,6 +206,14 @@ def read_text(path: str | pathlib.Path) -> str:
         return file.read().rstrip("\x1a\x00")
 
 
+def parse_json(text: str | bytes) -> Any:
+    """The values of a JSON text; ValueError where it is damaged, or nested deeper than Python reads."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("lists and objects are nested too deep") from None
+
+
 def printable(name: str) -> str:
     """A file's name as pictures can show it: bytes that are no UTF-8 are escaped."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -16,6 +16,7 @@ import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
 from lsps_tf.errors import InputError
+from lsps_tf.files import parse_json
 from lsps_tf.hand import MOST_HANDS
 from lsps_tf.skeleton import SKELETONS, Skeleton
 
@@ -123,7 +124,7 @@ class ModelInfo:
     def from_json(cls, text: str | bytes, path: str | pathlib.Path) -> ModelInfo:
         """Inverse of `to_json`; InputError, naming `path`, where the text is damaged or of another version."""
         try:
-            values: dict[str, Any] = json.loads(text)
+            values: dict[str, Any] = parse_json(text)
             if (values["format"], values["version"]) != (FORMAT, VERSION):
                 raise InputError(
                     f"{path}: made by version {values['version']} of {values['format']}, this program reads version "

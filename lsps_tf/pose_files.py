@@ -6,7 +6,6 @@ JSON of `export/predict.py`. Codes are the array `codes` [N, Z] of an .npz, or a
 
 from __future__ import annotations
 
-import json
 import pathlib
 import zipfile
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lsps_tf.errors import InputError
-from lsps_tf.files import read_text
+from lsps_tf.files import parse_json, read_text
 from lsps_tf.skeleton import Skeleton
 
 # Of an adult's hand the farthest joint lies about 110 mm from the mean of all, and of a child's 60.
@@ -88,7 +87,7 @@ def _array(path: pathlib.Path, name: str) -> np.ndarray:
 def _json_poses(path: pathlib.Path) -> np.ndarray:
     """[N, J, 3] of what `export/predict.py --json` wrote; left hands are mirrored, since networks know right ones."""
     try:
-        values = json.loads(read_text(path))
+        values = parse_json(read_text(path))
         hands: list[dict[str, Any]] = values.get("hands", [values])
         poses = [_right_hand(np.asarray(hand["joints_mm"], np.float64), hand.get("side", "right")) for hand in hands]
         return np.stack(poses)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-import json
 import pathlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from lsps_tf import skeleton
 from lsps_tf.config import Config
 from lsps_tf.errors import InputError
-from lsps_tf.files import atomic_path, locked, read_text, write_json
+from lsps_tf.files import atomic_path, locked, parse_json, read_text, write_json
 from lsps_tf.old_settings import from_version_1
 
 # Settings are read by commands that must start at once; TensorFlow and HDF5 are imported where weights are.
@@ -150,7 +149,7 @@ def read_settings(directory: str | pathlib.Path) -> RunSettings:
     if not path.is_file():
         raise InputError(f"{directory}: this is no run folder (it has no settings.json); give one that a run made")
     try:
-        values = json.loads(read_text(path))
+        values = parse_json(read_text(path))
         if values["format"] != FORMAT or values["version"] not in (1, VERSION):
             raise InputError(
                 f"{path}: made by version {values['version']} of {values['format']}, this program reads versions 1 to "

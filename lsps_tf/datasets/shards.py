@@ -11,7 +11,6 @@ The index is written last. A folder without one is a store that is being made.
 from __future__ import annotations
 
 import collections
-import json
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +22,7 @@ from lsps_tf.camera import Camera
 from lsps_tf.datasets.store_columns import column_shapes
 from lsps_tf.datasets.store_file import StoreFile, StoreInfo, depth_to_mm, open_file
 from lsps_tf.errors import InputError
-from lsps_tf.files import read_text, write_json
+from lsps_tf.files import parse_json, read_text, write_json
 
 FORMAT = "lsps-shards"
 VERSION = 1
@@ -164,7 +163,7 @@ def _read_index(folder: pathlib.Path) -> dict[str, Any]:
         what = "there is no such store" if not folder.exists() else "its shards are not all made, so it has no index"
         raise InputError(f"{folder}: {what}; check the path, or give the command that makes it again")
     try:
-        values = json.loads(read_text(path))
+        values = parse_json(read_text(path))
         known = values["format"], values["version"]
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(folder, error) from error

@@ -65,7 +65,7 @@ class StoreFile:
             skeleton=skeleton.SKELETONS[attributes["skeleton"]],
             camera=Camera(*[float(v) for v in attributes["camera"][:4]], *[int(v) for v in attributes["camera"][4:]]),
             size=int(attributes["size"]),
-            source=json.loads(attributes["source"]),
+            source=parse_json(attributes["source"]),
         )
 
     def splits(self) -> dict[str, int]:

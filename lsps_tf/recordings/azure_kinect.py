@@ -6,7 +6,6 @@ https://learn.microsoft.com/azure/kinect-dk/record-file-format.
 
 from __future__ import annotations
 
-import json
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from lsps_tf.camera import Camera
 from lsps_tf.distortion import Distortion, named_distortion
 from lsps_tf.errors import InputError
+from lsps_tf.files import parse_json
 from lsps_tf.recordings.recording import DepthStream, PacketError, RecordedFrame, Recording, first_line, guarded
 
 _INSTALL = "the Azure Kinect's recordings are read by PyAV, which is not installed; pip install lsps-tf[recordings]"
@@ -106,7 +106,7 @@ def _read_calibration(path: pathlib.Path, content: bytes, width: int, height: in
     if (width, height) not in _MODES:
         raise InputError(f"{path}: {width} x {height} pixels are no mode of the Azure Kinect's depth; record it again")
     try:
-        cameras = json.loads(content.rstrip(b"\0"))["CalibrationInformation"]["Cameras"]
+        cameras = parse_json(content.rstrip(b"\0"))["CalibrationInformation"]["Cameras"]
         depth = next(camera for camera in cameras if camera["Location"] == "CALIBRATION_CameraLocationD0")
         model = depth["Intrinsics"]["ModelType"]
         cx, cy, fx, fy, *radial = (float(number) for number in depth["Intrinsics"]["ModelParameters"][:10])

@@ -17,6 +17,8 @@ from lsps_tf.errors import InputError
 from lsps_tf.recordings.recording import MAX_PIXELS, first_line
 
 _PGM, _EXR = (b"P2", b"P5"), b"\x76\x2f\x31\x01"
+# Width, height and the largest count, with comments in between.
+_PGM_HEADER = re.compile(rb"(P[25])" + 3 * rb"(?:\s|#[^\n]*\n)+(\d{1,9})" + rb"\s")
 _METADATA = "_metadata.csv"
 # What RealSense Viewer exports beside depth.
 _OTHER_STREAMS = re.compile("color|infrared|fisheye", re.IGNORECASE)
@@ -57,7 +59,7 @@ def read_picture(path: pathlib.Path) -> np.ndarray:
 
 def _read_pgm(path: pathlib.Path) -> np.ndarray:
     content = path.read_bytes()
-    header = re.match(rb"(P[25])(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)\s", content)
+    header = _PGM_HEADER.match(content)
     if header is None:
         raise InputError(f"{path}: the PGM's header is damaged; save it again")
     width, height, largest = (int(number) for number in header.groups()[1:])
@@ -70,7 +72,8 @@ def _read_pgm(path: pathlib.Path) -> np.ndarray:
         counts = np.frombuffer(body[: 2 * width * height], ">u2") if len(body) >= 2 * width * height else np.empty(0)
     else:
         words = body.split(maxsplit=width * height)[: width * height]
-        counts = np.array(words, np.int64) if all(word.isdigit() for word in words) else np.empty(0)
+        # As floats: a number of any length is one.
+        counts = np.array(words, np.float64) if all(word.isdigit() for word in words) else np.empty(0)
     if counts.size != width * height or counts.max() > 65535:
         raise InputError(f"{path}: the PGM is cut short or damaged; save it again")
     return counts.reshape(height, width).astype(np.uint16)

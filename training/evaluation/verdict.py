@@ -5,7 +5,6 @@ No label is needed (see `evaluation.adaptation`). The frames are the recording's
 
 from __future__ import annotations
 
-import json
 import pathlib
 import shutil
 from typing import Any
@@ -16,7 +15,7 @@ from lsps_tf.augment import IMAGE_COLUMNS
 from lsps_tf.config import FIT
 from lsps_tf.datasets.own.recording import HELD_OUT
 from lsps_tf.datasets.store import Store, open_store
-from lsps_tf.files import atomic_path, read_text, write_json
+from lsps_tf.files import atomic_path, parse_json, read_text, write_json
 from lsps_tf.fitting.to_depth import DepthFitter
 from lsps_tf.networks import build_networks
 from lsps_tf.run_folder import RunSettings, load_weights, read_settings, save_weights, verdict_path, weights_path
@@ -48,7 +47,7 @@ def judge_run(settings: RunSettings, run_dir: pathlib.Path) -> str | None:
         return None
     path = verdict_path(run_dir)
     if path.is_file():
-        return _in_words(json.loads(read_text(path)))
+        return _in_words(parse_json(read_text(path)))
     last, own = weights_path(run_dir, settings.last_stage), _adapted_path(settings, run_dir)
     # These are there where a stop came between the weights and the verdict.
     verdict = _compare(settings, before, own if own.is_file() else last)
