@@ -102,7 +102,11 @@ def read_arrays(path: str | pathlib.Path, names: Iterable[str] | None = None) ->
     path = pathlib.Path(path)
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in (file.files if names is None else names)}
+            arrays = {name: file[name] for name in (file.files if names is None else names)}
+        # Of a member that does not begin as an array NumPy gives the bytes.
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("a part of it is no array")
+        return arrays
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file; give a file that this program saved") from error
     except Exception as error:

@@ -22,9 +22,12 @@ class Camera:
     height: int = 480
 
     def __post_init__(self):
-        values = (self.fx, self.fy, self.cx, self.cy)
-        if not all(np.isfinite(values)) or self.fx <= 0 or self.fy <= 0:
-            raise ValueError(f"a camera needs finite fx, fy, cx, cy with fx, fy > 0, not {values}")
+        # As float32, which is what is computed with.
+        with np.errstate(over="ignore"):
+            values = self.intrinsics
+        if not np.isfinite(values).all() or not (values[:2] > 0).all():
+            given = (self.fx, self.fy, self.cx, self.cy)
+            raise ValueError(f"a camera needs finite fx, fy, cx, cy with fx, fy > 0, not {given}")
         if self.width < 1 or self.height < 1:
             raise ValueError(f"a camera needs a positive width and height, not {self.width} x {self.height}")
 

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from lsps_tf.camera import Camera
 from lsps_tf.datasets.own.folders import beside
 from lsps_tf.distortion import NO_DISTORTION, Distortion
@@ -25,6 +23,8 @@ else:
     import tomli as tomllib
 
 CAMERA_FILE = "camera.toml"
+# No number of a camera comes near; what is computed with it stays finite.
+_LARGEST = 1e30
 _EXAMPLE = "fx, fy, cx, cy in pixels and depth_unit_mm (docs/data.md has an example)"
 
 
@@ -133,7 +133,7 @@ def _typed(path: pathlib.Path, name: str, value: Any) -> Any:
         if value not in HAND_SETTINGS:
             raise InputError(f"{path}: hand = {value!r}; choose one of {', '.join(HAND_SETTINGS)}, in quotes")
         return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < _LARGEST:
         raise InputError(f"{path}: {name} = {value!r} is no number; write it without quotes")
     if name == "rotation_degrees" and value not in ROTATIONS:
         raise InputError(f"{path}: rotation_degrees = {value:g}; choose one of {', '.join(map(str, ROTATIONS))}")
