@@ -223,7 +223,7 @@ def load_weights(networks: Networks, path: str | pathlib.Path, prefix: str = "",
     try:
         with h5py.File(path, "r") as file:
             values = {name: file[name][...] for name in variables}
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: the weights are damaged or of other networks ({error}); train again") from error
     for name, variable in variables.items():
         if tuple(variable.shape) != values[name].shape:

@@ -47,50 +47,56 @@ def center_of_mass(depth_mm: tf.Tensor, intrinsics: tf.Tensor, center_mm: tf.Ten
     return refine_center(*thinned(depth_mm, intrinsics), center_mm)
 
 
-def _points(depth_mm: tf.Tensor, intrinsics: tf.Tensor, wanted: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
-    """The points of the pixels that the mask [B, H, W] names: x, y and z, [N] each, and int32 [N], whose frame's."""
+def _points(depth_mm: tf.Tensor, intrinsics: tf.Tensor, wanted: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The points [N, 3] of the pixels that the mask [B, H, W] names, and int32 [N], whose frame's each is."""
     where = tf.cast(tf.where(wanted), tf.int32)
     frame, row, column = tf.unstack(where, axis=-1)
     fx, fy, cx, cy = tf.unstack(tf.gather(intrinsics, frame), axis=-1)
     z = tf.gather_nd(depth_mm, where)
     x, y = (tf.cast(column, tf.float32) - cx) / fx * z, (tf.cast(row, tf.float32) - cy) / fy * z
-    return [x, y, z], frame
+    return tf.stack([x, y, z], axis=1), frame
 
 
 def _refine(
-    points_mm: list[tf.Tensor], frame: tf.Tensor, start_mm: tf.Tensor, iterations: int
+    points_mm: tf.Tensor, frame: tf.Tensor, start_mm: tf.Tensor, iterations: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The refined centres [B, 3], and how far in depth one has been from its start. It ends where all stand still."""
+    start_z = start_mm[:, 2]
 
     def move(center_mm: tf.Tensor, _: tf.Tensor, farthest_mm: tf.Tensor) -> tuple[tf.Tensor, ...]:
         moved_mm = center_mm + _offsets(points_mm, frame, center_mm)
-        away_mm = tf.reduce_max(tf.abs(moved_mm[:, 2] - start_mm[:, 2]))
-        return moved_mm, tf.reduce_any(moved_mm != center_mm), tf.maximum(farthest_mm, away_mm)
+        farthest_mm = tf.maximum(farthest_mm, tf.abs(moved_mm[:, 2] - start_z))
+        return moved_mm, tf.reduce_any(moved_mm != center_mm), farthest_mm
 
     center_mm, _, farthest_mm = tf.while_loop(
-        lambda _center_mm, moves, _farthest_mm: moves, move, (start_mm, True, 0.0), maximum_iterations=iterations
+        lambda _center_mm, moves, _farthest_mm: moves,
+        move,
+        (start_mm, True, tf.zeros_like(start_z)),
+        maximum_iterations=iterations,
     )
-    return center_mm, farthest_mm
+    return center_mm, tf.reduce_max(farthest_mm)
 
 
-def _offsets(points_mm: list[tf.Tensor], frame: tf.Tensor, center_mm: tf.Tensor) -> tf.Tensor:
-    """From each centre [B, 3] to the mean of the hand's points around it, [B, 3]; 0 where there are none."""
+def _offsets(points_mm: tf.Tensor, frame: tf.Tensor, center_mm: tf.Tensor) -> tf.Tensor:
+    """From each centre [B, 3] to the mean of the hand's points [N, 3] around it, [B, 3]; 0 where there are none.
 
-    def of_points(by_frame: tf.Tensor) -> list[tf.Tensor]:
-        return tf.unstack(tf.gather(by_frame, frame), axis=1)
+    All is in columns, [N, 1], and sums over a point's coordinates are products: for one frame the start of the
+    operations is what takes time.
+    """
 
-    def sums(*values: tf.Tensor) -> tf.Tensor:
-        return tf.math.unsorted_segment_sum(tf.stack(values, axis=1), frame, tf.shape(center_mm)[0])
+    def sums(*columns: tf.Tensor) -> tf.Tensor:
+        return tf.math.unsorted_segment_sum(tf.concat(columns, axis=1), frame, tf.shape(center_mm)[0])
 
-    offsets_mm = [point_mm - middle_mm for point_mm, middle_mm in zip(points_mm, of_points(center_mm))]
-    distance_mm = tf.sqrt(tf.add_n([offset_mm * offset_mm for offset_mm in offsets_mm]))
-    near = tf.cast(distance_mm < REACH_MM, tf.float32)
-    leaving = tf.cast((distance_mm >= SHELL_MM[0]) & (distance_mm < SHELL_MM[1]), tf.float32)
-    found = sums(*(offset_mm * leaving for offset_mm in offsets_mm), leaving, near)
-    away = found[:, :3] / tf.maximum(tf.norm(found[:, :3], axis=1, keepdims=True), 1e-3)
+    ones = tf.ones((3, 1))
+    offsets_mm = points_mm - tf.gather(center_mm, frame)
+    squares = tf.matmul(offsets_mm * offsets_mm, ones)
+    near = tf.cast(squares < REACH_MM**2, tf.float32)
+    leaving = tf.cast((squares >= SHELL_MM[0] ** 2) & (squares < SHELL_MM[1] ** 2), tf.float32)
+    found = sums(offsets_mm * leaving, leaving, near)
+    away = tf.math.l2_normalize(found[:, :3], axis=1, epsilon=1e-6)
     # Fingertips may reach the shell; an arm fills more of it than they do. Without an arm nothing is beyond the wrist.
     away = tf.where(found[:, 3:4] > ARM_SHARE * found[:, 4:], away, 0.0)
-    along_mm = tf.add_n([offset_mm * part for offset_mm, part in zip(offsets_mm, of_points(away))])
+    along_mm = tf.matmul(offsets_mm * tf.gather(away, frame), ones)
     weight = tf.where(along_mm > WRIST_MM, 0.0, near)
-    total = sums(*(offset_mm * weight for offset_mm in offsets_mm), weight)
+    total = sums(offsets_mm * weight, weight)
     return total[:, :3] / tf.maximum(total[:, 3:], 1.0)
