@@ -63,3 +63,9 @@ def test_the_bones_of_a_real_hand_keep_their_length():
 def test_a_size_without_pixels_is_refused():
     with pytest.raises(ValueError, match="positive width and height"):
         camera.Camera(1.0, 1.0, 0.0, 0.0, 0, 480)
+
+
+@pytest.mark.parametrize("fx", [1e39, 1e-50, float("nan")])
+def test_focal_lengths_that_float32_does_not_hold_are_refused(fx):
+    with pytest.raises(ValueError, match="finite fx"):
+        camera.Camera(fx, 475.0, 320.0, 240.0)

@@ -201,3 +201,10 @@ def test_names_in_another_encoding_are_those_of_the_files(tmp_path):
     (tmp_path / "a").write_bytes(b"\xfc.png")
     (pathlib.Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xfc.png"))).touch()
     assert (tmp_path / read_text(tmp_path / "a")).is_file()
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, b'{"a": ' * 100_000, "{", ""])
+def test_json_that_cannot_be_read_is_a_value_error(text):
+    with pytest.raises(ValueError):
+        files.parse_json(text)
+    assert files.parse_json('{"a": [1]}') == {"a": [1]}
