@@ -34,6 +34,7 @@ from lsps_tf import skeleton
 from lsps_tf.camera import Camera
 from lsps_tf.datasets.store_columns import DEPTH_UNIT_MM, FORMAT, VERSION, check_file, column_shapes, first_line
 from lsps_tf.errors import InputError
+from lsps_tf.files import parse_json
 
 if TYPE_CHECKING:
     from lsps_tf.datasets.store import Store
