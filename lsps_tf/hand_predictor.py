@@ -132,7 +132,7 @@ class HandPredictor:
     def count_hands(self, depth_mm: np.ndarray, camera: Camera | str | Sequence[float]) -> int:
         """How many hands a frame shows, counted up to `hand.USUAL_HANDS`; InputError as of a call."""
         view = self.upright(depth_mm, camera)
-        return len(search.find_hands(view.depth_mm, view.camera.intrinsics, USUAL_HANDS))
+        return len(search.sure_hands(search.find_hands(view.depth_mm, view.camera.intrinsics, USUAL_HANDS)))
 
     def upright(self, depth_mm: np.ndarray, camera: Camera | str | Sequence[float]) -> View:
         """A frame as the model is to see it, turned upright, to be found and predicted in; InputError as of a call."""

@@ -41,10 +41,17 @@ _MARGIN_MM = 60.0
 
 
 class FoundHand(NamedTuple):
-    """A hand: center_mm [3], camera space, and a logit, above 0 where it looks like a right hand."""
+    """A hand.
+
+    Attributes:
+        center_mm: [3], camera space.
+        right: a logit, above 0 where it looks like a right hand.
+        score: high where it looks like a hand.
+    """
 
     center_mm: np.ndarray
     right: float
+    score: float = 0.0
 
 
 def find_hands(depth_mm: np.ndarray, intrinsics: np.ndarray, count: int) -> list[FoundHand]:
@@ -69,10 +76,16 @@ def find_hands(depth_mm: np.ndarray, intrinsics: np.ndarray, count: int) -> list
     for score, center_mm, right in scored:
         doubles = (np.linalg.norm(other.center_mm - center_mm) < SAME_HAND_MM for other in found)
         if score > least and not any(doubles):
-            found.append(FoundHand(center_mm, float(right)))
+            found.append(FoundHand(center_mm, float(right), float(score)))
     size = np.array(depth_mm.shape[::-1], np.float32)
     found.sort(key=lambda each: (not _is_whole(each.center_mm, intrinsics, size), float(each.center_mm[2])))
     return found[:count]
+
+
+def sure_hands(found: list[FoundHand]) -> list[FoundHand]:
+    """Those that look about as much like a hand as the best does. The others may be hands, or the end of an arm."""
+    least = max((each.score for each in found), default=0.0) - SCORE_MARGIN
+    return [each for each in found if each.score > least]
 
 
 def _is_whole(center_mm: np.ndarray, intrinsics: np.ndarray, size: np.ndarray) -> bool:

@@ -160,10 +160,12 @@ class HandTracker:
         self._time_s = time_s
         camera = as_camera(self._camera, *np.shape(depth_mm))
         view = self._predictor.upright(depth_mm, camera)
+        found = search.find_hands(view.depth_mm, view.camera.intrinsics, max(USUAL_HANDS, self._predictor.hands))
+        sure = search.sure_hands(found)
+        self.seen = len(sure)
         # One hand to start with is chosen with more care. Of those that follow it any may be the one.
-        count = max(USUAL_HANDS, self._predictor.hands) if self._tracks else self._predictor.hands
-        found = search.find_hands(view.depth_mm, view.camera.intrinsics, count)
-        self.seen = len(found)
+        if self._predictor.hands == 1 and not self._tracks:
+            found = sure
         hands = []
         for number, track in sorted(self._follow(found, time_s).items()):
             track.see(found[number], time_s, self._predictor.hand)

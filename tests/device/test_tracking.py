@@ -80,13 +80,16 @@ class Seer:
 
     def __init__(self, monkeypatch, hands=1, hand="auto"):
         self.hands, self.hand = hands, hand
-        self.asked, self.counts = [], []
+        self.asked = []
         monkeypatch.setattr("lsps_tf.device.search.find_hands", self.find)
 
-    def find(self, depth_mm, intrinsics, count):
-        self.counts.append(count)
-        found = [FoundHand(np.array([x, y, 600.0], np.float32), logit) for x, y, logit in depth_mm if x]
-        return found[:count]
+    @staticmethod
+    def find(depth_mm, intrinsics, count):
+        assert count == 4
+        # What is far above looks less like a hand.
+        return [
+            FoundHand(np.array([x, y, 600.0], np.float32), logit, 0.1 * min(y, 0.0)) for x, y, logit in depth_mm if x
+        ]
 
     def upright(self, depth_mm, camera):
         return View(depth_mm, camera, self.hand)
@@ -119,17 +122,21 @@ def test_a_hand_keeps_its_track_while_it_is_near_and_soon_seen_again(monkeypatch
 
 
 def test_the_followed_hand_is_kept_though_another_comes_nearer(monkeypatch):
-    seer = Seer(monkeypatch)
-    tracker = HandTracker(seer, CAMERA)
+    tracker = HandTracker(Seer(monkeypatch), CAMERA)
     hands = follow(
         tracker, [frame((-100,)), frame((100,), (-90,)), frame((100,), (-80,)), frame((105,)), frame((105,))]
     )
     assert [(hand.track, hand.center_mm[0]) for hand in hands] == [(0, -100), (0, -90), (0, -80), (1, 105), (1, 105)]
     assert tracker.seen == 1
-    # The finder chooses the one to start with. Among all that it finds later is the one that is followed.
-    assert seer.counts == [1, 4, 4, 4, 4]
     tracker.update(frame((105,), (-80,)), 0.2)
     assert tracker.seen == 2
+
+
+def test_a_single_hand_starts_where_it_is_surest_and_goes_on_where_it_is_not(monkeypatch):
+    tracker = HandTracker(Seer(monkeypatch), CAMERA)
+    hands = follow(tracker, [frame((-100, -50), (100,)), frame((-100,), (100, -40)), frame((-100,), (100, -50))])
+    assert [(hand.track, hand.center_mm[0]) for hand in hands] == [(0, 100), (0, 100), (0, 100)]
+    assert tracker.seen == 1
 
 
 def test_two_hands_are_told_apart_where_they_are_near_each_other(monkeypatch):

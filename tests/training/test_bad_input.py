@@ -229,7 +229,7 @@ def test_a_full_disk_while_the_data_is_made(arguments, tmp_path, eagerly, monkey
 
 
 def test_ctrl_c_while_the_data_is_made(arguments, tmp_path, monkeypatch, capsys):
-    def stop(*_):
+    def stop(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(table, "ensure_store", stop)
