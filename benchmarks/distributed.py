@@ -25,8 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from tabulate import tabulate
 
-from lsps_tf.config import PRESETS
 from lsps_tf.files import write_json
+from lsps_tf.presets import PRESETS
 
 RUN = Path(__file__).resolve().parents[1] / "training" / "run.py"
 TARGET, TOLERANCE = 1.6, 1e-4

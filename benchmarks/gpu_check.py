@@ -36,9 +36,10 @@ from benchmarks import pipeline
 from benchmarks.stage_cost import gflop_of_graph
 from benchmarks.train_step_worker import build_stage, random_batch
 from lsps_tf.commandline.command import exit_status
-from lsps_tf.config import PRESETS, Config
+from lsps_tf.config import Config
 from lsps_tf.errors import InputError
 from lsps_tf.files import write_json
+from lsps_tf.presets import PRESETS
 from training.methods import LSPS
 
 # What `paper` is to fit into.

@@ -26,9 +26,9 @@ from tabulate import tabulate
 
 from export.exporting import export_command
 from lsps_tf import run_folder
-from lsps_tf.config import PRESETS
 from lsps_tf.files import atomic_path, write_json
 from lsps_tf.networks import build_networks
+from lsps_tf.presets import PRESETS
 
 WORKER = Path(__file__).with_name("inference_worker.py")
 PRESETS_WITHOUT_RUNS = ("compact", "paper")

@@ -28,7 +28,7 @@ import tensorflow as tf
 from tabulate import tabulate
 
 from benchmarks.timing import CLOCKS, Clock, add_clock_option, seconds
-from lsps_tf.config import PRESETS, Config
+from lsps_tf.config import Config
 from lsps_tf.datasets.feeds import Stream, shuffled_indices
 from lsps_tf.datasets.simulated import ensure_store
 from lsps_tf.datasets.simulator import Simulation
@@ -36,6 +36,7 @@ from lsps_tf.datasets.store import Store, open_store
 from lsps_tf.files import write_json
 from lsps_tf.networks import build_networks
 from lsps_tf.pipeline import build_pipeline
+from lsps_tf.presets import PRESETS
 from lsps_tf.run_folder import RunSettings
 from training.methods import LSPS, build_plan
 from training.plan import StagePlan

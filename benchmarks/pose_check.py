@@ -23,7 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lsps_tf.commandline.command import run_command
-from lsps_tf.config import PRESETS
+from lsps_tf.presets import PRESETS
 
 HELD_OUT = 2048
 FIT_FRAMES = 600

@@ -19,8 +19,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 
-from lsps_tf.config import PRESETS, Config, TrainingConfig
+from lsps_tf.config import Config, TrainingConfig
 from lsps_tf.networks import Networks, build_networks
+from lsps_tf.presets import PRESETS
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "method.md"
 BEGIN, END = "<!-- presets: python benchmarks/presets.py --write -->\n", "<!-- end of presets -->\n"

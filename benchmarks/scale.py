@@ -30,7 +30,7 @@ from tabulate import tabulate
 from benchmarks.import_nyu import with_scene
 from lsps_tf import augment
 from lsps_tf.camera import NYU
-from lsps_tf.config import PRESETS, Config
+from lsps_tf.config import Config
 from lsps_tf.datasets.feeds import ReadRows
 from lsps_tf.datasets.own.frame_folder import FrameFolder, open_recording
 from lsps_tf.datasets.own.hands import USED, FindBlock, FoundHands
@@ -44,6 +44,7 @@ from lsps_tf.fitting.jobs import FitImages
 from lsps_tf.fitting.to_depth import SIZE, FitSettings
 from lsps_tf.jobs.processes import prepare_worker
 from lsps_tf.networks import build_networks
+from lsps_tf.presets import PRESETS
 from lsps_tf.run_folder import RunSettings
 from lsps_tf.simulation.shape import NUM_SHAPE_PARAMETERS
 from training.methods import build_plan

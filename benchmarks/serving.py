@@ -221,8 +221,8 @@ def export_random(preset: str, scratch: pathlib.Path) -> None:
     """Writes scratch/models/lsps/1: networks of a preset with random weights, exported like any run."""
     from export.saved_model.signatures import export_saved_model
     from lsps_tf import run_folder
-    from lsps_tf.config import PRESETS
     from lsps_tf.networks import build_networks
+    from lsps_tf.presets import PRESETS
 
     config = PRESETS[preset]
     settings = run_folder.RunSettings(config, "lsps", "nyu", "sim", "")

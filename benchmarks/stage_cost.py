@@ -27,11 +27,11 @@ import tensorflow as tf
 from tabulate import tabulate
 from tensorflow import keras
 
-from lsps_tf.config import PRESETS
 from lsps_tf.datasets.store import open_store
 from lsps_tf.files import write_json
 from lsps_tf.networks import build_networks
 from lsps_tf.pipeline import build_pipeline
+from lsps_tf.presets import PRESETS
 from lsps_tf.run_folder import read_settings
 from training.methods import LSPS, build_plan
 from training.session import run_session

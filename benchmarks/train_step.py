@@ -30,8 +30,8 @@ from tabulate import tabulate
 
 from benchmarks.timing import add_clock_option
 from benchmarks.train_step_worker import OURS
-from lsps_tf.config import PRESETS
 from lsps_tf.files import write_json
+from lsps_tf.presets import PRESETS
 
 WORKER = Path(__file__).with_name("train_step_worker.py")
 STAGES = ("pose", "depth", "posterior")

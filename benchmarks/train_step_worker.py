@@ -21,7 +21,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from benchmarks.timing import CLOCKS, Clock, seconds
-from lsps_tf.config import CODE, PRESETS, Config
+from lsps_tf.config import CODE, Config
+from lsps_tf.presets import PRESETS
 
 OURS = "lsps_tf"
 

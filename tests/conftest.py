@@ -11,10 +11,10 @@ from PIL import Image
 
 from lsps_tf import run_folder
 from lsps_tf.camera import NYU
-from lsps_tf.config import PRESETS
 from lsps_tf.datasets.store import create_store, stored_size
 from lsps_tf.depth_files import read_depth
 from lsps_tf.networks import build_networks
+from lsps_tf.presets import PRESETS
 from training.methods import METHODS
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

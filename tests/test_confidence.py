@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from lsps_tf.confidence import WITHIN_MM, Calibration, Confidence, _interpolate, error_signs, fit_calibration
-from lsps_tf.config import PRESETS
 from lsps_tf.networks import build_networks
+from lsps_tf.presets import PRESETS
 
 TINY = PRESETS["tiny"]
 

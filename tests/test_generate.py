@@ -6,9 +6,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from lsps_tf import generate, losses, run_folder
-from lsps_tf.config import PRESETS
 from lsps_tf.errors import InputError
 from lsps_tf.networks import DOMAINS, build_networks
+from lsps_tf.presets import PRESETS
 
 TINY = PRESETS["tiny"]
 OTHER = {"synthetic": "real", "real": "synthetic"}

@@ -8,7 +8,8 @@ import tensorflow as tf
 from scipy import integrate
 
 from lsps_tf import losses
-from lsps_tf.config import PRESETS, LossWeights
+from lsps_tf.config import LossWeights
+from lsps_tf.presets import PRESETS
 
 RANDOM = np.random.default_rng(0)
 

@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 
 from lsps_tf import pose_codes
-from lsps_tf.config import PRESETS
 from lsps_tf.errors import InputError
 from lsps_tf.networks import build_networks
 from lsps_tf.pose_codes import fit_codes, named_quantities
+from lsps_tf.presets import PRESETS
 from lsps_tf.simulation import anatomy
 from lsps_tf.skeleton import NYU
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from lsps_tf import run_folder
-from lsps_tf.config import PRESETS
 from lsps_tf.errors import InputError
 from lsps_tf.networks import Mapping, build_networks
+from lsps_tf.presets import PRESETS
 from lsps_tf.run_folder import RunSettings, load_run, read_settings, write_settings
 from training.methods import METHODS
 

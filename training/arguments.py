@@ -8,9 +8,10 @@ import os
 from typing import Any
 
 from lsps_tf.commandline.parser import Parser
-from lsps_tf.config import BONES, CODE, GROUPS, PRESETS, RECIPES, RENAMED, Config, setting_fields
+from lsps_tf.config import BONES, CODE, GROUPS, RENAMED, Config, setting_fields
 from lsps_tf.errors import InputError
 from lsps_tf.mirror import HAND_SETTINGS
+from lsps_tf.presets import PRESETS, RECIPES
 from lsps_tf.skeleton import SKELETONS
 from training.distribution.cluster import MULTIWORKER, STRATEGIES, read_cluster
 from training.methods import DEFAULT, METHODS, all_stages

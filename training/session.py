@@ -16,7 +16,6 @@ from tensorflow import keras
 from lsps_tf import run_folder
 from lsps_tf.commandline.command import stop_was_asked, stoppable
 from lsps_tf.config import FIT
-from lsps_tf.datasets.simulator import DATASETS as SIMULATIONS
 from lsps_tf.datasets.store import Store, open_store, stored_size
 from lsps_tf.errors import InputError
 from lsps_tf.files import disk_errors, locked
@@ -30,7 +29,8 @@ from training.distribution.starting import fits_of_chief, join, settings_of_chie
 from training.distribution.strategies import Alone, distribution_of
 from training.ending import check_export, script_command, show_end
 from training.loop import train_stage
-from training.methods import DEFAULT, METHODS, Method, build_plan, resolve_stages
+from training.methods import METHODS, build_plan
+from training.new_settings import resolve_settings
 from training.plan import labelled_frames
 from training.pseudo_labels import fit_frames
 from training.survival.checkpoints import checkpoints_folder, saved_steps
@@ -173,7 +173,7 @@ def _started(given: dict[str, Any], again: str, distribution: Alone) -> tuple[pa
     dataset = given.get("dataset")
     if dataset is None:
         raise InputError(f"--dataset is needed: {choices()}")
-    settings = _settings(given, dataset)
+    settings = resolve_settings(given, dataset)
     check_export(given.get("export"), settings)
     start(settings.config.training, settings.stages, distribution)
     # What does not fit together must be said before the data is made.
@@ -207,64 +207,6 @@ def _with_data(given: dict[str, Any], settings: RunSettings, run_dir: pathlib.Pa
     # A run is there once its data is: until then the same command, not --resume, goes on.
     run_folder.write_settings(run_dir, settings)
     return settings
-
-
-def _settings(given: dict[str, Any], dataset: str) -> RunSettings:
-    method = METHODS[given.get("method", DEFAULT)]
-    if method.adapts:
-        given = _from_trained(given, method)
-    if given.get("stream") and dataset not in SIMULATIONS:
-        raise InputError(f"--stream: the simulator alone has frames without end; choose {', '.join(SIMULATIONS)}")
-    source = get_dataset(dataset).resolve(given, resolve_config(given))
-    pretrained = str(pathlib.Path(given["pretrained"]).resolve()) if "pretrained" in given else ""
-    pretrained_stage = given.get("pretrained_stage", "depth") if pretrained else ""
-    return RunSettings(
-        config=source.config,
-        method=method.name,
-        skeleton=source.skeleton,
-        dataset=dataset,
-        store=str(source.store),
-        sensor=source.sensor,
-        labels=_labels(given, method, source.labels),
-        frames=source.frames,
-        stages=resolve_stages(method.name, source.config, given.get("stages"), pretrained_stage),
-        pretrained=pretrained,
-        pretrained_stage=pretrained_stage,
-        method_title=method.title,
-        last_stage=method.stages_with(source.config)[-1],
-        domain=method.domain,
-        centering=source.centering,
-        stream=given.get("stream", False),
-    )
-
-
-def _from_trained(given: dict[str, Any], method: Method) -> dict[str, Any]:
-    """The options of an adaptation: the model that it starts from, and that one's last stage and preset."""
-    folder = pathlib.Path(given.get("pretrained", run_folder.SHIPPED))
-    trained = run_folder.read_settings(folder)
-    if trained.domain != method.domain:
-        raise InputError(
-            f"--pretrained {folder}: its method, {trained.method}, does not read real frames; --method {method.name} "
-            "needs one that does"
-        )
-    start = {"pretrained": str(folder), "pretrained_stage": trained.last_stage, "preset": trained.config.preset}
-    return {**start, **given}
-
-
-def _labels(given: dict[str, Any], method: Method, own: float) -> float:
-    """How many real labels a run uses, as `RunSettings` has it; `own` is what its dataset would have a method use."""
-    default = 1.0 if method.needs_labels else own if method.takes_labels else 0.0
-    labels = given.get("labels", default)
-    if not (0.0 <= labels <= 1.0 or (labels > 1.0 and float(labels).is_integer())):
-        raise InputError(
-            f"--labels {labels:g}: it is a fraction of the real labels, from 0 to 1, or from 2 on a whole number of "
-            "labelled frames"
-        )
-    if method.needs_labels and labels == 0.0:
-        raise InputError(f"--labels 0: --method {method.name} trains on real labels alone and needs some of them")
-    if not method.takes_labels and labels > 0.0:
-        raise InputError(f"--labels {labels:g}: --method {method.name} uses no real labels; leave the option out")
-    return labels
 
 
 def _resumed(given: dict[str, Any], distribution: Alone) -> tuple[pathlib.Path, RunSettings]:

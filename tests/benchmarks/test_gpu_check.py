@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from benchmarks import gpu_check
 from benchmarks.gpu_check import FORMS, REHEARSAL
-from lsps_tf.config import PRESETS
+from lsps_tf.presets import PRESETS
 from training.methods import LSPS
 
 TINY = PRESETS["tiny"]

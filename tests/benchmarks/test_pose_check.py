@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from benchmarks import pose_check, pose_statistics, pose_vae
 from lsps_tf import skeleton
-from lsps_tf.config import PRESETS
 from lsps_tf.errors import InputError
 from lsps_tf.fitting import to_joints
+from lsps_tf.presets import PRESETS
 from lsps_tf.simulation import anatomy, shape
 
 PUBLISHED = pathlib.Path(__file__).resolve().parents[3] / "shared" / "data" / "published"

@@ -8,7 +8,7 @@ from benchmarks import train_step
 from benchmarks.stage_cost import gflop_of_graph
 from benchmarks.train_step_worker import build_stage, random_batch
 from lsps_tf import losses
-from lsps_tf.config import PRESETS
+from lsps_tf.presets import PRESETS
 from training.stages.base import noise_seeds
 from training.stages.depth import _NOISES
 

@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from lsps_tf.config import PRESETS
 from lsps_tf.networks import DOMAINS, build_networks
+from lsps_tf.presets import PRESETS
 
 TINY = PRESETS["tiny"]
 

@@ -7,10 +7,11 @@ import pytest
 import tensorflow as tf
 
 from lsps_tf import camera, crop
-from lsps_tf.config import BONES, PRESETS
+from lsps_tf.config import BONES
 from lsps_tf.errors import InputError
 from lsps_tf.networks.bone_mapping import PERSPECTIVE, BoneMapping, bones_of
 from lsps_tf.networks.bones import SIGMA, draw_bones
+from lsps_tf.presets import PRESETS
 from lsps_tf.skeleton import ICVL, NYU
 
 TINY = PRESETS["tiny"].network

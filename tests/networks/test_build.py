@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lsps_tf.config import PRESETS
 from lsps_tf.errors import InputError
 from lsps_tf.networks import DOMAINS, build_networks
+from lsps_tf.presets import PRESETS
 
 TINY = PRESETS["tiny"].network
 PARAMETERS = {

@@ -3,9 +3,9 @@
 import pytest
 import tensorflow as tf
 
-from lsps_tf.config import PRESETS
 from lsps_tf.networks import DOMAINS, ResidualBlock, build_networks
 from lsps_tf.networks.layers import leaky_relu
+from lsps_tf.presets import PRESETS
 
 RESBLK = ("RESBLK", 512, 4, 3, 1)
 ENCODER_PRIVATE = [

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lsps_tf.config import PRESETS, LossWeights
+from lsps_tf.config import LossWeights
 from lsps_tf.datasets.simulated import ensure_store
 from lsps_tf.datasets.simulator import Simulation
 from lsps_tf.networks import DOMAINS, build_networks
+from lsps_tf.presets import PRESETS
 from training.session import run_session
 
 TINY = PRESETS["tiny"]

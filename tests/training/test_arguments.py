@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
-from lsps_tf.config import GROUPS, PRESETS, RENAMED, Config, setting_fields
+from lsps_tf.config import GROUPS, RENAMED, Config, setting_fields
 from lsps_tf.errors import InputError
+from lsps_tf.presets import PRESETS
 from training.arguments import build_parser, check_config, parse_arguments, resolve_config
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from lsps_tf import run_folder
-from lsps_tf.config import PRESETS
 from lsps_tf.errors import InputError
+from lsps_tf.presets import PRESETS
 from training import plan
 from training.arguments import parse_arguments
 from training.methods import METHODS, Method, resolve_stages

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from lsps_tf import camera
-from lsps_tf.config import PRESETS
 from lsps_tf.datasets.store import create_store, open_store
 from lsps_tf.errors import InputError
 from lsps_tf.pipeline import build_pipeline, labelled_indices
+from lsps_tf.presets import PRESETS
 from lsps_tf.run_folder import RunSettings
 from training.methods import METHODS, build_plan
 from training.plan import labelled_frames

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from lsps_tf import run_folder
-from lsps_tf.config import PRESETS, RECIPES
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.fitting import jobs, to_depth
 from lsps_tf.fitting.to_depth import DepthFit
 from lsps_tf.networks import build_networks
 from lsps_tf.pipeline import build_pipeline
+from lsps_tf.presets import PRESETS, RECIPES
 from training import pseudo_labels
 from training.methods import METHODS, build_plan, resolve_stages
 from training.session import run_session

@@ -1,4 +1,4 @@
-"""`training/run.py` from its command line to its weights: whole, stopped and resumed, with every method."""
+"""`training/run.py` from its command line to its weights, with every method."""
 
 import concurrent.futures
 import dataclasses
@@ -7,20 +7,19 @@ import os
 import pathlib
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 
-import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
 from lsps_tf import run_folder
-from lsps_tf.config import PRESETS
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
-from training import callbacks, session
+from lsps_tf.presets import PRESETS
+from tests.training.run_files import files_under, metrics, weights
+from training import session
 from training.data.table import get_dataset
 from training.evaluation.command import run_evaluation
 from training.evaluation.pictures import evaluation_paths
@@ -33,34 +32,6 @@ TINY = PRESETS["tiny"].training
 STEPS = {stage: getattr(TINY, f"{stage}_steps") for stage in STAGES}
 # A step or two of each stage.
 FEW = ["--pose-steps", "2", "--depth-steps", "1", "--mapping-steps", "1", "--posterior-steps", "1"]
-
-
-def weights(run_dir, stage):
-    found = {}
-
-    def collect(name, item):
-        if isinstance(item, h5py.Dataset):
-            found[name] = item[...]
-
-    with h5py.File(run_folder.weights_path(run_dir, stage)) as file:
-        file.visititems(collect)
-    return found
-
-
-def assert_same_weights(a, b, stages):
-    for stage in stages:
-        first, second = weights(a, stage), weights(b, stage)
-        assert first.keys() == second.keys() and len(first) > 50
-        for name, value in first.items():
-            np.testing.assert_array_equal(value, second[name], err_msg=f"{stage}: {name}")
-
-
-def metrics(run_dir):
-    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-
-
-def files_under(run_dir):
-    return {str(path.relative_to(run_dir)) for path in run_dir.rglob("*") if path.is_file()}
 
 
 def test_a_run_writes_its_settings_and_logs(finished_run, store_path):
@@ -145,133 +116,6 @@ def test_stages_keep_what_came_before(finished_run):
     assert sum(name.startswith("discriminators") for name in moved) == 2
     moved = {name.split("/")[0] for name in depth if not np.array_equal(mapping[name], posterior[name])}
     assert moved == {"discriminators", "posterior"}
-
-
-@pytest.fixture
-def stopping(monkeypatch):
-    """Sends Ctrl-C to a run after a given step of a stage."""
-    end, plan = callbacks.Progress.on_train_batch_end, {}
-
-    def on_train_batch_end(self, batch, logs=None):
-        end(self, batch, logs)
-        if plan.get(self.name) == int(self.step):
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(callbacks.Progress, "on_train_batch_end", on_train_batch_end)
-    return plan
-
-
-@pytest.mark.parametrize("how", ["eagerly", pytest.param("in_graphs", marks=pytest.mark.slow)])
-def test_a_run_that_was_stopped_in_every_stage_ends_like_one_that_never_was(
-    how, request, arguments, tmp_path, stopping, capsys
-):
-    run_dir = tmp_path / "a run"
-    common = [*arguments, "--log-every", "3"]
-    if how == "eagerly":
-        request.getfixturevalue(how)
-        common += ["--pose-steps", "20", "--depth-steps", "4", "--posterior-steps", "4", "--depth-average", "0.5"]
-        finished_run = tmp_path / "whole"
-        assert run_session([*common, "--run-dir", str(finished_run)]) == 0
-    else:
-        finished_run = request.getfixturevalue("finished_run")
-    capsys.readouterr()
-    stopping.update(pose=17, depth=3, mapping=2, posterior=2)
-    command = [*common, "--run-dir", str(run_dir)]
-    for number, stage in enumerate(STAGES):
-        assert run_session(command) == STOPPED
-        said = capsys.readouterr().err
-        assert "Stopped and saved. Go on with:\n" in said
-        printed = shlex.split(said.strip().splitlines()[-1])
-        assert printed[0] == "python" and pathlib.Path(printed[1]).samefile("training/run.py")
-        # Weights have their final name when their stage is finished, and not before.
-        assert sorted(path.stem for path in run_dir.glob("weights/*")) == sorted(STAGES[:number])
-        assert (run_dir / "checkpoints" / stage / f"ckpt-{stopping[stage]}.index").exists()
-        command = printed[2:]
-        with pytest.raises(InputError, match="the run is not finished; go on with"):
-            run_folder.load_run(run_dir)
-    assert run_session(command) == 0
-    assert_same_weights(finished_run, run_dir, STAGES)
-    assert [(line["stage"], line["step"]) for line in metrics(run_dir)] == [
-        (line["stage"], line["step"]) for line in metrics(finished_run)
-    ]
-    # A finished run has nothing left to do.
-    before = run_folder.weights_path(run_dir, "posterior").stat().st_mtime_ns
-    assert run_session(command) == 0
-    assert run_folder.weights_path(run_dir, "posterior").stat().st_mtime_ns == before
-
-
-def test_a_run_that_was_killed_goes_on_from_its_last_checkpoint(arguments, tmp_path, eagerly, monkeypatch):
-    command = [*arguments, "--stages", "pose", "--pose-steps", "8", "--checkpoint-every", "3"]
-    whole, killed = (tmp_path / name for name in ("whole", "killed"))
-    assert run_session([*command, "--run-dir", str(whole)]) == 0
-    with monkeypatch.context() as patch:
-        end = callbacks.Position.on_train_batch_end
-
-        def die(self, batch, logs=None):
-            end(self, batch, logs)
-            if int(self.step) == 5:
-                raise MemoryError
-
-        patch.setattr(callbacks.Position, "on_train_batch_end", die)
-        with pytest.raises(MemoryError):
-            run_session([*command, "--run-dir", str(killed)])
-    assert (killed / "checkpoints" / "pose" / "ckpt-3.index").exists()
-    assert run_session(["--run-dir", str(killed), "--resume"]) == 0
-    assert_same_weights(whole, killed, ["pose"])
-
-
-def test_a_store_that_grew_meanwhile_changes_nothing(arguments, tmp_path, eagerly, stopping, store_path):
-    grown = tmp_path / "grown.h5"
-    grown.write_bytes(store_path.read_bytes())
-    command = ["--dataset", str(grown), "--preset", "tiny", "--labels", "0.3", "--stages", "pose", "--pose-steps", "6"]
-    assert run_session([*command, "--run-dir", str(tmp_path / "whole")]) == 0
-    stopping["pose"] = 2
-    assert run_session([*command, "--run-dir", str(tmp_path / "stopped")]) == STOPPED
-    larger = pathlib.Path(shutil.copy(grown, tmp_path / "larger.h5"))
-    with open_store(larger, "a") as store:
-        for split in ("synthetic/train", "real/train"):
-            store.append(split, store.read(split, np.arange(9)))
-    larger.replace(grown)
-    assert run_session(["--run-dir", str(tmp_path / "stopped"), "--resume"]) == 0
-    assert_same_weights(tmp_path / "whole", tmp_path / "stopped", ["pose"])
-
-
-def test_a_second_ctrl_c_still_says_how_to_go_on(arguments, tmp_path, eagerly, monkeypatch, capsys):
-    def interrupt(self, batch, logs=None):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(callbacks.Position, "on_train_batch_end", interrupt)
-    assert run_session([*arguments, "--run-dir", str(tmp_path / "run")]) == STOPPED
-    said = capsys.readouterr().err
-    assert "Stopped; what was saved before is kept. Go on with:" in said and said.strip().endswith("--resume")
-
-
-@pytest.mark.parametrize("where", ["_train", "show_end"])
-def test_sigterm_between_the_steps_says_how_to_go_on(copy_of_run, monkeypatch, capsys, where):
-    before = signal.getsignal(signal.SIGTERM)
-
-    def stop(*_):
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGTERM)
-        # As TensorFlow does while it traces.
-        raise AttributeError("what a library makes of it")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(session, where, stop)
-        assert run_session(["--run-dir", str(copy_of_run), "--resume"]) == STOPPED
-    assert "Stopped; what was saved before is kept. Go on with:" in capsys.readouterr().err
-    assert signal.getsignal(signal.SIGTERM) is before
-
-
-def test_one_command_starts_a_run_and_goes_on_with_it(arguments, tmp_path, eagerly, stopping, capsys):
-    """For a machine that may be taken away at any moment."""
-    run_dir = tmp_path / "run"
-    command = [*arguments, "--resume", "--stages", "pose", "--pose-steps", "4", "--run-dir", str(run_dir)]
-    stopping["pose"] = 2
-    assert run_session(command) == STOPPED
-    assert run_session(command) == 0 and weights(run_dir, "pose")
-    with pytest.raises(InputError, match="--resume: name the run with --run-dir"):
-        run_session([*arguments, "--resume"])
 
 
 def last_line(run_dir, stage):
@@ -415,22 +259,6 @@ def test_a_run_whose_data_cannot_be_made_leaves_no_folder(tmp_path, monkeypatch)
 
 def refuse(*_):
     raise InputError("no data")
-
-
-@pytest.mark.parametrize("name", ["test[1]", "a\\b*"])
-def test_a_stage_goes_on_in_a_folder_of_any_name(arguments, tmp_path, eagerly, name):
-    """It goes on from the last checkpoint; two are kept."""
-    run_dir = tmp_path / name
-    short = ["--method", "synthetic-only", "--stages", "pose", "--pose-steps", "3", "--checkpoint-every", "1"]
-    assert run_session([*arguments, *short, "--run-dir", str(run_dir)]) == 0
-    checkpoints = sorted(path.name for path in (run_dir / "checkpoints" / "pose").iterdir())
-    assert checkpoints == [f"ckpt-{n}.{part}" for n in (2, 3) for part in ("data-00000-of-00001", "index")]
-    before = weights(run_dir, "pose")
-    shutil.rmtree(run_dir / "weights")
-    assert run_session(["--run-dir", str(run_dir), "--resume"]) == 0
-    for variable, value in weights(run_dir, "pose").items():
-        np.testing.assert_array_equal(value, before[variable])
-    assert any((run_dir / "tensorboard" / "pose").iterdir())
 
 
 def test_the_data_alone_is_made_for_a_later_training(arguments, tmp_path, capsys):

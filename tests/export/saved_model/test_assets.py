@@ -6,19 +6,8 @@ import pytest
 import tensorflow as tf
 
 from export.serving.warmup import read_warmup_requests
-from lsps_tf.run_folder import load_run
 from lsps_tf.skeleton import SKELETONS
 from tests.export.saved_model.calling import OUTPUTS, SIGNATURES, call
-
-
-@pytest.fixture(scope="module")
-def run(run_dir):
-    return load_run(run_dir)
-
-
-@pytest.fixture(scope="module")
-def model(model_dir):
-    return tf.saved_model.load(str(model_dir / "lsps" / "1"))
 
 
 def test_assets_describe_the_model(model_dir):

@@ -13,9 +13,9 @@ from export.saved_model.generating import Generating
 from export.saved_model.signatures import export_saved_model
 from lsps_tf import generate, pose_codes
 from lsps_tf.camera import NYU
-from lsps_tf.config import PRESETS
 from lsps_tf.networks import build_networks
 from lsps_tf.predictor import predictor_of_run
+from lsps_tf.presets import PRESETS
 from lsps_tf.run_folder import Run, RunSettings, load_run, save_weights, weights_path
 from lsps_tf.simulation import anatomy, kinematics
 from lsps_tf.simulation.shape import canonical_shape

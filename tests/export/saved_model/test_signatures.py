@@ -13,23 +13,12 @@ from export.tflite.calibration import fit_confidence
 from lsps_tf import mirror
 from lsps_tf.camera import ICVL, NYU
 from lsps_tf.predictor import predictor_of_run
-from lsps_tf.run_folder import load_run
 from lsps_tf.skeleton import HAND21_FROM_NYU
 from tests import two_hands
 from tests.export.saved_model.calling import OUTPUTS, SIGNATURES, call
 from training.evaluation.measure import predict_store
 
 NOWHERE = np.full(3, np.nan, np.float32)
-
-
-@pytest.fixture(scope="module")
-def run(run_dir):
-    return load_run(run_dir)
-
-
-@pytest.fixture(scope="module")
-def model(model_dir):
-    return tf.saved_model.load(str(model_dir / "lsps" / "1"))
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from lsps_tf.config import PRESETS
 from lsps_tf.errors import InputError
+from lsps_tf.presets import PRESETS
 from training.distribution.cluster import VARIABLE, Cluster, check_batches, read_cluster
 
 TWO = ["a:1000", "b:1000"]

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from lsps_tf import camera, skeleton
-from lsps_tf.config import PRESETS
 from lsps_tf.datasets.importing import Target, import_store
 from lsps_tf.datasets.public import icvl
 from lsps_tf.datasets.public.source import RecordedSource
@@ -16,6 +15,7 @@ from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.networks import build_networks
 from lsps_tf.prediction_files import read_joints_uvd, write_joints_uvd
+from lsps_tf.presets import PRESETS
 from lsps_tf.run_folder import RunSettings, load_run, save_weights, weights_path, write_settings
 from tests.datasets.official_trees import PUBLISHED, write_icvl, write_nyu
 from training.evaluation import measure

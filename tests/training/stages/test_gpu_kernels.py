@@ -9,9 +9,9 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow.python.framework import kernels
 
-from lsps_tf.config import PRESETS
 from lsps_tf.datasets.store import stored_size
 from lsps_tf.networks import build_networks
+from lsps_tf.presets import PRESETS
 from lsps_tf.run_folder import RunSettings
 from training.methods import METHODS
 from training.plan import StageInputs

@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 
 from lsps_tf import run_folder
-from lsps_tf.config import PRESETS
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.networks import build_networks
 from lsps_tf.pipeline import build_pipeline
+from lsps_tf.presets import PRESETS
 from lsps_tf.run_folder import SHIPPED
 from training.methods import build_plan
 from training.session import run_session
