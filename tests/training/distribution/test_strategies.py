@@ -18,7 +18,7 @@ from tensorflow import keras
 from lsps_tf.errors import InputError
 from lsps_tf.networks import build_networks
 from lsps_tf.presets import PRESETS
-from tests.training.test_session import assert_same_weights, metrics
+from tests.training.run_files import assert_same_weights, metrics
 from training.distribution import strategies
 from training.distribution.cluster import VARIABLE, Cluster
 from training.distribution.strategies import MultiWorker
