@@ -31,6 +31,8 @@ from lsps_tf.presets import PRESETS
 RUN = Path(__file__).resolve().parents[1] / "training" / "run.py"
 TARGET, TOLERANCE = 1.6, 1e-4
 FRAMES = 32
+# Steps whose losses are compared. Later ones differ more: rounding grows in two players' game.
+COMPARED = 2
 # Lines of the log between which time is measured, and the first ones, in which graphs are built.
 EVERY, SKIPPED = 5, 1
 NOT_LOSSES = {"stage", "step", "seconds"}
@@ -54,14 +56,13 @@ def main() -> None:
 def measure(given: argparse.Namespace) -> dict[str, Any]:
     """Samples per second of one and of two workers by turn, their ratios, and how far their losses are apart."""
     rates: dict[int, list[float]] = {1: [], 2: []}
-    apart = 0.0
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
+        apart = difference(*(run(count, given, folder, "losses", COMPARED, 1) for count in rates))
         for turn in range(given.turns):
-            lines = {count: run(count, given, folder, turn) for count in rates}
             for count, rate in rates.items():
-                rate.append(samples_per_s(lines[count], given.batch))
-            apart = max(apart, difference(lines[1], lines[2]))
+                lines = run(count, given, folder, str(turn), given.steps, EVERY)
+                rate.append(samples_per_s(lines, given.batch))
     ratios = np.array(rates[2]) / np.array(rates[1])
     return {
         "preset": given.preset,
@@ -75,12 +76,12 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def run(count: int, given: argparse.Namespace, folder: Path, turn: int) -> list[dict[str, Any]]:
-    """Trains with so many workers; the log's lines of the depth stage."""
-    run_dir = folder / f"{count}-{turn}"
+def run(count: int, given: argparse.Namespace, folder: Path, name: str, steps: int, every: int) -> list[dict[str, Any]]:
+    """Trains with so many workers; the log's lines of the depth stage, one per so many steps."""
+    run_dir = folder / f"{count}-{name}"
     frames = [part for name in ("synthetic", "real", "test") for part in (f"--sim-{name}-frames", str(FRAMES))]
-    stages = ["--stages", "pose,depth", "--pose-steps", "2", "--depth-steps", str(given.steps)]
-    looks = ["--log-every", str(EVERY), "--checkpoint-every", "1000000", "--picture-every", "1000000"]
+    stages = ["--stages", "pose,depth", "--pose-steps", "2", "--depth-steps", str(steps)]
+    looks = ["--log-every", str(every), "--checkpoint-every", "1000000", "--picture-every", "1000000"]
     threads = ["--intra-op-threads", "1", "--inter-op-threads", "1", "--depth-batch", str(given.batch)]
     where = ["--data-root", str(folder / "data"), "--run-dir", str(run_dir)]
     command = [sys.executable, str(RUN), "--dataset", "sim", "--preset", given.preset, *frames, *stages, *looks]
@@ -123,11 +124,13 @@ def samples_per_s(lines: list[dict[str, Any]], batch: int) -> float:
 
 
 def difference(one: list[dict[str, Any]], two: list[dict[str, Any]]) -> float:
-    """How far the losses of the first line are apart, as a part of their size.
-
-    Later ones differ more: rounding grows in two players' game.
-    """
-    return max(abs(two[0][name] - value) / abs(value) for name, value in one[0].items() if name not in NOT_LOSSES)
+    """How far the losses are apart, as a part of their size."""
+    return max(
+        abs(other[name] - value) / abs(value)
+        for line, other in zip(one, two)
+        for name, value in line.items()
+        if name not in NOT_LOSSES
+    )
 
 
 def table(figures: dict[str, Any]) -> str:
