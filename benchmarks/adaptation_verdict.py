@@ -30,6 +30,7 @@ from tensorflow import keras
 
 from lsps_tf import augment, crop
 from lsps_tf.commandline.command import run_command
+from lsps_tf.config import DataConfig
 from lsps_tf.datasets.store import MARGIN, stored_size
 from lsps_tf.files import read_text, write_json
 from lsps_tf.fitting.to_depth import SIZE, DepthFitter
@@ -39,7 +40,6 @@ from lsps_tf.simulation import kinematics, pose_prior, renderer, sensor, shape, 
 from training.evaluation.adaptation import compare
 
 FRAMES, HELD_OUT, BATCH = 256, 96, 64
-CUBE_MM = 250.0
 # A hand goes from one pose to another in so many frames.
 _WAY = 15
 _NEAREST_MM, _FARTHEST_MM = 450.0, 650.0
@@ -87,10 +87,21 @@ CASES = (
 
 
 class Recording(NamedTuple):
-    """Crops [N, SIZE, SIZE] in [-1, 1], their centres [N, 3], true joints [N, J, 3] and the frames' order [N, 2]."""
+    """Crops as a model and as fits see them.
+
+    Attributes:
+        images: [N, S, S] in [-1, 1], of the model's size.
+        thinned: [N, SIZE, SIZE], the same for fits.
+        center_mm: [N, 3] camera space.
+        cube_mm: [N], the model's.
+        joints_mm: [N, J, 3], the truth.
+        order: [N, 2] integers, each frame's sequence and its place in it.
+    """
 
     images: np.ndarray
+    thinned: np.ndarray
     center_mm: np.ndarray
+    cube_mm: np.ndarray
     joints_mm: np.ndarray
     order: np.ndarray
 
@@ -120,17 +131,18 @@ def main() -> int:
 
 def judge(case: Case, number: int) -> dict:
     """Adapts the trained model that comes with the program to a case's recording, and takes both verdicts."""
-    rng, networks = np.random.default_rng(number), load_run(SHIPPED).networks
+    rng, run = np.random.default_rng(number), load_run(SHIPPED)
+    networks = run.networks
     for variable in networks.deployed_variables("real"):
         variable.assign(variable * (1.0 + case.spoiled * rng.normal(size=variable.shape).astype(np.float32)))
-    recording = record(case, number)
+    recording = record(case, number, run.settings.config.data)
     train, kept = recording.part(slice(0, FRAMES - HELD_OUT)), recording.part(slice(FRAMES - HELD_OUT, None))
     predict, fitter = _build_predict(networks), DepthFitter(BATCH, range(36))
     before_mm = predict(kept)
     _train(networks, *_labelled(case, train, predict(train), fitter, rng), case, rng)
     after_mm = predict(kept)
-    cubes_mm = np.full(HELD_OUT, CUBE_MM, np.float32)
-    verdict = compare(fitter, BATCH, kept.images, kept.center_mm, cubes_mm, (before_mm, after_mm), kept.order)
+    seen = kept.thinned, kept.center_mm, kept.cube_mm
+    verdict = compare(fitter, BATCH, *seen, (before_mm, after_mm), kept.order)
     errors_mm = [
         float(np.linalg.norm(joints_mm - kept.joints_mm, axis=-1).mean()) for joints_mm in (before_mm, after_mm)
     ]
@@ -160,21 +172,25 @@ def format_figures(figures: list[dict]) -> str:
     return tabulate(rows, headers, floatfmt=".2f")
 
 
-def record(case: Case, seed: int) -> Recording:
-    """The case's recording."""
+def record(case: Case, seed: int, data: DataConfig) -> Recording:
+    """The case's recording, in crops of a model's settings."""
     settings, rng = _SENSORS[case.sensor], np.random.default_rng(seed)
     subject = shape.subject_shape(np.array([case.subject]))
     scenes = _free_hands(subject, seed) if case.scene == "free" else _cluttered_hands(subject, seed)
     parts = []
     for number, (render, joints_mm) in enumerate(scenes):
         noise_mm = rng.normal(0.0, _CENTER_NOISE_MM, (len(joints_mm), 3)).astype(np.float32)
-        center_mm, extent_mm = tf.reduce_mean(joints_mm, axis=1) + noise_mm, MARGIN * CUBE_MM
-        clean_mm, size = render(center_mm, extent_mm, stored_size(SIZE)), stored_size(SIZE)
+        center_mm, extent_mm = tf.reduce_mean(joints_mm, axis=1) + noise_mm, MARGIN * data.cube_mm
+        size = stored_size(data.image_size)
+        clean_mm = render(center_mm, extent_mm, size)
         pixel_size = sensor.pixel_size_of_crop(settings, center_mm, extent_mm, size)
         depth_mm = sensor.apply_sensor(settings, clean_mm, pixel_size, tf.constant([seed, number]))
-        extents_mm, cubes_mm = (tf.fill([len(joints_mm)], value) for value in (extent_mm, CUBE_MM))
-        images = augment.view_stored_crops(depth_mm, center_mm, extents_mm, cubes_mm, SIZE)[..., 0]
-        parts.append((images.numpy(), center_mm.numpy(), np.array(joints_mm)))
+        extents_mm, cubes_mm = (tf.fill([len(joints_mm)], value) for value in (extent_mm, data.cube_mm))
+        images, thinned = (
+            augment.view_stored_crops(depth_mm, center_mm, extents_mm, cubes_mm, size)[..., 0].numpy()
+            for size in (data.image_size, SIZE)
+        )
+        parts.append((images, thinned, center_mm.numpy(), cubes_mm.numpy(), np.array(joints_mm)))
     # Hands among things are other hands in every frame, which are no sequence.
     places = np.arange(FRAMES) * (1 if case.scene == "free" else 2)
     return Recording(*(np.concatenate(part) for part in zip(*parts)), np.stack([np.zeros(FRAMES, int), places], axis=1))
@@ -219,8 +235,7 @@ def _build_predict(networks: Networks):
 
     def predict(recording: Recording) -> np.ndarray:
         parts = [joints_of(recording.images[first : first + BATCH]) for first in range(0, len(recording.images), BATCH)]
-        cubes_mm = tf.fill([len(recording.images)], CUBE_MM)
-        return crop.denormalize_joints(tf.concat(parts, axis=0), recording.center_mm, cubes_mm).numpy()
+        return crop.denormalize_joints(tf.concat(parts, axis=0), recording.center_mm, recording.cube_mm).numpy()
 
     return predict
 
@@ -229,13 +244,13 @@ def _labelled(case: Case, seen: Recording, predicted_mm: np.ndarray, fitter: Dep
     """Images and joints [N, J, 3] in half cubes to train on: the best explained fits, or what is made of them."""
     fits = []
     for first in range(0, len(seen.images), BATCH):
-        part = seen.part(slice(first, first + BATCH))
-        cubes_mm = np.full(len(part.images), CUBE_MM, np.float32)
         rows = slice(first, first + BATCH)
-        fits.append(fitter.fit(part.images, part.center_mm, cubes_mm, predicted_mm[rows], seed=first))
+        part = seen.part(rows)
+        fits.append(fitter.fit(part.thinned, part.center_mm, part.cube_mm, predicted_mm[rows], seed=first))
     residual_mm = np.concatenate([fit.residual_mm for fit in fits])
     best = np.argsort(residual_mm)[: round(_KEPT * len(residual_mm))]
-    joints = (np.concatenate([fit.joints_mm for fit in fits]) - seen.center_mm[:, None])[best] / (0.5 * CUBE_MM)
+    joints_mm = np.concatenate([fit.joints_mm for fit in fits])
+    joints = crop.normalize_joints(joints_mm, seen.center_mm, seen.cube_mm).numpy()[best]
     made = {
         "fits": joints,
         "few": joints,
