@@ -82,7 +82,7 @@ CASES = (
     Case("free", "time-of-flight", 18, labels="scaled", steps=150),
     Case("clutter", "structured-light", 19, labels="shifted", steps=150),
     Case("clutter", "stereo", 20, labels="few"),
-    Case("free", "structured-light", 21, steps=60, learning_rate=3e-2),
+    Case("free", "structured-light", 21, steps=60, learning_rate=4e-3),
 )
 
 
