@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lsps_tf import run_folder
+from lsps_tf.config import CODE
 from lsps_tf.errors import InputError
 from lsps_tf.networks import Mapping, build_networks
 from lsps_tf.presets import PRESETS
@@ -131,13 +132,27 @@ def test_weights_without_a_network_leave_it_as_it_is(networks, weights):
         run_folder.load_weights(other, weights)
 
 
-def test_runs_from_before_m_drew_bones_load_with_their_own_m():
+def test_runs_from_before_m_drew_bones_load_with_their_own_m(tmp_path):
     """Their settings do not name it."""
-    folder = run_folder.SHIPPED.parent / "structured-light"
-    assert "mapping" not in json.loads(run_folder.settings_path(folder).read_text())["config"]["network"]
-    run = load_run(folder)
+    config = TINY.replace(mapping=CODE, mapping_widths=(8,), mapping_steps=0, mapping_in_depth=1.0)
+    write_settings(tmp_path, settings(config=config))
+    path = run_folder.settings_path(tmp_path)
+    values = json.loads(path.read_text())
+    for group, names in (
+        ("network", ("mapping", "mapping_blocks")),
+        ("training", ("mapping_steps", "mapping_batch", "mapping_learning_rate")),
+        ("weights", ("mapping_in_depth",)),
+    ):
+        for name in names:
+            del values["config"][group][name]
+    path.write_text(json.dumps(values))
+    old = build_networks(config.network, config.data.image_size, seed=1)
+    run_folder.save_weights(old, run_folder.weights_path(tmp_path, "posterior"))
+    run = load_run(tmp_path)
     assert type(run.networks.mapping) is Mapping and run.config.training.mapping_steps == 0
     assert run.config.weights.mapping_in_depth == 1.0
+    for one, two in zip(old.mapping.variables, run.networks.mapping.variables):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_weights_of_another_preset_are_refused_and_change_nothing(weights):
