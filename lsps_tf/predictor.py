@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from lsps_tf import camera, crop, mirror
 from lsps_tf.confidence import Confidence
-from lsps_tf.hand import SURE_SIDE
-from lsps_tf.hand_finding import center_of_mass, search
+from lsps_tf.hand import SURE_SIDE, right_logit
+from lsps_tf.hand_finding import center_of_mass, fit, search
 from lsps_tf.hand_finding.constants import CROP_LOGIT
 from lsps_tf.hand_finding.search import FoundHands
 from lsps_tf.model_info import JOINTS, MASS
@@ -24,28 +24,44 @@ _NOWHERE_MM = (0.0, 0.0, 1000.0)
 
 
 class Located(NamedTuple):
-    """Hands in their crops; left ones as right ones in a mirror. One of each frame, or N: then [B, N] for [B].
+    """Hands in their crops, as the camera sees them. One of each frame, or N: then [B, N] for [B].
 
     Attributes:
-        image: [B, S, S, 1] in [-1, 1], the network's input.
+        image: [B, S, S, 1] in [-1, 1].
         center_mm: [B, 3] camera space.
         presence: [B], bool: whether there is a hand.
-        right_logit: [B], above 0 where it looks like a right hand; 0 where that was not looked at.
-        left: [B], bool: which are taken for left hands.
+        looks_right: [B], the finder's logit of a right hand; 0 where it did not look.
+        hand: [B], string, which hand it is: "right", "left", or "auto" to have it told.
     """
 
     image: tf.Tensor
     center_mm: tf.Tensor
     presence: tf.Tensor
-    right_logit: tf.Tensor
+    looks_right: tf.Tensor
+    hand: tf.Tensor
+
+
+class Seen(NamedTuple):
+    """Located hands as the network sees them, left ones as right ones in a mirror; and what it says of them.
+
+    Attributes:
+        image: [B, S, S, 1] in [-1, 1], the network's input.
+        left: [B], bool: which are taken for left hands.
+        right_logit: [B], above 0 where it looks like a right hand; 0 where that was not looked at.
+        crops: of `Predictor.predict_crops`, of these images.
+    """
+
+    image: tf.Tensor
     left: tf.Tensor
+    right_logit: tf.Tensor
+    crops: dict[str, tf.Tensor]
 
 
 class Predictor(tf.Module):
     """P_r = G_y o E_r (section 3) with what stands before and after it.
 
     Networks know right hands. A left one is shown to them in a mirror, and what they say is mirrored back. Where it is
-    not said which hand it is, the finder's logit decides.
+    not said which hand it is, both are tried: the finder's logit decides, and which of the two agrees with the depth.
 
     Attributes:
         joints_of_crop: normalised crops [B, S, S, 1] to joints [B, J, 3] in half cubes.
@@ -109,17 +125,16 @@ class Predictor(tf.Module):
             found = self._centered(depth_mm, intrinsics, _nearest(search.find_hands(depth_mm, intrinsics, 1)))
         else:
             found = self._find_unknown(depth_mm, intrinsics, center_mm, hand)
-        return self._cropped(depth_mm, intrinsics, found, _left_hands(found.right, hand))
+        return self._cropped(depth_mm, intrinsics, found, hand)
 
     def locate_hands(
         self, depth_mm: tf.Tensor, intrinsics: tf.Tensor, count: int, hand: tf.Tensor | None = None
     ) -> Located:
         """Finds and crops the `count` nearest hands of each frame, which may show fewer; arguments as of a call."""
         found = search.find_hands(depth_mm, intrinsics, count)
-        left = _left_hands(found.right, None if hand is None else hand[:, None])
         each = [
-            self._cropped(depth_mm, intrinsics, self._centered(depth_mm, intrinsics, one), left[:, number])
-            for number, one in enumerate(FoundHands(*(part[:, number] for part in found)) for number in range(count))
+            self._cropped(depth_mm, intrinsics, self._centered(depth_mm, intrinsics, one), hand)
+            for one in (FoundHands(*(part[:, number] for part in found)) for number in range(count))
         ]
         return Located(*(tf.stack(parts, axis=1) for parts in zip(*each)))
 
@@ -154,12 +169,48 @@ class Predictor(tf.Module):
             tf.where(known, right, found.right),
         )
 
-    def _cropped(self, depth_mm: tf.Tensor, intrinsics: tf.Tensor, found: FoundHands, left: tf.Tensor) -> Located:
+    def _cropped(
+        self, depth_mm: tf.Tensor, intrinsics: tf.Tensor, found: FoundHands, hand: tf.Tensor | None
+    ) -> Located:
         cropped_mm = crop.crop_frame(depth_mm, intrinsics, found.center_mm, self.cube_mm, self.image_size)
         image = crop.normalize_depth(cropped_mm, found.center_mm, self.cube_mm)
         presence = found.presence & tf.reduce_any(image < 1.0, axis=(1, 2, 3))
-        image = tf.where(_like(left, image), mirror.mirror_crop(image), image)
-        return Located(image, found.center_mm, presence, found.right, left)
+        hand = tf.fill(tf.shape(presence), mirror.AUTO) if hand is None else hand
+        return Located(image, found.center_mm, presence, found.right, hand)
+
+    def look(self, located: Located) -> Seen:
+        """Shows located hands to the network, those of which nothing is said from both sides."""
+        several, size = located.presence.shape[1:], self.image_size
+        located = located._replace(
+            image=tf.reshape(located.image, [-1, size, size, 1]), center_mm=tf.reshape(located.center_mm, [-1, 3])
+        )
+        located = Located(*located[:2], *(tf.reshape(value, [-1]) for value in located[2:]))
+        all_said = tf.reduce_all(tf.not_equal(located.hand, mirror.AUTO))
+        seen = tf.cond(all_said, lambda: self._look_once(located), lambda: self._look_twice(located))
+        return tf.nest.map_structure(lambda value: tf.reshape(value, [-1, *several, *value.shape[1:]]), Seen(*seen))
+
+    def _look_once(self, located: Located) -> Seen:
+        left = tf.equal(located.hand, "left")
+        image = tf.where(_like(left, located.image), mirror.mirror_crop(located.image), located.image)
+        return Seen(image, left, located.looks_right, self.predict_crops(image))
+
+    def _look_twice(self, located: Located) -> Seen:
+        """With the side told from which of two predictions explains more, unless it is said."""
+        images = tf.concat([located.image, mirror.mirror_crop(located.image)], axis=0)
+        centers_mm = tf.concat([located.center_mm, mirror.mirror_points(located.center_mm)], axis=0)
+        crops = self.predict_crops(images)
+        bones = self.skeleton.bones
+        away_mm = fit.unexplained_mm(images, centers_mm, self.cube_mm, crops["joints_norm"], bones)
+        told = right_logit(located.looks_right, *tf.split(away_mm, 2))
+        is_said = tf.not_equal(located.hand, mirror.AUTO)
+        left = tf.where(is_said, tf.equal(located.hand, "left"), told < -SURE_SIDE)
+
+        def chosen(both: tf.Tensor) -> tf.Tensor:
+            as_right, as_left = tf.split(both, 2)
+            return tf.where(_like(left, as_right), as_left, as_right)
+
+        crops = {name: chosen(value) for name, value in crops.items()}
+        return Seen(chosen(images), left, tf.where(is_said, located.looks_right, told), crops)
 
     def predict(self, located: Located, intrinsics: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts the joints of located hands.
@@ -174,22 +225,20 @@ class Predictor(tf.Module):
             [B, J]. Where presence is False, the others are NaN, but the confidence 0 and the hand "". Of N hands in
             each frame it is [B, N] for [B].
         """
-        several, size = located.presence.shape[1:], self.image_size
-        crops = self.predict_crops(tf.reshape(located.image, [-1, size, size, 1]))
-        crops = {name: tf.reshape(value, [-1, *several, *value.shape[1:]]) for name, value in crops.items()}
-        joints_norm = crops["joints_norm"]
-        joints_norm = tf.where(_like(located.left, joints_norm), mirror.mirror_points(joints_norm), joints_norm)
+        several, seen = located.presence.shape[1:], self.look(located)
+        joints_norm = seen.crops["joints_norm"]
+        joints_norm = tf.where(_like(seen.left, joints_norm), mirror.mirror_points(joints_norm), joints_norm)
         joints_mm = 0.5 * self.cube_mm * joints_norm + located.center_mm[..., None, :]
         found = {
             "joints_mm": joints_mm,
             "joints_uvd": camera.mm_to_uvd(joints_mm, tf.reshape(intrinsics, [-1, *(1 for _ in several), 1, 4])),
             "center_mm": located.center_mm,
-            "right_logit": located.right_logit,
+            "right_logit": seen.right_logit,
         }
         outputs = {name: _where(located.presence, value, float("nan")) for name, value in found.items()}
-        outputs["hand"] = _where(located.presence, tf.where(located.left, "left", "right"), "")
-        if "confidence" in crops:
-            outputs["confidence"] = _where(located.presence, crops["confidence"], 0.0)
+        outputs["hand"] = _where(located.presence, tf.where(seen.left, "left", "right"), "")
+        if "confidence" in seen.crops:
+            outputs["confidence"] = _where(located.presence, seen.crops["confidence"], 0.0)
         return {**outputs, "presence": located.presence}
 
     def predict_placed_crops(
@@ -237,14 +286,6 @@ def predictor_of_run(run: Run, confidence: Confidence | None = None) -> Predicto
 def _nearest(found: FoundHands) -> FoundHands:
     """The first of the hands in each frame, [B] of [B, N]."""
     return FoundHands(*(part[:, 0] for part in found))
-
-
-def _left_hands(right_logit: tf.Tensor, hand: tf.Tensor | None) -> tf.Tensor:
-    """Which hands are left ones, bool, by what is said or, where nothing is, by what they look like."""
-    looks_left = right_logit < -SURE_SIDE
-    if hand is None:
-        return looks_left
-    return tf.where(tf.equal(hand, mirror.AUTO), looks_left, tf.equal(hand, "left"))
 
 
 def _where(presence: tf.Tensor, value: tf.Tensor, otherwise: float | str) -> tf.Tensor:

@@ -143,7 +143,10 @@ def test_several_hands_come_as_a_list_the_nearest_first(run_dir, model_dir, fram
     path = run_dir if kind == "run" else model_dir / "lsps.tflite"
     frame = frame_of_two.depth_mm, frame_of_two.camera
     hands = lsps_tf.load_predictor(path, hands=3)(*frame)
-    assert [(hand.side, hand.right_logit, hand.track) for hand in hands] == [("right", 2.5, None), ("left", -3.0, None)]
+    assert [(hand.side, hand.right_logit, hand.track) for hand in hands] == [
+        ("right", pytest.approx(two_hands.RIGHT_LOGITS[0]), None),
+        ("left", pytest.approx(two_hands.RIGHT_LOGITS[1]), None),
+    ]
     one = lsps_tf.load_predictor(path)
     assert_same(one(*frame), hands[0])
     assert one.count_hands(*frame) == 2

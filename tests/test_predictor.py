@@ -159,7 +159,8 @@ def test_what_is_not_said_of_a_hand_is_told(frame_of_two):
     centers_mm = np.stack([places_mm[1], aside_mm, places_mm[0] + np.float32([0, 0, 155.0]), np.full(3, np.nan)])
     outputs = predict(constant, depth_mm, intrinsics, np.float32(centers_mm), np.array(["auto"] * 4))
     assert outputs["hand"][[0, 1, 3]].tolist() == [b"left", b"right", b"right"]
-    np.testing.assert_allclose(outputs["right_logit"][[0, 1, 3]], [-3.0, 2.5, 2.5])
+    right, left = two_hands.RIGHT_LOGITS
+    np.testing.assert_allclose(outputs["right_logit"][[0, 1, 3]], [left, right, right], rtol=1e-6)
     np.testing.assert_array_equal(outputs["center_mm"][3], places_mm[0])
 
 

@@ -165,7 +165,7 @@ class Servable(tf.Module):
             tf.TensorSpec([*several, 3]),
             tf.TensorSpec(several, tf.bool),
             tf.TensorSpec(several),
-            tf.TensorSpec(several, tf.bool),
+            tf.TensorSpec(several, tf.string),
         )
         png_bytes = tf.identity(png_bytes)
         rows = (png_bytes, unit_mm, *others)
@@ -185,7 +185,8 @@ class Servable(tf.Module):
         with _checked(intrinsics=intrinsics, depth_unit_mm=depth_unit_mm):
             rows = (intrinsics, *_no_hints(intrinsics))
             located = self._locate_in_pngs(self._locate, depth_png_bytes, depth_unit_mm, rows, ())
-            shown = {"image": located.image, **self._generating.encode(located.image)}
+            image = self._predictor.look(located).image
+            shown = {"image": image, **self._generating.encode(image)}
             return {**self._predict(located, intrinsics), **shown}
 
     def from_crop(self, image: tf.Tensor) -> Outputs:

@@ -11,11 +11,11 @@ import numpy as np
 
 from lsps_tf import mirror
 from lsps_tf.camera import mm_to_uvd
-from lsps_tf.device import search
+from lsps_tf.device import fit, search
 from lsps_tf.device.crop import crop_frame, normalize_depth
 from lsps_tf.device.network import TfliteNetwork
 from lsps_tf.device.search import FoundHand
-from lsps_tf.hand import Hand, side_of
+from lsps_tf.hand import Hand, right_logit, side_of
 from lsps_tf.hand_finding.constants import CROP_LOGIT
 from lsps_tf.hand_predictor import HandPredictor, OpenModel, View
 
@@ -75,10 +75,27 @@ def _predict_hand(network: TfliteNetwork, view: View, found: FoundHand) -> Hand 
     image = normalize_depth(cropped_mm, center_mm, info.cube_mm)
     if not (image < 1.0).any():
         return None
-    side = side_of(found.right) if view.side == mirror.AUTO else view.side
-    joints_norm, confidence = network(image if side == "right" else np.ascontiguousarray(mirror.mirror_crop(image)))
+    side, logit, (joints_norm, confidence) = _look(network, image, center_mm, view.side, float(found.right))
     if side == "left":
         joints_norm = mirror.mirror_points(joints_norm)
     joints_mm = joints_norm * np.float32(0.5 * info.cube_mm) + center_mm
     uvd = mm_to_uvd(joints_mm, intrinsics)
-    return Hand(joints_mm, uvd, center_mm, info.skeleton, side, confidence, float(found.right))
+    return Hand(joints_mm, uvd, center_mm, info.skeleton, side, confidence, logit)
+
+
+def _look(
+    network: TfliteNetwork, image: np.ndarray, center_mm: np.ndarray, side: str, looks_right: float
+) -> tuple[str, float, tuple[np.ndarray, np.ndarray | None]]:
+    """The side, its logit, and what the network says of a crop, or of its mirror image for a left hand.
+
+    Where nothing is said of the side it looks at both. The finder's logit decides, and which of them explains more.
+    """
+    mirrored = np.ascontiguousarray(mirror.mirror_crop(image))
+    if side != mirror.AUTO:
+        return side, looks_right, network(image if side == "right" else mirrored)
+    predicted = {"right": network(image), "left": network(mirrored)}
+    views = (image, center_mm, predicted["right"][0]), (mirrored, mirror.mirror_points(center_mm), predicted["left"][0])
+    cube_mm, bones = network.info.cube_mm, network.info.skeleton.bones
+    away_mm = (fit.unexplained_mm(seen, middle_mm, cube_mm, joints, bones) for seen, middle_mm, joints in views)
+    logit = right_logit(looks_right, *away_mm)
+    return side_of(logit), logit, predicted[side_of(logit)]

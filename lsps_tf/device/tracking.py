@@ -18,7 +18,7 @@ from lsps_tf.camera import Camera, as_camera, mm_to_uvd
 from lsps_tf.device import search
 from lsps_tf.device.search import FoundHand
 from lsps_tf.hand import SAME_HAND_MM, USUAL_HANDS, Hand, side_of
-from lsps_tf.hand_predictor import HandPredictor
+from lsps_tf.hand_predictor import HandPredictor, View
 from lsps_tf.mirror import AUTO
 
 # Chosen on a simulated moving hand with sensor noise: benchmarks/smoothing.py.
@@ -27,6 +27,8 @@ BETA_HZ_PER_MM_S = 0.007
 SPEED_CUTOFF_HZ = 1.0
 # A hand that was not seen for longer is a new one.
 LONGEST_PAUSE_S = 0.5
+# From this sum of logits on, either way, a track's side is no longer looked for in predictions of both sides.
+SURE_TRACK = 10.0
 
 
 class OneEuroFilter:
@@ -104,10 +106,18 @@ class Track:
     side: str = ""
     smoothing: OneEuroFilter | None = None
 
-    def see(self, found: FoundHand, time_s: float, hand: str) -> None:
-        """Takes in where the hand is now and what it looks like; `hand` as of a predictor."""
-        self.center_mm, self.time_s = found.center_mm, time_s
-        self.right_logit += float(found.right)
+    @property
+    def is_sure(self) -> bool:
+        """Whether its frames have told its side for good, as long as they do not speak against it."""
+        return abs(self.right_logit) >= SURE_TRACK
+
+    def see(self, center_mm: np.ndarray, time_s: float) -> None:
+        """Takes in where the hand is now."""
+        self.center_mm, self.time_s = center_mm, time_s
+
+    def tell(self, right_logit: float, hand: str) -> None:
+        """Takes in what the hand looks like; `hand` as of a predictor."""
+        self.right_logit += right_logit
         side = side_of(self.right_logit) if hand == AUTO else hand
         if side != self.side and self.smoothing is not None:
             # Joints of the other side are not where the smoothed ones have been.
@@ -119,8 +129,8 @@ class HandTracker:
     """Follows the hands of one camera: as many at a time as its predictor was made for.
 
     Hands are found in every frame, and each goes on with the nearest track. One frame does not always tell a right hand
-    from a left one. A track decides by the sum of all its frames. A hand that leaves the view ends its track, unless it
-    is back soon and near.
+    from a left one. A track decides by the sum of all its frames. Until that is sure, the model predicts both sides, as
+    in a single frame. A hand that leaves the view ends its track, unless it is back soon and near.
 
     Attributes:
         seen: how many hands the last frame shows, of which some may be more than are followed.
@@ -168,12 +178,26 @@ class HandTracker:
             found = sure
         hands = []
         for number, track in sorted(self._follow(found, time_s).items()):
-            track.see(found[number], time_s, self._predictor.hand)
-            frame, centering = (view.depth_mm, view.camera.intrinsics), self._predictor.model.info.centering
-            center_mm = search.crop_center(*frame, track.center_mm, centering)
-            at_track = dataclasses.replace(view, center_mm=center_mm, side=track.side)
-            hands += [_of_track(hand, track, camera) for hand in self._predictor.predict(at_track)]
+            track.see(found[number].center_mm, time_s)
+            hands += [_of_track(hand, track, camera) for hand in self._predict(track, found[number].right, view)]
         return hands
+
+    def _predict(self, track: Track, looks_right: float, view: View) -> list[Hand]:
+        """A track's hand, or none, of the side that all its frames tell; `looks_right` is the finder's logit."""
+        model, side = self._predictor.model, self._predictor.hand
+        center_mm = search.crop_center(
+            view.depth_mm, view.camera.intrinsics, track.center_mm, model.info.centering
+        )
+        view = dataclasses.replace(view, center_mm=center_mm)
+        if side != AUTO or track.is_sure:
+            track.tell(looks_right, side)
+            return self._predictor.predict(dataclasses.replace(view, side=track.side))
+        hands = self._predictor.predict(dataclasses.replace(view, side=AUTO))
+        # A model that does not look at it gives 0.
+        track.tell(next((hand.right_logit for hand in hands), 0.0) or looks_right, side)
+        if all(hand.side == track.side for hand in hands):
+            return hands
+        return self._predictor.predict(dataclasses.replace(view, side=track.side))
 
     def _follow(self, found: list[FoundHand], time_s: float) -> dict[int, Track]:
         """The tracks of this frame by the numbers of the hands found; those followed already come before new ones."""

@@ -26,6 +26,11 @@ SAME_HAND_MM = 45.0
 # A hand whose middle is nearer to the frame's border is cut by it, or is the end of an arm there.
 WHOLE_MM = 75.0
 
+# Of the fit of predicted bones to what a crop shows: every so many pixels there is a point, and those count that are so
+# near to the centre. Points of a bone are so far behind the skin. What is farther from all of them is not explained.
+FIT_STEP_PX, FIT_REACH_MM = 3, 90.0
+BONE_POINTS, SKIN_MM, UNEXPLAINED_MM = 2, 8.0, 20.0
+
 # Of the centre of mass. From the centre of a hand no finger reaches further; what does is arm, body or another object.
 REACH_MM = 140.0
 # The shell around that reach: an arm leaves it, and fills more than this share of it.

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import types
 
@@ -7,7 +8,7 @@ import pytest
 from lsps_tf.camera import mm_to_uvd
 from lsps_tf.device.search import FoundHand
 from lsps_tf.device.tracking import HandTracker, OneEuroFilter
-from lsps_tf.hand import Hand
+from lsps_tf.hand import Hand, side_of
 from lsps_tf.hand_predictor import View
 from lsps_tf.model_info import JOINTS
 from lsps_tf.skeleton import NYU
@@ -96,9 +97,12 @@ class Seer:
 
     def predict(self, view):
         self.asked.append((float(view.center_mm[0]), view.side))
-        sign = 1.0 if view.side == "right" else -1.0
-        joints_mm = np.tile(view.center_mm, (3, 1)) + np.float32([0.0, sign, 0.0])
-        return [Hand(joints_mm, mm_to_uvd(joints_mm, view.camera.intrinsics), view.center_mm, NYU, view.side)]
+        # The predictions of both sides say as much as the finder, twice.
+        logit = 2.0 * next(float(hand[2]) for hand in view.depth_mm if hand[0] == view.center_mm[0])
+        side, logit = (side_of(logit), logit) if view.side == "auto" else (view.side, 0.0)
+        joints_mm = np.tile(view.center_mm, (3, 1)) + np.float32([0.0, 1.0 if side == "right" else -1.0, 0.0])
+        uvd = mm_to_uvd(joints_mm, view.camera.intrinsics)
+        return [Hand(joints_mm, uvd, view.center_mm, NYU, side, right_logit=logit)]
 
 
 CAMERA = (240.0, 240.0, 1.0, 1.0)
@@ -161,12 +165,35 @@ def test_a_third_hand_waits_until_one_of_two_leaves(monkeypatch):
 
 def test_the_sum_over_a_sequence_decides_the_side(monkeypatch):
     seer = Seer(monkeypatch)
-    hands = follow(HandTracker(seer, CAMERA), [frame((10, 0, logit)) for logit in (0.5, 3.0, -4.0, -1.0, 1.0, -0.5)])
-    assert [hand.side for hand in hands] == ["right", "right", "right", "left", "right", "right"]
-    np.testing.assert_allclose([hand.right_logit for hand in hands], [0.5, 3.5, -0.5, -1.5, -0.5, -1.0])
-    assert [side for _, side in seer.asked] == [hand.side for hand in hands]
+    logits = (0.5, 3.0, -4.0, -1.0, 1.0, -0.5)
+    hands = follow(HandTracker(seer, CAMERA), [frame((10, 0, logit)) for logit in logits])
+    assert [hand.side for hand in hands] == ["right", "right", "right", "left", "right", "left"]
+    np.testing.assert_allclose([hand.right_logit for hand in hands], [1.0, 7.0, -1.0, -3.0, -1.0, -2.0])
+    # A frame that looks like the other side is predicted again.
+    alone = [side_of(2.0 * logit) for logit in logits]
+    assert [side for _, side in seer.asked] == [
+        side
+        for hand, frames_own in zip(hands, alone)
+        for side in ["auto", *([hand.side] if hand.side != frames_own else [])]
+    ]
     said = Seer(monkeypatch, hand="left")
     assert {hand.side for hand in follow(HandTracker(said, CAMERA), [frame((10, 0, 5.0))] * 2)} == {"left"}
+    assert [side for _, side in said.asked] == ["left", "left"]
+
+
+def test_a_sure_side_is_predicted_alone_until_frames_speak_against_it(monkeypatch):
+    seer = Seer(monkeypatch)
+    hands = follow(HandTracker(seer, CAMERA), [frame((10, 0, logit)) for logit in (2.0, 3.0, 1.0, -3.0, -4.0)])
+    assert [side for _, side in seer.asked] == ["auto", "auto", "right", "right", "auto", "right"]
+    np.testing.assert_allclose([hand.right_logit for hand in hands], [4.0, 10.0, 11.0, 8.0, 0.0])
+
+
+def test_a_model_that_tells_no_side_leaves_it_to_the_finder(monkeypatch):
+    seer = Seer(monkeypatch)
+    predict = seer.predict
+    seer.predict = lambda view: [dataclasses.replace(hand, right_logit=0.0) for hand in predict(view)]
+    hands = follow(HandTracker(seer, CAMERA), [frame((10, 0, logit)) for logit in (3.0, -1.0)])
+    np.testing.assert_allclose([hand.right_logit for hand in hands], [3.0, 2.0])
 
 
 def test_joints_are_smoothed_and_projected_again(monkeypatch):

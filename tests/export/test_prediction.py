@@ -180,7 +180,9 @@ def test_several_hands_come_as_tables_a_list_and_a_picture(command, model_dir, f
     assert command(predict_command, *start, "--hands", "2", "--json", tmp_path / "two.json")[0] == 0
     values = json.loads((tmp_path / "two.json").read_text())
     assert set(values) == {"frame", "skeleton", "joint_names", "hands"}
-    assert [(hand["side"], hand["right_logit"]) for hand in values["hands"]] == [("right", 2.5), ("left", -3.0)]
+    assert [(hand["side"], hand["right_logit"]) for hand in values["hands"]] == list(
+        zip(("right", "left"), two_hands.RIGHT_LOGITS)
+    )
     one = predict(command, model_dir / "lsps.tflite", frame, *camera)
     assert values["hands"][0].items() <= one.items() and "hands" not in one
 

@@ -186,8 +186,9 @@ def test_several_hands_are_followed_each_with_its_track(command, model_dir, fram
     lines = lines_of(command, *start, "--folder", folder, "--every-frame", "--hands", "2")
     assert [line["presence"] for line in lines] == [True, True, False, True] and "joints_mm" not in lines[0]
     tracks = [[(hand["track"], hand["side"], hand["right_logit"]) for hand in line["hands"]] for line in lines]
-    both = [[(0, "right", times * 2.5), (1, "left", times * -3.0)] for times in (1, 2)]
-    assert tracks == [*both, [], [(1, "left", -9.0)]]
+    right, left = two_hands.RIGHT_LOGITS
+    both = [[(0, "right", times * right), (1, "left", times * left)] for times in (1, 2)]
+    assert tracks == [*both, [], [(1, "left", round(3 * left, 3))]]
     (line,) = lines_of(command, *start, folder / "0.png", "--hands", "3")
     assert [hand["side"] for hand in line["hands"]] == ["right", "left"] and "track" not in line["hands"][0]
 

@@ -137,14 +137,16 @@ def test_several_hands_of_a_server(url_of_two, tmp_path, capsys):
     assert client.predict_hands(np.zeros((64, 64), np.uint16), camera.intrinsics) == []
     alone = client.predict(depth_mm.astype(np.uint16), camera.intrinsics, center_mm=centers_mm[1])
     np.testing.assert_allclose(alone["joints_mm"], hands[1]["joints_mm"], atol=1e-3)
-    assert (str(alone["hand"]), alone["right_logit"]) == ("left", -3.0)
+    assert (str(alone["hand"]), alone["right_logit"]) == ("left", pytest.approx(two_hands.RIGHT_LOGITS[1]))
     path, output = tmp_path / "two.png", tmp_path / "two.json"
     write_depth_png16(path, depth_mm, 1.0)
     numbers = ",".join(map(str, camera.intrinsics.tolist()))
     start = ["--url", url_of_two, str(path), "--camera", numbers, "--json", str(output)]
     assert predict_command([*start, "--hands", "2"]) == 0
     values = json.loads(output.read_text())["hands"]
-    assert [(hand["side"], hand["right_logit"]) for hand in values] == [("right", 2.5), ("left", -3.0)]
+    assert [(hand["side"], hand["right_logit"]) for hand in values] == list(
+        zip(("right", "left"), two_hands.RIGHT_LOGITS)
+    )
     assert predict_command([*start, "--hand", "left"]) == 0
     assert json.loads(output.read_text())["side"] == "left"
     with pytest.raises(
