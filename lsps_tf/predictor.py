@@ -200,8 +200,8 @@ class Predictor(tf.Module):
         centers_mm = tf.concat([located.center_mm, mirror.mirror_points(located.center_mm)], axis=0)
         crops = self.predict_crops(images)
         bones = self.skeleton.bones
-        away_mm = fit.unexplained_mm(images, centers_mm, self.cube_mm, crops["joints_norm"], bones)
-        told = right_logit(located.looks_right, *tf.split(away_mm, 2))
+        explained = fit.explained(images, centers_mm, self.cube_mm, crops["joints_norm"], bones)
+        told = right_logit(located.looks_right, *tf.split(explained, 2))
         is_said = tf.not_equal(located.hand, mirror.AUTO)
         left = tf.where(is_said, tf.equal(located.hand, "left"), told < -SURE_SIDE)
 

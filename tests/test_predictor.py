@@ -164,6 +164,43 @@ def test_what_is_not_said_of_a_hand_is_told(frame_of_two):
     np.testing.assert_array_equal(outputs["center_mm"][3], places_mm[0])
 
 
+def test_a_side_that_is_told_is_the_other_one_in_a_mirror(monkeypatch):
+    """Whatever the finder says: what the predictions of both sides explain decides here."""
+    monkeypatch.setattr("lsps_tf.hand.FIT_SHARE", 2000.0)
+    centers_mm = MIDDLES_MM.astype(np.float32)
+    seen = predict(mean_depth, FRAMES, INTRINSICS, centers_mm)
+    mirrored = predict(
+        mean_depth,
+        np.ascontiguousarray(mirror.mirror_depth(FRAMES)),
+        np.tile(mirror.mirror_camera(CAMERA).intrinsics, (2, 1)),
+        mirror.mirror_points(centers_mm),
+    )
+    assert (np.abs(seen["right_logit"]) > 1.0).all()
+    np.testing.assert_array_equal(seen["hand"] == b"left", mirrored["hand"] == b"right")
+    np.testing.assert_allclose(mirrored["right_logit"], -seen["right_logit"], rtol=0.05)
+    np.testing.assert_allclose(mirrored["joints_mm"], mirror.mirror_points(seen["joints_mm"]), atol=0.1)
+
+
+def test_of_two_predictions_the_one_that_explains_more_is_taken(monkeypatch):
+    """A network that sees a thing on the left half as one hand, and on the right half as another."""
+    monkeypatch.setattr("lsps_tf.hand_finding.search.judge_hand", lambda *place: (place[2], *tf.zeros([2, 2])))
+    joints_mm = np.random.default_rng(3).uniform(-40.0, 40.0, (ICVL.num_joints, 3)).astype(np.float32)
+    joints_mm[:, 0] += 50.0
+    depth_mm = np.zeros((2, 240, 320), np.float32)
+    depth_mm[0, 90:150, 190:220], depth_mm[1, 90:150, 100:130] = 600.0, 600.0
+    intrinsics = np.tile(np.float32([240.0, 240.0, 159.5, 119.5]), (2, 1))
+    centers_mm = np.tile(np.float32([0.0, 0.0, 600.0]), (2, 1))
+    network = lambda image: tf.repeat(joints_mm[None] / (0.5 * CUBE_MM), tf.shape(image)[0], axis=0)  # noqa: E731
+    outputs = predict(network, depth_mm, intrinsics, centers_mm)
+    assert outputs["hand"].tolist() == [b"right", b"left"]
+    np.testing.assert_allclose(outputs["right_logit"][0], -outputs["right_logit"][1], rtol=1e-4)
+    np.testing.assert_allclose(outputs["joints_mm"][0], joints_mm + centers_mm[0], atol=1e-3)
+    np.testing.assert_allclose(outputs["joints_mm"][1], mirror.mirror_points(joints_mm) + centers_mm[0], atol=1e-3)
+    mixed = predict(network, depth_mm, intrinsics, centers_mm, np.array(["left", "auto"]))
+    assert mixed["hand"].tolist() == [b"left", b"left"] and mixed["right_logit"][0] == 0.0
+    np.testing.assert_allclose(mixed["joints_mm"][0], mirror.mirror_points(joints_mm) + centers_mm[0], atol=1e-3)
+
+
 def test_it_is_one_graph_for_any_batch():
     predictor = Predictor(mean_depth, SIZE, CUBE_MM, ICVL)
     shapes = tf.TensorSpec([None, None, None], tf.float32), tf.TensorSpec([None, 4], tf.float32)

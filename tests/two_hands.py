@@ -16,7 +16,7 @@ SIZE, EXTENT_MM, DISTANCE_MM = 256, 560.0, 600.0
 PLACES_MM = ((-120.0, 10.0, 600.0), (110.0, -15.0, 660.0))
 LOGITS = (2.5, -3.0)
 # Those of hands whose predictions of both sides explain the same.
-RIGHT_LOGITS = (2.0, -2.4)
+RIGHT_LOGITS = (1.925, -2.31)
 
 
 class TwoHands(NamedTuple):
@@ -96,8 +96,8 @@ def know(patch):
         for name in ("find_hands", "judge_hand"):
             patch.setattr(f"{module}.{name}", globals()[name + ending])
     # What the finder says of a side decides, whatever an untrained model predicts.
-    patch.setattr("lsps_tf.device.fit.unexplained_mm", lambda *crop: 0.0)
-    patch.setattr("lsps_tf.hand_finding.fit.unexplained_mm", lambda image, *crop: tf.zeros(tf.shape(image)[0]))
+    patch.setattr("lsps_tf.device.fit.explained", lambda *crop: 0.0)
+    patch.setattr("lsps_tf.hand_finding.fit.explained", lambda image, *crop: tf.zeros(tf.shape(image)[0]))
     # What they know is where crops are made.
     patch.setattr("lsps_tf.device.search.crop_center", lambda depth_mm, intrinsics, center_mm, centering: center_mm)
     patch.setattr(

@@ -1,4 +1,4 @@
-"""How well a predicted hand agrees with the depth of a crop: `lsps_tf/hand_finding/fit.py` in NumPy, for one crop."""
+"""How much of a crop's depth a predicted hand explains: `lsps_tf/hand_finding/fit.py` in NumPy, for one crop."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import numpy as np
 from lsps_tf.hand_finding.constants import BONE_POINTS, FIT_REACH_MM, FIT_STEP_PX, SKIN_MM, UNEXPLAINED_MM
 
 
-def unexplained_mm(
+def explained(
     image: np.ndarray,
     center_mm: np.ndarray,
     cube_mm: float,
     joints_norm: np.ndarray,
     bones: tuple[tuple[int, int], ...],
 ) -> float:
-    """How far what is measured around a crop's centre is from predicted bones, in mm.
+    """How much of what is measured around a crop's centre predicted bones explain.
 
     Args:
         image: float32 [S, S, 1] in [-1, 1], a normalised crop.
@@ -24,16 +24,16 @@ def unexplained_mm(
         bones: pairs of joint indices.
 
     Returns:
-        The mean over the points within FIT_REACH_MM of the centre of the distance to the nearest point of a bone, or
-        UNEXPLAINED_MM where that is less. UNEXPLAINED_MM where there is no such point.
+        From 0 to 1: the mean of 1 - (d / UNEXPLAINED_MM)^2, or 0 where that is less, over the points within
+        FIT_REACH_MM of the centre. d is a point's distance from the nearest point of a bone. 0 where there is no point.
     """
     points_mm = _points(image[..., 0], center_mm, np.float32(cube_mm))
     if not len(points_mm):
-        return UNEXPLAINED_MM
+        return 0.0
     skin_mm = np.float32(0.5 * cube_mm) * _along_bones(joints_norm, bones) - np.float32([0.0, 0.0, SKIN_MM])
     squares = _squares(skin_mm) - np.float32(2.0) * (points_mm @ skin_mm.T)
     squares = squares.min(axis=1) + _squares(points_mm)
-    return float(np.minimum(np.sqrt(np.maximum(squares, 0.0)), UNEXPLAINED_MM).mean())
+    return float(np.clip(1.0 - squares / np.float32(UNEXPLAINED_MM**2), 0.0, 1.0).mean())
 
 
 def _along_bones(joints: np.ndarray, bones: tuple[tuple[int, int], ...]) -> np.ndarray:

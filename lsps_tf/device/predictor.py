@@ -96,6 +96,6 @@ def _look(
     predicted = {"right": network(image), "left": network(mirrored)}
     views = (image, center_mm, predicted["right"][0]), (mirrored, mirror.mirror_points(center_mm), predicted["left"][0])
     cube_mm, bones = network.info.cube_mm, network.info.skeleton.bones
-    away_mm = (fit.unexplained_mm(seen, middle_mm, cube_mm, joints, bones) for seen, middle_mm, joints in views)
-    logit = right_logit(looks_right, *away_mm)
+    explained = (fit.explained(seen, middle_mm, cube_mm, joints, bones) for seen, middle_mm, joints in views)
+    logit = right_logit(looks_right, *explained)
     return side_of(logit), logit, predicted[side_of(logit)]

@@ -185,9 +185,7 @@ class HandTracker:
     def _predict(self, track: Track, looks_right: float, view: View) -> list[Hand]:
         """A track's hand, or none, of the side that all its frames tell; `looks_right` is the finder's logit."""
         model, side = self._predictor.model, self._predictor.hand
-        center_mm = search.crop_center(
-            view.depth_mm, view.camera.intrinsics, track.center_mm, model.info.centering
-        )
+        center_mm = search.crop_center(view.depth_mm, view.camera.intrinsics, track.center_mm, model.info.centering)
         view = dataclasses.replace(view, center_mm=center_mm)
         if side != AUTO or track.is_sure:
             track.tell(looks_right, side)

@@ -27,7 +27,7 @@ SAME_HAND_MM = 45.0
 WHOLE_MM = 75.0
 
 # Of the fit of predicted bones to what a crop shows: every so many pixels there is a point, and those count that are so
-# near to the centre. Points of a bone are so far behind the skin. What is farther from all of them is not explained.
+# near to the centre. A bone has so many points, so far behind the skin. What is farther from all is not explained.
 FIT_STEP_PX, FIT_REACH_MM = 3, 90.0
 BONE_POINTS, SKIN_MM, UNEXPLAINED_MM = 2, 8.0, 20.0
 

@@ -1,4 +1,4 @@
-"""How well a predicted hand agrees with the depth that a crop shows.
+"""How much of the depth that a crop shows a predicted hand explains.
 
 Models know right hands. Shown a left one, they predict a right hand that is not there, and what was measured is then
 farther from its bones. So the prediction of a crop and that of its mirror image tell a hand's side together: the one
@@ -16,10 +16,10 @@ from lsps_tf.hand_finding.constants import BONE_POINTS, FIT_REACH_MM, FIT_STEP_P
 Bones = tuple[tuple[int, int], ...]
 
 
-def unexplained_mm(
+def explained(
     image: tf.Tensor, center_mm: tf.Tensor, cube_mm: float, joints_norm: tf.Tensor, bones: Bones
 ) -> tf.Tensor:
-    """How far what is measured around the centres of crops is from predicted bones.
+    """How much of what is measured around the centres of crops predicted bones explain.
 
     Args:
         image: [B, S, S, 1] in [-1, 1], normalised crops.
@@ -29,17 +29,16 @@ def unexplained_mm(
         bones: pairs of joint indices.
 
     Returns:
-        [B], mm, the mean over the points within FIT_REACH_MM of the centre of the distance to the nearest point of a
-        bone, or UNEXPLAINED_MM where that is less. UNEXPLAINED_MM where there is no such point.
+        [B], from 0 to 1: the mean of 1 - (d / UNEXPLAINED_MM)^2, or 0 where that is less, over the points within
+        FIT_REACH_MM of the centre. d is a point's distance from the nearest point of a bone. 0 where there is no point.
     """
     points_mm, counts = _points(image, center_mm, cube_mm)
     skin_mm = 0.5 * cube_mm * along_bones(joints_norm, bones) - tf.constant([0.0, 0.0, SKIN_MM])
     squares = _squares(points_mm)[:, :, None] + _squares(skin_mm)[:, None, :]
     squares = tf.reduce_min(squares - 2.0 * tf.matmul(points_mm, skin_mm, transpose_b=True), axis=2)
-    away_mm = tf.minimum(tf.sqrt(tf.maximum(squares, 0.0)), UNEXPLAINED_MM)
     counts = tf.cast(counts, tf.float32)
-    count = tf.reduce_sum(counts, axis=1)
-    return tf.where(count > 0.0, tf.reduce_sum(counts * away_mm, axis=1) / tf.maximum(count, 1.0), UNEXPLAINED_MM)
+    near = counts * tf.clip_by_value(1.0 - squares / UNEXPLAINED_MM**2, 0.0, 1.0)
+    return tf.reduce_sum(near, axis=1) / tf.maximum(tf.reduce_sum(counts, axis=1), 1.0)
 
 
 def along_bones(joints: tf.Tensor, bones: Bones) -> tf.Tensor:
