@@ -182,12 +182,11 @@ def test_a_side_that_is_told_is_the_other_one_in_a_mirror(monkeypatch):
 
 
 def test_of_two_predictions_the_one_that_explains_more_is_taken(monkeypatch):
-    """A network that sees a thing on the left half as one hand, and on the right half as another."""
+    """The network knows one hand, where the first frame shows something, beside the centre. The second is a mirror."""
     monkeypatch.setattr("lsps_tf.hand_finding.search.judge_hand", lambda *place: (place[2], *tf.zeros([2, 2])))
-    joints_mm = np.random.default_rng(3).uniform(-40.0, 40.0, (ICVL.num_joints, 3)).astype(np.float32)
-    joints_mm[:, 0] += 50.0
+    joints_mm = np.random.default_rng(3).uniform([30, -25, 5], [70, 25, 11], (ICVL.num_joints, 3)).astype(np.float32)
     depth_mm = np.zeros((2, 240, 320), np.float32)
-    depth_mm[0, 90:150, 190:220], depth_mm[1, 90:150, 100:130] = 600.0, 600.0
+    depth_mm[0, 110:130, 172:188], depth_mm[1, 110:130, 132:148] = 600.0, 600.0
     intrinsics = np.tile(np.float32([240.0, 240.0, 159.5, 119.5]), (2, 1))
     centers_mm = np.tile(np.float32([0.0, 0.0, 600.0]), (2, 1))
     network = lambda image: tf.repeat(joints_mm[None] / (0.5 * CUBE_MM), tf.shape(image)[0], axis=0)  # noqa: E731

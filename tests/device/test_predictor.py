@@ -38,7 +38,7 @@ def test_joints_are_those_of_the_run(run_dir, model_dir, frame_mm):
 @pytest.mark.parametrize("center_mm", [None, (210.0, -60.0, 765.0)])
 def test_the_side_is_told_as_tensorflow_tells_it(run_dir, model_dir, frame_mm, center_mm, monkeypatch):
     """Of a frame and of its mirror image, where what predictions explain decides."""
-    monkeypatch.setattr("lsps_tf.hand.FIT_SHARE", 500.0)
+    monkeypatch.setattr("lsps_tf.hand.FIT_SHARE", 3000.0)
     graph, device = (load_predictor(path) for path in (run_dir, model_dir / "lsps.tflite"))
     sides = set()
     for mirrored in (False, True):
@@ -47,8 +47,8 @@ def test_the_side_is_told_as_tensorflow_tells_it(run_dir, model_dir, frame_mm, c
             view = np.ascontiguousarray(mirror.mirror_depth(frame_mm)), mirror.mirror_camera(camera.NYU)
             middle_mm = None if center_mm is None else mirror.mirror_points(np.float32(center_mm))
         expected, hand = (predictor(*view, middle_mm) for predictor in (graph, device))
-        assert hand.side == expected.side and abs(expected.right_logit) > 1.2
-        assert hand.right_logit == pytest.approx(expected.right_logit, abs=0.1)
+        assert hand.side == expected.side and abs(expected.right_logit) > 1.5
+        assert hand.right_logit == pytest.approx(expected.right_logit, abs=0.5)
         np.testing.assert_allclose(hand.joints_mm, expected.joints_mm, atol=0.02)
         sides.add(hand.side)
     assert sides == {"right", "left"}
