@@ -2,7 +2,7 @@
 
     python benchmarks/edge.py --model runs/demo/model/lsps.tflite --json edge.json
 
-Every frame shows the hand of the example frame somewhere else. `find` looks for it anew in every frame, `track` where
+Every frame shows the hand of the example frame somewhere else. Frames in which it is not found are left out. `find` looks for it anew in every frame, `track` where
 it was; both crop, predict and map back, and `track` smooths. On one thread unless --threads says otherwise.
 """
 
@@ -43,6 +43,9 @@ def main() -> None:
     predictor = EdgePredictor(options.model, options.threads)
     report = {}
     for scene, frames in {"bare": moving_frames(None), "wall": moving_frames(BACKGROUND_MM)}.items():
+        frames = [depth_mm for depth_mm in frames if predictor(depth_mm, NYU) is not None]
+        if not frames:
+            sys.exit(f"error: no hand was found in the example frame, {scene}")
         for name, work in paths(predictor, frames).items():
             milliseconds = measure(work, frames, options.seconds)
             figures = {"median_ms": float(np.median(milliseconds)), "p90_ms": float(np.percentile(milliseconds, 90))}
@@ -67,9 +70,6 @@ def moving_frames(background_mm: float | None) -> list[np.ndarray]:
 def paths(predictor: EdgePredictor, frames: list[np.ndarray]) -> dict[str, Callable[[np.ndarray], object]]:
     """What is measured: the whole path in both ways, and its parts."""
     tracker = HandTracker(predictor, NYU, OneEuroFilter())
-    for depth_mm in frames:
-        if predictor(depth_mm, NYU) is None:
-            sys.exit("error: no hand was found in the example frame")
     center_mm = find_hand(frames[0], NYU.intrinsics)
     size, cube_mm = predictor.model.info.image_size, predictor.model.info.cube_mm
 

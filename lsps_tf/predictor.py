@@ -180,14 +180,11 @@ class Predictor(tf.Module):
 
     def look(self, located: Located) -> Seen:
         """Shows located hands to the network, those of which nothing is said from both sides."""
-        several, size = located.presence.shape[1:], self.image_size
-        located = located._replace(
-            image=tf.reshape(located.image, [-1, size, size, 1]), center_mm=tf.reshape(located.center_mm, [-1, 3])
-        )
-        located = Located(*located[:2], *(tf.reshape(value, [-1]) for value in located[2:]))
+        several = located.presence.shape[1:]
+        located = Located(*(tf.reshape(value, [-1, *value.shape[1 + len(several) :]]) for value in located))
         all_said = tf.reduce_all(tf.not_equal(located.hand, mirror.AUTO))
         seen = tf.cond(all_said, lambda: self._look_once(located), lambda: self._look_twice(located))
-        return tf.nest.map_structure(lambda value: tf.reshape(value, [-1, *several, *value.shape[1:]]), Seen(*seen))
+        return tf.nest.map_structure(lambda value: tf.reshape(value, [-1, *several, *value.shape[1:]]), seen)
 
     def _look_once(self, located: Located) -> Seen:
         left = tf.equal(located.hand, "left")
@@ -199,8 +196,7 @@ class Predictor(tf.Module):
         images = tf.concat([located.image, mirror.mirror_crop(located.image)], axis=0)
         centers_mm = tf.concat([located.center_mm, mirror.mirror_points(located.center_mm)], axis=0)
         crops = self.predict_crops(images)
-        bones = self.skeleton.bones
-        explained = fit.explained(images, centers_mm, self.cube_mm, crops["joints_norm"], bones)
+        explained = fit.explained(images, centers_mm, self.cube_mm, crops["joints_norm"], self.skeleton.bones)
         told = right_logit(located.looks_right, *tf.split(explained, 2))
         is_said = tf.not_equal(located.hand, mirror.AUTO)
         left = tf.where(is_said, tf.equal(located.hand, "left"), told < -SURE_SIDE)
