@@ -2,8 +2,9 @@
 
     python benchmarks/edge.py --model runs/demo/model/lsps.tflite --json edge.json
 
-Every frame shows the hand of the example frame somewhere else. Frames in which it is not found are left out. `find` looks for it anew in every frame, `track` where
-it was; both crop, predict and map back, and `track` smooths. On one thread unless --threads says otherwise.
+Every frame shows the hand of the example frame somewhere else. Frames in which it is not found are left out. `find`
+takes each frame by itself, and predicts both sides. `track` follows the hand, of one side once that is sure, and
+smooths. `track, both sides` is a hand whose side never is. On one thread unless --threads says otherwise.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def main() -> None:
             report[f"{scene}/{name}"] = {**figures, "frames_per_second": 1000.0 / float(np.mean(milliseconds))}
             row = report[f"{scene}/{name}"]
             print(
-                f"{scene:5s} {name:10s} {row['frames_per_second']:7.1f} frames/s, median {row['median_ms']:.2f} ms, "
+                f"{scene:5s} {name:17s} {row['frames_per_second']:7.1f} frames/s, median {row['median_ms']:.2f} ms, "
                 f"p90 {row['p90_ms']:.2f} ms"
             )
     if options.json:
@@ -80,6 +81,7 @@ def paths(predictor: EdgePredictor, frames: list[np.ndarray]) -> dict[str, Calla
     return {
         "find": lambda depth_mm: predictor(depth_mm, NYU),
         "track": tracker.update,
+        "track, both sides": lambda depth_mm: HandTracker(predictor, NYU, OneEuroFilter()).update(depth_mm),
         "find only": lambda depth_mm: find_hand(depth_mm, NYU.intrinsics),
         "crop only": crop,
         "net only": lambda depth_mm: predictor.network(image),

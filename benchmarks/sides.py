@@ -4,8 +4,8 @@ Hands of sim-v2's test subjects among things, and their mirror images. The hand'
 axis. A side counts as right where the program takes the hand for one of that side. Where it is not sure, it takes a
 right hand. So right hands and left ones have rows of their own. "by sign" is the share of the logits on the right side
 of 0, the same for both. A thumb is visible where what is measured at two of its four outer joints is within 20 mm of
-them. Errors are those of the evaluated joints, with the side told by the finder alone, by the program, and said. They leave
-out frames in which nothing was measured around the place.
+them. Errors are those of the evaluated joints, with the side told by the finder alone, by the program, and said.
+Frames in which nothing was measured around the place have none.
 """
 
 from __future__ import annotations

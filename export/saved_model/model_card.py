@@ -42,7 +42,8 @@ def card_text(run: Run, confidence: Confidence | None, hands: int) -> str:
         "## Limits",
         f"- One hand per frame, the nearest; `serving_hands` and `from_depth_hands` give the {hands} nearest.",
         "- Whether it is a right or a left hand is told from what it looks like, and from which of the two predictions "
-        "explains more of the depth. One frame does not always show it. The input `hand` says it; in a sequence the sum of `right_logit` does.",
+        "explains more of the depth. One frame does not always show it. The input `hand` says it; in a sequence the "
+        "sum of `right_logit` does.",
         "- Depth of other sensors than the one it was trained for costs accuracy; train on frames of your own camera.",
         "- Hands that hold things, and two hands that touch, were not trained on.",
         "- Not for identifying people, and not where a wrong pose can do harm.",
