@@ -80,7 +80,7 @@ def read_camera_settings(path: str | pathlib.Path) -> CameraSettings:
         if path.suffix.lower() == ".json":
             return _read_open3d(parse_json(text))
         return _read_realsense(text, path) if path.suffix.lower() == ".csv" else _read_ros(text, path)
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         if isinstance(error, InputError):
             raise
         kind = _KINDS.get(path.suffix.lower(), "a ROS camera_info")

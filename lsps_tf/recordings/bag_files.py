@@ -32,9 +32,19 @@ class Bag:
         self.path = path
         self._reader, self._deserialize, self._unpack = guarded(path, lambda: _open(path))
         self.types, self.counts = {}, {}
+        try:
+            guarded(path, self._list_topics)
+        except InputError:
+            self.close()
+            raise
+
+    def _list_topics(self) -> None:
         for connection in self._reader.connections:
-            self.types[connection.topic] = connection.msgtype
-            self.counts[connection.topic] = self.counts.get(connection.topic, 0) + connection.msgcount
+            topic, count = connection.topic, connection.msgcount
+            if not isinstance(count, int):
+                raise ValueError(f"its index says {count} for how many messages {topic} has")
+            self.types[topic] = connection.msgtype
+            self.counts[topic] = self.counts.get(topic, 0) + count
 
     def messages(self, topic: str) -> Iterator[tuple[int, bytes]]:
         """The topic's messages in order: when each was recorded, in nanoseconds, and its bytes."""

@@ -111,7 +111,8 @@ class StageCheckpoints:
                 f"{self._path(step)}: the checkpoint cannot be read ({_reason(error)}); mend that and go on with "
                 "--resume"
             ) from error
-        except (tf.errors.OpError, LookupError, ValueError, RuntimeError) as error:
+        except (tf.errors.OpError, LookupError, ValueError, RuntimeError, MemoryError) as error:
+            # A damaged index may ask for more memory than there is.
             return _reason(error)
         return ""
 
