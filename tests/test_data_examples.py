@@ -5,6 +5,7 @@ import pathlib
 import re
 import shlex
 import subprocess
+import time
 
 import pytest
 
@@ -29,8 +30,7 @@ def test_the_slurm_job_starts_a_cluster_and_makes_the_data(tmp_path, nodes, stat
     given = ["--run-dir", "runs/my run", "--dataset", "sim-v2"]
     done = subprocess.run(["bash", SBATCH, *given], env=environment, timeout=60)
     assert done.returncode == status
-    said = calls.read_text().splitlines()
-    started = [line for line in said if line.startswith("srun")]
+    said, started = _written(calls, min(nodes, 2))
     assert len(started) == min(nodes, 2) and any("--head" in line and "--num-cpus=6" in line for line in started)
     if nodes > 1:
         (other,) = [line for line in started if "--head" not in line]
@@ -38,6 +38,17 @@ def test_the_slurm_job_starts_a_cluster_and_makes_the_data(tmp_path, nodes, stat
     (run,) = [line for line in said if line.startswith("python")]
     assert run == "python training/run.py --cluster a1:6379 --data-only --resume --run-dir runs/my run --dataset sim-v2"
     parse_arguments(["--cluster", "a1:6379", "--data-only", "--resume", *given])
+
+
+def _written(calls, count):
+    """All calls, and those of srun, which the job starts in the background: they may write after its end."""
+    for _ in range(600):
+        said = calls.read_text().splitlines()
+        started = [line for line in said if line.startswith("srun")]
+        if len(started) >= count:
+            break
+        time.sleep(0.05)
+    return said, started
 
 
 @pytest.mark.parametrize("path", [SBATCH, YAML], ids=lambda path: path.name)
