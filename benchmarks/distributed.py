@@ -79,7 +79,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
 def run(count: int, given: argparse.Namespace, folder: Path, name: str, steps: int, every: int) -> list[dict[str, Any]]:
     """Trains with so many workers; the log's lines of the depth stage, one per so many steps."""
     run_dir = folder / f"{count}-{name}"
-    frames = [part for name in ("synthetic", "real", "test") for part in (f"--sim-{name}-frames", str(FRAMES))]
+    frames = [part for kind in ("synthetic", "real", "test") for part in (f"--sim-{kind}-frames", str(FRAMES))]
     stages = ["--stages", "pose,depth", "--pose-steps", "2", "--depth-steps", str(steps)]
     looks = ["--log-every", str(every), "--checkpoint-every", "1000000", "--picture-every", "1000000"]
     threads = ["--intra-op-threads", "1", "--inter-op-threads", "1", "--depth-batch", str(given.batch)]

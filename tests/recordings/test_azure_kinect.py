@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lsps_tf.distortion import Distortion
-from lsps_tf.errors import InputError
 from lsps_tf.recordings.opening import open_recording
+from tests.recordings.reading import refusal
 from tests.recordings.writers import KINECT, depth_counts, kinect_calibration, write_kinect
 
 pytestmark = pytest.mark.usefixtures("av")
@@ -38,14 +38,6 @@ def test_without_a_calibration_the_camera_is_not_guessed(tmp_path):
     with open_recording(write_kinect(tmp_path / "a.mkv")) as recording:
         assert recording.stream.camera is None
         assert "calibration.json" in recording.stream.camera_missing
-
-
-def refusal(path) -> str:
-    with pytest.raises(InputError) as error:
-        list(open_recording(path))
-    assert str(error.value).startswith(str(path))
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 @pytest.mark.parametrize("share", [0.0005, 0.3, 0.99])

@@ -181,3 +181,10 @@ def finished_run(arguments, tmp_path_factory):
 def copy_of_run(finished_run, tmp_path):
     """The same, to damage."""
     return shutil.copytree(finished_run, tmp_path / "copy")
+
+
+@pytest.fixture
+def copy_of_store(store_path, tmp_path):
+    path = tmp_path / "copy.h5"
+    path.write_bytes(store_path.read_bytes())
+    return path
