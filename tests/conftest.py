@@ -67,13 +67,14 @@ def write_store(path: pathlib.Path, frames: int = 8) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def store_path(tmp_path_factory):
+def hands_store(tmp_path_factory):
+    """The store of `run_dir`; no folder has another of this name, or who asks first would choose the session's."""
     return write_store(tmp_path_factory.mktemp("stores") / "real.h5")
 
 
 @pytest.fixture(scope="session")
-def run_dir(tmp_path_factory, store_path):
-    return write_run(tmp_path_factory.mktemp("runs") / "tiny", str(store_path))
+def run_dir(tmp_path_factory, hands_store):
+    return write_run(tmp_path_factory.mktemp("runs") / "tiny", str(hands_store))
 
 
 @pytest.fixture(scope="session")

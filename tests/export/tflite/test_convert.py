@@ -93,11 +93,11 @@ def test_smaller_numbers_make_smaller_files(run, tmp_path):
     assert sizes["float32"] > 1.2 * sizes["float16"] and sizes["float32"] > 1.2 * sizes["int8"]
 
 
-def test_calibration_takes_the_store_s_sensor_frames_as_the_network_sees_them(run, store_path):
+def test_calibration_takes_the_store_s_sensor_frames_as_the_network_sees_them(run, hands_store):
     images = calibration_images(run, count=5)
     assert images.shape == (5, 32, 32, 1) and images.dtype == np.float32
     assert images.min() >= -1 and images.max() == 1 and 0.02 < (images < 1).mean() < 0.6
-    np.testing.assert_array_equal(images, calibration_images(run, store_path, count=5))
+    np.testing.assert_array_equal(images, calibration_images(run, hands_store, count=5))
 
 
 def test_without_frames_of_the_sensor_int8_is_refused(command, run_dir, tmp_path):
