@@ -1,11 +1,15 @@
 """Hands that hold something: the fingers close on the surface of a bar, a ball, a block or a sheet.
 
 Each finger closes until it touches. All of its joints close together first, then the outer two alone, as a finger wraps
-around what stops its first phalanx. The thumb closes likewise from beside the palm. Everything is in the palm frame
-(see `anatomy`), in mm.
+around what stops its first phalanx. The thumb closes likewise from beside the palm. That is a power grip. In a
+precision grip the outer joints stay nearly straight, the thing is at the fingers' ends, and no finger closes far beyond
+the others (Napier, "The prehensile movements of the human hand", 1956). Everything is in the palm frame (see
+`anatomy`), in mm.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -27,12 +31,35 @@ _FINGER_OPEN, _FINGER_CLOSED = (-7.0, 0.0, 0.0), (80.0, 95.0, 62.0)
 _THUMB_OPEN, _THUMB_CLOSED = (-20.0, 16.0, 0.0, 0.0, 0.0), (26.0, -4.0, 42.0, 0.0, 55.0)
 # From the palm's middle to its skin.
 _PALM_MM = 15.0
+# The share of precision grips, how straight their fingers are at least, and how far these close at least and at most.
+_PRECISION, _LEAST_STRAIGHT, _CLOSE_AT_MOST = 0.5, 0.4, (0.35, 0.9)
 
 
-def draw_held(seed: tf.Tensor, count: int) -> Things:
+class Grips(NamedTuple):
+    """How B hands close.
+
+    Attributes:
+        straight: [B], 0 in a power grip, and up to 1 where the outer joints stay straight.
+        most: [B], the level in [0, 1] beyond which no digit closes, whether it touches or not.
+    """
+
+    straight: tf.Tensor
+    most: tf.Tensor
+
+
+def draw_grips(seed: tf.Tensor, count: int) -> Grips:
+    """Random grips, about half of them precision grips; `seed` is int32 [2]."""
+    kind, straight, most = tf.unstack(tf.random.stateless_uniform([3, count], seed))
+    precise, (low, high) = kind < _PRECISION, _CLOSE_AT_MOST
+    straight = tf.where(precise, _LEAST_STRAIGHT + (1.0 - _LEAST_STRAIGHT) * straight, 0.0)
+    return Grips(straight, tf.where(precise, low + (high - low) * most, 1.0))
+
+
+def draw_held(seed: tf.Tensor, count: int, grips: Grips) -> Things:
     """Random things in the palm or at the fingers' ends, `count` of them; `seed` is int32 [2].
 
-    Bars and cans of 12 to 72 mm, balls of 32 to 84 mm, blocks up to 114 mm long, and sheets that stand off the palm.
+    Those of precision grips are at the fingers' ends. There are bars and cans of 12 to 72 mm, balls of 32 to 84 mm,
+    blocks up to 114 mm long, and sheets that stand off the palm.
     """
     seeds = tf.unstack(tf.random.split(seed, 5))
     size = tf.random.stateless_uniform([count, 4], seeds[0])
@@ -42,6 +69,7 @@ def draw_held(seed: tf.Tensor, count: int) -> Things:
     is_sheet = tf.cast(kind == KINDS.index("sheet"), tf.float32)
     # 0 in the palm, 1 at the fingers' ends, where all sheets are.
     outward = tf.nn.relu(tf.random.stateless_uniform([count], seeds[3], -0.8, 1.0))
+    outward = tf.where(grips.straight > 0.0, tf.maximum(outward, 0.3 + 0.4 * grips.straight), outward)
     outward = tf.maximum(outward, is_sheet)
     noise = tf.random.stateless_normal([count, 2], seeds[4])
     x = 4.0 + 8.0 * noise[:, 0]
@@ -50,20 +78,24 @@ def draw_held(seed: tf.Tensor, count: int) -> Things:
     return Things(tf.stack([x, y, z], axis=-1), rotation_from_vector(tilt), half_mm, round_mm)
 
 
-def close_on(angles: tf.Tensor, shape: HandShape, held: Things) -> tf.Tensor:
+def close_on(angles: tf.Tensor, shape: HandShape, held: Things, grips: Grips) -> tf.Tensor:
     """Closes hands on what they hold.
 
     Args:
         angles: (B, A) radians; those of the wrist, of the palm and of the fingers' spread stay.
         shape: HandShape of B or 1 hands.
         held: B things in the palm frame.
+        grips: how each hand closes.
 
     Returns:
         (B, A) radians within the limits. No finger is deeper than CONTACT_MM in the thing, unless it is so when open.
     """
     nothing = tf.zeros([tf.shape(angles)[0], len(FINGERS)])
-    inner = _farthest_free(lambda level: _at_levels(angles, level, level), shape, held, nothing)
-    outer = _farthest_free(lambda level: _at_levels(angles, inner, level), shape, held, inner)
+    bent, most = 1.0 - grips.straight[:, None], grips.most[:, None] + nothing
+    inner = _farthest_free(lambda level: _at_levels(angles, level, bent * level), shape, held, nothing, most)
+    # A straight finger does not wrap around what it touches.
+    wrapped = bent * (inner + bent * (most - inner))
+    outer = _farthest_free(lambda level: _at_levels(angles, inner, level), shape, held, bent * inner, wrapped)
     return _at_levels(angles, inner, outer)
 
 
@@ -84,12 +116,12 @@ def _sizes(size: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.stack(halves, axis=1), tf.stack(radii, axis=1)
 
 
-def _farthest_free(build, shape: HandShape, held: Things, lowest: tf.Tensor) -> tf.Tensor:
-    """Per digit the farthest level [B, 5] up to which it has not met the thing, from `lowest` on."""
+def _farthest_free(build, shape: HandShape, held: Things, lowest: tf.Tensor, highest: tf.Tensor) -> tf.Tensor:
+    """Per digit the farthest level [B, 5] from `lowest` to `highest` up to which it has not met the thing."""
     count = tf.shape(lowest)[0]
     farthest, free = lowest, tf.ones_like(lowest, tf.bool)
     for step in range(1, _STEPS + 1):
-        level = lowest + (1.0 - lowest) * (step / _STEPS)
+        level = lowest + (highest - lowest) * (step / _STEPS)
         state = pose_hand(build(level), tf.eye(3, batch_shape=[count]), tf.zeros([count, 3]), shape)
         free &= clearance_mm(state, held) > -CONTACT_MM
         farthest = tf.where(free, level, farthest)

@@ -15,15 +15,19 @@ cameras (edge-preserving filter with a step, hole filling).
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import tensorflow as tf
 
 from lsps_tf import camera
 from lsps_tf.simulation.active_stereo import fatten, fill_holes, mismatches, move_disparity, one_eyed
-from lsps_tf.simulation.depth_geometry import shift
+from lsps_tf.simulation.depth_geometry import neighbors, shift
 from lsps_tf.simulation.random_fields import gaussian_field
 
 Range = tuple[float, float]
+_FAR_MM = 1e6
+# Image pixels by which gaps are closed at most, from either side.
+_MOST_CLOSED = 2
 # How far apart the pixels are that a pass of the melting filter averages.
 _STRIDES = (1, 2, 4)
 
@@ -38,6 +42,7 @@ class Stereo:
         baseline_mm: between its two cameras; the left one's view is what the image shows.
         melt_sigma_px: standard deviation of the blur over surfaces and small steps, sensor pixels.
         melt_step_mm: steps of about this height melt; much higher ones stay.
+        block_px: gaps in what is near close where they are narrower than about twice this, as half a block.
         fattening_px: by how much surfaces grow over what lies behind them.
         disparity_noise_px: standard deviation of the disparity.
         correlation_px: how far that noise correlates, the size of the blocks.
@@ -55,7 +60,8 @@ class Stereo:
     distance_mm: Range = (300.0, 1100.0)
     baseline_mm: Range = (45.0, 95.0)
     melt_sigma_px: Range = (1.0, 12.0)
-    melt_step_mm: Range = (6.0, 30.0)
+    melt_step_mm: Range = (6.0, 50.0)
+    block_px: Range = (0.0, 6.0)
     fattening_px: Range = (0.0, 5.0)
     disparity_noise_px: Range = (0.03, 0.15)
     correlation_px: Range = (3.0, 9.0)
@@ -72,12 +78,13 @@ class Stereo:
         s, count = self, tf.shape(depth_mm)[0]
         seeds = tf.unstack(tf.random.split(seed, 5, alg="philox"))
         ranges = (s.baseline_mm, s.melt_sigma_px, s.melt_step_mm, s.fattening_px, s.disparity_noise_px)
-        ranges += (s.correlation_px, (0.0, s.mismatch_rate), s.fill_px, s.lost_behind, s.lost_before)
+        ranges += (s.correlation_px, (0.0, s.mismatch_rate), s.fill_px, s.lost_behind, s.lost_before, s.block_px)
         low, high = (tf.constant(ends)[:, None] for ends in zip(*ranges))
         drawn = low + (high - low) * tf.random.stateless_uniform([len(ranges), count], seeds[0], alg="philox")
-        baseline, melt_px, melt_mm, fat_px, noise_px, correlation_px, rate, fill_px, behind, before = tf.unstack(drawn)
+        baseline, melt_px, melt_mm, fat_px, noise_px, correlation_px, rate, fill_px, *rest = tf.unstack(drawn)
+        behind, before, block_px = rest
         baseline_focal = (baseline * s.camera.fx)[:, None, None]
-        depth = melt(depth_mm, pixel_size, melt_px, melt_mm)
+        depth = melt(close_gaps(depth_mm, pixel_size, block_px), pixel_size, melt_px, melt_mm)
         # Lengths that differ per image: what counts is their ratio to the pixel.
         depth = fatten(depth, pixel_size, fat_px, seeds[1])
         lost = one_eyed(depth, pixel_size, baseline_focal * tf.nn.relu(behind)[:, None, None])
@@ -90,6 +97,30 @@ class Stereo:
         depth = move_disparity(depth, error_px, baseline_focal, s.disparity_step_px)
         depth = tf.where(lost, 0.0, depth)
         return fill_holes(depth, pixel_size / tf.maximum(fill_px, 1e-3), 1.0)
+
+
+def close_gaps(depth_mm: tf.Tensor, pixel_size: tf.Tensor, reach_px: tf.Tensor) -> tf.Tensor:
+    """Gaps that are narrower than twice `reach_px` [B] sensor pixels get the depth of what is nearer beside them.
+
+    A block that is wider than the gap between two fingers matches with the fingers. The closing of mathematical
+    morphology: what is near grows and then shrinks again, by whole image pixels, so that outlines stay.
+
+    Args:
+        depth_mm: [B, H, W], 0 = no reading.
+        pixel_size: [B].
+        reach_px: [B], two and a half image pixels at most.
+    """
+    reach = (reach_px / pixel_size)[:, None, None]
+    closed = tf.where(depth_mm > 0.0, depth_mm, _FAR_MM)
+    for grows in (True, False):
+        for step in range(_MOST_CLOSED):
+            # Beyond the image nothing grows in, and nothing shrinks.
+            beside = neighbors(closed, _FAR_MM if grows else 0.0)
+            beside = functools.reduce(tf.minimum if grows else tf.maximum, beside, closed)
+            closed = tf.where(reach > step + 0.5, beside, closed)
+    # Shrinking takes nothing from what was there.
+    closed = tf.minimum(closed, tf.where(depth_mm > 0.0, depth_mm, _FAR_MM))
+    return tf.where(closed < _FAR_MM, closed, 0.0)
 
 
 def melt(depth_mm: tf.Tensor, pixel_size: tf.Tensor, sigma_px: tf.Tensor, step_mm: tf.Tensor) -> tf.Tensor:

@@ -83,9 +83,10 @@ def draw_scene(subjects: HandShape, count: int, near_mm: float, far_mm: float, s
     shapes = tf.nest.map_structure(lambda part: tf.gather(part, number), subjects)
     kind, grip, body = tf.unstack(tf.random.stateless_uniform([3, count], seeds[1]))
     on_desk, grips = kind < DESK, grip < GRIPS
-    held = grasps.draw_held(seeds[2], count)
+    how = grasps.draw_grips(tf.random.fold_in(seeds[2], 1), count)
+    held = grasps.draw_held(seeds[2], count, how)
     angles = pose_prior.sample_angles(seeds[3], count, shapes)
-    angles = tf.where(grips[:, None], grasps.close_on(angles, shapes, held), angles)
+    angles = tf.where(grips[:, None], grasps.close_on(angles, shapes, held, how), angles)
     table = _table_normals(seeds[4], count)
     rotation = _rotations(table, kind, seeds[5])
     place_mm = view_prior.sample_translation(seeds[6], count, near_mm, far_mm)

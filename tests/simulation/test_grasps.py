@@ -7,14 +7,15 @@ from lsps_tf.simulation.kinematics import pose_hand
 from lsps_tf.simulation.shape import canonical_shape
 
 COUNT = 64
+POWER = grasps.Grips(tf.zeros(COUNT), tf.ones(COUNT))
 
 
 @pytest.fixture(scope="module")
 def closed():
     """Things, the angles before and the angles closed on them."""
-    held = grasps.draw_held(tf.constant([3, 1]), COUNT)
+    held = grasps.draw_held(tf.constant([3, 1]), COUNT, POWER)
     angles = pose_prior.sample_angles(tf.constant([3, 2]), COUNT)
-    return held, angles, grasps.close_on(angles, canonical_shape(), held)
+    return held, angles, grasps.close_on(angles, canonical_shape(), held, POWER)
 
 
 def clearance(angles, held):
@@ -47,7 +48,7 @@ def test_a_thick_bar_leaves_the_hand_more_open_than_a_thin_one():
         center_mm = tf.constant([[4.0, -26.0, -15.0 - radius_mm]] * COUNT)
         half_mm = tf.constant([[100.0, 0.0, 0.0]] * COUNT)
         bar = things.Things(center_mm, tf.eye(3, batch_shape=[COUNT]), half_mm, tf.fill([COUNT], radius_mm))
-        angles = grasps.close_on(tf.zeros([COUNT, anatomy.NUM_ANGLES]), canonical_shape(), bar).numpy()
+        angles = grasps.close_on(tf.zeros([COUNT, anatomy.NUM_ANGLES]), canonical_shape(), bar, POWER).numpy()
         return np.degrees(angles[:, anatomy.FINGER_ANGLES[:, 2]].mean())
 
     thin, thick = mean_flexion(8.0), mean_flexion(34.0)
@@ -57,9 +58,33 @@ def test_a_thick_bar_leaves_the_hand_more_open_than_a_thin_one():
 
 
 def test_things_lie_before_the_palm_and_the_seed_decides():
-    held = grasps.draw_held(tf.constant([1, 2]), COUNT)
-    again = grasps.draw_held(tf.constant([1, 2]), COUNT)
+    held = grasps.draw_held(tf.constant([1, 2]), COUNT, POWER)
+    again = grasps.draw_held(tf.constant([1, 2]), COUNT, POWER)
     assert (held.center_mm[:, 2] < -15.0).numpy().all()
     for part, same in zip(held, again):
         np.testing.assert_array_equal(part, same)
     assert len(np.unique(held.round_mm)) > COUNT // 4
+
+
+@pytest.mark.parametrize("straight", [0.5, 1.0])
+def test_precision_grips_keep_their_fingers_straight_and_none_closes_beyond_the_others(straight):
+    grips = grasps.Grips(tf.fill([COUNT], straight), tf.fill([COUNT], 0.6))
+    held = grasps.draw_held(tf.constant([3, 1]), COUNT, grips)
+    angles = grasps.close_on(tf.zeros([COUNT, anatomy.NUM_ANGLES]), canonical_shape(), held, grips)
+    mcp, pip = (np.degrees(angles.numpy()[:, anatomy.FINGER_ANGLES[:, k]]) for k in (0, 2))
+    # Levels go from -7 to 80 degrees, and from 0 to 95.
+    assert mcp.max() <= -7.0 + 0.6 * 87.0 + 1e-3
+    assert pip.max() <= 95.0 * 0.6 * (1.0 - straight) + 1e-3 and (straight == 1.0) == (pip.max() < 1e-3)
+    opened = clearance(grasps._at_levels(angles, tf.zeros([COUNT, 5]), tf.zeros([COUNT, 5])), held)
+    found = clearance(angles, held)
+    assert found[opened > -grasps.CONTACT_MM].min() > -grasps.CONTACT_MM - 1e-3
+    # Things at the fingers' ends lie beyond the palm.
+    assert held.center_mm.numpy()[:, 1].mean() < -26.0 - 38.0 * 0.4
+
+
+def test_half_of_the_grips_are_precision_grips():
+    grips = grasps.draw_grips(tf.constant([5, 6]), 4000)
+    precise = grips.straight.numpy() > 0.0
+    assert abs(precise.mean() - 0.5) < 0.03
+    assert grips.straight.numpy()[precise].min() >= 0.4 and (grips.most.numpy()[~precise] == 1.0).all()
+    assert 0.35 <= grips.most.numpy()[precise].min() < grips.most.numpy()[precise].max() <= 0.9

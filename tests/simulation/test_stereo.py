@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import ndimage
 
 from lsps_tf.simulation import sensor, stereo
 
@@ -12,6 +13,7 @@ SEED = tf.constant([3, 4])
 OFF = dataclasses.replace(
     sensor.SENSORS["stereo"],
     melt_sigma_px=(0.0, 0.0),
+    block_px=(0.0, 0.0),
     fattening_px=(0.0, 0.0),
     disparity_noise_px=(0.0, 0.0),
     mismatch_rate=0.0,
@@ -56,6 +58,37 @@ def test_no_reading_stays_none_and_pulls_nothing():
     melted = stereo.melt(tf.constant(depth_mm), tf.ones(1), tf.constant([3.0]), tf.constant([15.0])).numpy()
     assert np.all(melted[:, :, :20] == 0.0)
     np.testing.assert_allclose(melted[:, :, 20:25], 700.0, atol=0.1)
+
+
+def test_gaps_between_fingers_close_and_outlines_stay():
+    depth_mm = np.full((1, 30, 60), 700.0, np.float32)
+    depth_mm[:, 5:25, 10:20] = 650.0
+    depth_mm[:, 5:25, 22:32] = 640.0
+    depth_mm[:, 5:25, 40:50] = 650.0
+    closed = stereo.close_gaps(tf.constant(depth_mm), tf.constant([2.5]), tf.constant([3.0])).numpy()
+    # The gap of two image pixels is gone, but for its ends; the one of eight stays, and no finger becomes wider.
+    assert np.all(closed[0, 6:24, 20:22] <= 650.0)
+    changed = closed != depth_mm
+    changed[:, :, 20:22] = False
+    assert not changed.any()
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_closing_is_that_of_mathematical_morphology(steps):
+    random = np.random.default_rng(steps)
+    depth_mm = random.uniform(500.0, 900.0, (2, 24, 32)).astype(np.float32)
+    depth_mm[random.random(depth_mm.shape) < 0.1] = 0.0
+    reach_px = tf.constant([3.0 * steps, 0.0])
+    closed = stereo.close_gaps(tf.constant(depth_mm), tf.constant([3.0, 3.0]), reach_px).numpy()
+    far = np.where(depth_mm[0] > 0.0, depth_mm[0], 1e6)
+    expected, cross = far, ndimage.generate_binary_structure(2, 1)
+    for _ in range(steps):
+        expected = ndimage.grey_erosion(expected, footprint=cross, mode="constant", cval=1e6)
+    for _ in range(steps):
+        expected = ndimage.grey_dilation(expected, footprint=cross, mode="constant", cval=0.0)
+    expected = np.minimum(expected, far)
+    np.testing.assert_array_equal(closed[0], np.where(expected < 1e6, expected, 0.0))
+    np.testing.assert_array_equal(closed[1], depth_mm[1])
 
 
 @pytest.mark.parametrize(("baseline_mm", "widths"), [(45.0, 1.0), (45.0, 2.0), (95.0, 1.0)])
