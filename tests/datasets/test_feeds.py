@@ -20,8 +20,8 @@ def taken(feed, steps, rows):
     return list(feed.batches(STREAMS, 4, ((step, rows) for step in steps)))
 
 
-def test_batches_are_those_of_the_step_whoever_reads(store_path):
-    with open_store(store_path) as store, Workers(2).engine(0) as engine:
+def test_batches_are_those_of_the_step_whoever_reads(hands_store):
+    with open_store(hands_store) as store, Workers(2).engine(0) as engine:
         here, there = taken(StoreFeed(store), range(6), WHOLE), taken(StoreFeed(store, engine), range(2, 6), WHOLE)
         shares = taken(StoreFeed(store), range(6), SHARE)
         stored = {name: store.read(stream.split, np.arange(8)) for name, stream in STREAMS.items()}
@@ -45,9 +45,9 @@ def test_batches_are_those_of_the_step_whoever_reads(store_path):
                     np.testing.assert_array_equal(batch[name][column], wanted[name][column][rows])
 
 
-def test_a_split_without_frames_is_said(store_path):
+def test_a_split_without_frames_is_said(hands_store):
     with (
-        open_store(store_path) as store,
+        open_store(hands_store) as store,
         pytest.raises(InputError, match="'synthetic/train' has no frames to train on"),
     ):
         StoreFeed(store).check({"synthetic": Stream("synthetic/train", 2)})
