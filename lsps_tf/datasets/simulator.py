@@ -2,7 +2,7 @@
 
 sim-v1: `synthetic` is one canonical hand, clean. `real` are other subjects with forearms, seen by a sensor model; their
 crops' centres come from the noisy depth, as they would from a camera. Training, validation and test subjects are
-disjoint. A frame is fixed by the version, the split and its number.
+disjoint. A frame is fixed by the version, the split and its number, and sim-v2's by REVISION, too.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from lsps_tf.skeleton import NYU, SKELETONS, joints_of
 # sim-v1: free hands, whose crops are centred on what the sensor sees of them. sim-v2: hands among things, centred on
 # the mean of their joints (`simulated_scenes`).
 VERSIONS = ("sim-v1", "sim-v2")
+# Counts the changes of what the newest version simulates: its frames are not mixed with those from before.
+REVISION = 2
 # By what `--dataset` calls them.
 DATASETS = {"sim": VERSIONS[0], "sim-v2": VERSIONS[1]}
 BATCH = 64
@@ -79,7 +81,9 @@ class Simulation:
     def source(self) -> dict:
         """What the store says of its making."""
         values = {"made_by": "simulation", "version": self.version, **dataclasses.asdict(self)}
-        return values if self.version == VERSIONS[0] else {**values, "centering": self.centering}
+        if self.version == VERSIONS[0]:
+            return values
+        return {**values, "centering": self.centering, "revision": REVISION}
 
     @property
     def centering(self) -> str:
@@ -88,7 +92,8 @@ class Simulation:
 
     def store_path(self, data_root: str | pathlib.Path, suffix: str = ".h5") -> pathlib.Path:
         """Where this simulation's store is kept under `data_root`; `suffix` is `store.store_suffix`'s."""
-        name = f"{self.version}-{self.sensor}-{self.skeleton}-{self.image_size}px-{self.cube_mm:g}mm{suffix}"
+        version = self.version if self.version == VERSIONS[0] else f"{self.version}.{REVISION}"
+        name = f"{version}-{self.sensor}-{self.skeleton}-{self.image_size}px-{self.cube_mm:g}mm{suffix}"
         return pathlib.Path(data_root) / "sim" / name
 
 

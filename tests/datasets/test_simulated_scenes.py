@@ -72,3 +72,11 @@ def test_versions_have_stores_of_their_own(tmp_path):
     assert older.store_path(tmp_path) != SIMULATION.store_path(tmp_path)
     assert (older.centering, SIMULATION.centering) == ("mass", "joints")
     assert SIMULATION.source["centering"] == "joints"
+
+
+def test_a_store_from_before_the_simulator_changed_is_not_added_to(tmp_path, monkeypatch):
+    before = SIMULATION.store_path(tmp_path)
+    monkeypatch.setattr("lsps_tf.datasets.simulator.REVISION", SIMULATION.source["revision"] + 1)
+    assert SIMULATION.store_path(tmp_path) != before and SIMULATION.source["revision"] > 1
+    older = Simulation("stereo", "nyu", 32, 300.0)
+    assert "revision" not in older.source and older.store_path(tmp_path).name.startswith("sim-v1-stereo")
