@@ -19,6 +19,7 @@ class DataConfig:
     cube_mm: float = _setting(250.0, "side of the crop's cube in mm")
     rotation_degrees: float = _setting(180.0, "in-plane rotation is uniform within plus and minus this")
     translation_mm: float = _setting(10.0, "standard deviation of the translation in mm")
+    appearance: float = _setting(0.0, "how much labelled sensor frames change their looks in each step (appearance.py)")
 
 
 @dataclasses.dataclass(frozen=True)

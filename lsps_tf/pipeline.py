@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from lsps_tf import augment, randomize
+from lsps_tf import appearance, augment, randomize
 from lsps_tf.config import DataConfig
 from lsps_tf.datasets.feeds import Feed, Rows, StoreFeed, Stream
 from lsps_tf.datasets.store import Store, open_store
@@ -122,6 +122,12 @@ class _InOrder:
         return number // shares.own, slice(shares.first + number % shares.own, None, shares.total)
 
 
+# A stream of simulated frames as a sensor sees them, beside a recording's labelled or fitted ones.
+SIMULATED = "simulated"
+# The streams whose images a sensor took, and whose joints are known.
+_SENSED = ("labelled", SIMULATED)
+
+
 class Preparation:
     """Turns what `build_pipeline` yields into what the stages train on; runs in the training step, on its device.
 
@@ -131,7 +137,8 @@ class Preparation:
     The frames of "synthetic" are randomised (`randomize`) with `strength` above 0, which needs the skeleton of the
     joints: in place of themselves, or with `beside` as "randomized".
 
-    With `shift_mm` above 0 each frame is shifted (`augment.draw_views`).
+    With `shift_mm` above 0 each frame is shifted (`augment.draw_views`). Labelled frames of a sensor change their looks
+    by the setting `appearance`.
     """
 
     def __init__(
@@ -152,7 +159,17 @@ class Preparation:
         batch = {name: self._prepare(raw[name], seed, name != "real") for name, seed in zip(names, seeds)}
         if self._strength:
             batch[self._randomized] = self._randomize(batch["synthetic"], raw["synthetic"]["cube_mm"], raw["seed"])
+        for number, name in enumerate(_SENSED):
+            if self._data.appearance and "image" in batch.get(name, {}):
+                seed = tf.random.fold_in(raw["seed"], 4 + number)
+                batch[name] = self._change(batch[name], raw[name]["cube_mm"], seed)
         return {**batch, "seed": raw["seed"]}
+
+    def _change(self, frames: dict[str, tf.Tensor], cube_mm: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        image, joints = appearance.change_appearance(
+            frames["image"], frames["joints"], cube_mm, self._data.appearance, seed
+        )
+        return {"image": image, "joints": joints}
 
     def _randomize(self, frames: dict[str, tf.Tensor], cube_mm: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         seed = tf.random.fold_in(seed, 3)

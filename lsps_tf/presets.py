@@ -87,6 +87,7 @@ _COMPACT = Config(preset="compact").replace(
 _DESK = dataclasses.replace(_COMPACT, preset="desk").replace(
     image_size=96,
     cube_mm=300.0,
+    appearance=1.0,
     pose_hidden=256,
     pose_latent=32,
     discriminator_widths=(24, 48, 80, 128, 144, 160),

@@ -133,6 +133,23 @@ def test_randomised_frames_stand_beside_the_synthetic_ones_or_in_their_place(sto
     assert moved.min() > 0.0 and moved.max() < 1.0
 
 
+def test_labelled_frames_look_otherwise_and_others_do_not(store_path):
+    raw = tf.nest.map_structure(tf.constant, batches(store_path, 1)[0])
+    raw["simulated"] = raw["labelled"]
+    plain, changed = (
+        pipeline.Preparation(DataConfig(image_size=SIZE, cube_mm=200.0, appearance=strength))(raw)
+        for strength in (0.0, 1.0)
+    )
+    for name in ("synthetic", "real", "seed"):
+        tf.nest.map_structure(np.testing.assert_array_equal, changed[name], plain[name])
+    for name in ("labelled", "simulated"):
+        assert np.mean(changed[name]["image"] != plain[name]["image"]) > 0.05
+        # Joints keep their place in the crop, but for the hand's size.
+        ratio = (changed[name]["joints"] / plain[name]["joints"]).numpy()
+        np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1], ratio.shape), rtol=1e-4)
+    assert not np.array_equal(changed["labelled"]["image"], changed["simulated"]["image"])
+
+
 def test_poses_alone_read_no_depth(store_path):
     poses = {"synthetic": feeds.Stream("synthetic/train", 3, images=False)}
     batch = next(iter(pipeline.build_pipeline(store_path, poses, 0).take(1)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lsps_tf import losses, randomize, replicas
+from lsps_tf import appearance, losses, randomize, replicas
 from lsps_tf.augment import draw_views
 from lsps_tf.skeleton import SKELETONS
 
@@ -47,7 +47,8 @@ def test_replicas_draw_their_rows_of_the_batchs_noise(strategy, draw):
         assert len(values) == ROWS and len(np.unique(values.reshape(ROWS, -1), axis=0)) > 1
 
 
-def test_randomised_crops_are_those_of_the_whole_batch(strategy):
+@pytest.mark.parametrize("sensed", [False, True], ids=["randomised", "of another appearance"])
+def test_crops_are_changed_as_those_of_the_whole_batch(strategy, sensed):
     skeleton = SKELETONS["nyu"]
     random = np.random.default_rng(0)
     image = tf.constant(np.where(random.uniform(size=(4, 16, 16, 1)) < 0.5, 0.1, 1.0), tf.float32)
@@ -55,6 +56,8 @@ def test_randomised_crops_are_those_of_the_whole_batch(strategy):
     cube_mm = tf.fill([4], 250.0)
 
     def run(image, joints, cube_mm):
+        if sensed:
+            return appearance.change_appearance(image, joints, cube_mm, 1.0, SEED)
         return randomize.randomize(image, joints, cube_mm, skeleton, 1.0, SEED)
 
     alone, shared = run(image, joints, cube_mm), joined(by_replica(strategy, run, image, joints, cube_mm))

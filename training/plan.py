@@ -16,7 +16,7 @@ from lsps_tf.datasets.feeds import Stream
 from lsps_tf.datasets.store import Store
 from lsps_tf.fitting.to_depth import DepthFit
 from lsps_tf.networks import Networks
-from lsps_tf.pipeline import Preparation, labelled_indices
+from lsps_tf.pipeline import SIMULATED, Preparation, labelled_indices
 from lsps_tf.run_folder import RunSettings
 from lsps_tf.skeleton import SKELETONS
 from training.pseudo_labels import SPLIT, kept_labels
@@ -30,7 +30,7 @@ from training.stages.posterior import PosteriorStage
 from training.stages.regression import RegressionStage
 
 # What an adaptation trains on beside the recording: simulated scenes, as sensors see them.
-SIMULATED, SIMULATED_SPLIT = "simulated", "synthetic/sensed"
+SIMULATED_SPLIT = "synthetic/sensed"
 Optimizers = dict[str, keras.optimizers.Optimizer]
 
 

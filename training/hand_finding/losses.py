@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from lsps_tf import crop
+from lsps_tf import appearance, crop
 from lsps_tf.hand_finding import networks, search
 from lsps_tf.hand_finding.constants import CELL_PX, CROP_SIZE, CUBE_MM, FRAME_HEIGHT, FRAME_WIDTH, NEAREST_MM, OFFSET_MM
 from training.hand_finding.views import CROP_MM, Views
@@ -69,9 +69,10 @@ def frame_losses(views: Views, seed: tf.Tensor, weights: dict) -> Losses:
 
 def crop_losses(views: Views, seed: tf.Tensor, weights: dict, frame_weights: dict) -> Losses:
     """Loss of the network that looks at crops: at the views' own, and at what the other network takes for hands."""
-    seeds = tf.unstack(tf.random.split(seed, 2))
+    seeds = tf.unstack(tf.random.split(seed, 3))
     parts = _own_crops(views, seeds[0]), _proposed_crops(views, seeds[1], frame_weights)
     images, center_mm, middle_mm, right, seen = (tf.concat(values, axis=0) for values in zip(*parts))
+    images = appearance.change_readings(images[..., 0], tf.constant(0.5 * CUBE_MM), 1.0, seeds[2])[..., None]
     output = networks.look_at_crop(weights, images)
     distance_mm = tf.norm(middle_mm - center_mm[:, None], axis=-1)
     closest = tf.argmin(distance_mm, axis=1)
