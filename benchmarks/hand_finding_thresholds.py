@@ -5,7 +5,7 @@
 Views of hands among things by all sensors, and views without a hand. A row is a choice of thresholds. Its `score` is
 the percent of a recording's views that are right, nine in ten of which have a hand. A view is right whose nearest find
 is a hand, or that has neither hand nor find. The best rows are printed, and that of the thresholds in
-`lsps_tf/hand_finding/constants.py`. They are near the best, with fewer false alarms.
+`lsps_tf/hand_finding/constants.py`. They are near the best.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from training.hand_finding.views import Views, make_views
 BATCH, LOWEST_LOGIT = 32, -6.0
 GRID = {
     "frame_logit": (-6.0, -4.0),
-    "frame_share": (1.0, 2.0, 3.0),
-    "least_score": (-7.0, -5.0, -3.0, -2.0, -1.0),
+    "frame_share": (0.7, 1.0, 1.3, 2.0),
+    "least_score": (-5.0, -3.0, -2.5, -2.0, -1.0),
     "score_margin": (1.0, 2.0, 3.0),
 }
 # Share of a recording's frames in which there is a hand.

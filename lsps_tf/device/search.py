@@ -13,6 +13,7 @@ from lsps_tf.device.crop import crop_frame, normalize_depth
 from lsps_tf.device.finder import load_networks
 from lsps_tf.hand_finding.constants import (
     ARM_SHARE,
+    BESIDE_MM,
     CELL_PX,
     CROP_SIZE,
     CUBE_MM,
@@ -72,6 +73,7 @@ def find_hands(depth_mm: np.ndarray, intrinsics: np.ndarray, count: int) -> list
     if count == 1:
         # What looks far less like a hand than another is an arm, or what lies about. It may also be the second hand.
         least = max(least, max((score for score, *_ in scored), default=0.0) - SCORE_MARGIN)
+        scored = [place for place in scored if not _better_beside(place, [each for each in scored if each[0] > least])]
     found: list[FoundHand] = []
     for score, center_mm, right in scored:
         doubles = (np.linalg.norm(other.center_mm - center_mm) < SAME_HAND_MM for other in found)
@@ -80,6 +82,11 @@ def find_hands(depth_mm: np.ndarray, intrinsics: np.ndarray, count: int) -> list
     size = np.array(depth_mm.shape[::-1], np.float32)
     found.sort(key=lambda each: (not _is_whole(each.center_mm, intrinsics, size), float(each.center_mm[2])))
     return found[:count]
+
+
+def _better_beside(place: tuple, others: list[tuple]) -> bool:
+    """Whether one of the (score, center_mm, right) `others` has a higher score, and is within BESIDE_MM."""
+    return any(score > place[0] and np.linalg.norm(center_mm - place[1]) < BESIDE_MM for score, center_mm, _ in others)
 
 
 def sure_hands(found: list[FoundHand]) -> list[FoundHand]:

@@ -18,11 +18,13 @@ MIRRORED = (1.0, -1.0, -1.0, 1.0, 1.0)
 # Of the search: places that are looked at beyond the hands that are asked for, and how often each. A place's score is
 # the crop's logit and a share of the frame's; there is a hand above the least score. Where one hand is asked for, it is
 # none that is so far below the best. Nearer to each other two are the same. A hand that is followed needs the crop's
-# logit alone. The thresholds are near the best of benchmarks/hand_finding_thresholds.py, with fewer false alarms.
+# logit alone. The thresholds are near the best of benchmarks/hand_finding_thresholds.py.
 MORE_PLACES, LOOKS = 5, 2
-FRAME_LOGIT, FRAME_SHARE, LEAST_SCORE, SCORE_MARGIN = -4.0, 2.0, -3.0, 3.0
-CROP_LOGIT = 1.0
+FRAME_LOGIT, FRAME_SHARE, LEAST_SCORE, SCORE_MARGIN = -4.0, 1.3, -3.0, 2.0
+CROP_LOGIT = 0.5
 SAME_HAND_MM = 45.0
+# Where one hand is asked for, what is nearer to a better place belongs to that hand: its wrist, its arm, what it holds.
+BESIDE_MM = 100.0
 # A hand whose middle is nearer to the frame's border is cut by it, or is the end of an arm there.
 WHOLE_MM = 75.0
 

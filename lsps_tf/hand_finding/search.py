@@ -13,6 +13,7 @@ import tensorflow as tf
 from lsps_tf import crop
 from lsps_tf.hand_finding import networks
 from lsps_tf.hand_finding.constants import (
+    BESIDE_MM,
     CELL_PX,
     CROP_LOGIT,
     CROP_SIZE,
@@ -114,6 +115,7 @@ def choose_hands(places: JudgedPlaces, count: int, thresholds: Thresholds = THRE
         # What looks far less like a hand than another is an arm, or what lies about. It may also be the second hand.
         best = tf.reduce_max(tf.where(clear, score, -1e3), axis=1, keepdims=True)
         clear &= score > best - thresholds.score_margin
+        clear &= ~_better_beside(places.center_mm, tf.where(clear, score, -1e3))
     presence = _without_doubles(places.center_mm, clear)
     z = places.center_mm[..., 2] + tf.where(places.whole, 0.0, _AFTER_ALL_MM)
     order = tf.argsort(tf.where(presence, z, float("inf")), axis=1, stable=True)[:, :count]
@@ -264,6 +266,12 @@ def _turned(depth_mm: tf.Tensor, intrinsics: tf.Tensor) -> tuple[tf.Tensor, tf.T
     fx, fy, cx, cy = tf.unstack(intrinsics, axis=-1)
     last = tf.cast(tf.shape(depth_mm)[1] - 1, tf.float32)
     return tf.reverse(tf.transpose(depth_mm, [0, 2, 1]), [2]), tf.stack([fy, fx, last - cy, cx], axis=-1)
+
+
+def _better_beside(center_mm: tf.Tensor, score: tf.Tensor) -> tf.Tensor:
+    """Which places [B, K, 3] have one of a higher score [B, K] within BESIDE_MM: wrists, arms, what is held."""
+    away_mm = tf.norm(center_mm[:, :, None] - center_mm[:, None], axis=-1)
+    return tf.reduce_any((away_mm < BESIDE_MM) & (score[:, None] > score[:, :, None]), axis=2)
 
 
 def _without_doubles(center_mm: tf.Tensor, presence: tf.Tensor) -> tf.Tensor:

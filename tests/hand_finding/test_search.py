@@ -135,3 +135,18 @@ def test_hands_that_the_border_cuts_come_last():
     np.testing.assert_allclose(found.center_mm[0], [whole, farther, below, cut], rtol=1e-5)
     alone = search.choose_hands(places(cut), 1)
     assert alone.presence.numpy().all() and np.allclose(alone.center_mm[0, 0], cut)
+
+
+def test_of_one_hand_the_better_place_beside_a_nearer_one_is_taken():
+    hand, wrist, other = [0.0, 0.0, 700.0], [60.0, 0.0, 690.0], [0.0, 100.0, 600.0]
+    found = {}
+    for name, centers_mm, logits in (
+        ("wrist", (hand, wrist), (4.0, 3.0)),
+        ("a nearer hand far away", (hand, wrist, other), (4.0, 3.0, 3.5)),
+        ("the wrist looks more like one", (hand, wrist), (3.0, 4.0)),
+    ):
+        judged = places(*centers_mm)._replace(hand=tf.constant([logits]))
+        found[name] = search.choose_hands(judged, 1).center_mm[0, 0].numpy().tolist()
+        # Where more are asked for, each of them may be a hand.
+        assert search.choose_hands(judged, 4).presence.numpy().sum() == len(centers_mm)
+    assert found == {"wrist": hand, "a nearer hand far away": other, "the wrist looks more like one": wrist}
