@@ -212,6 +212,9 @@ def _covered(known: tuple[str, ...], pretrained_stage: str) -> set[str]:
     if pretrained_stage.startswith(FIT):
         # Its rounds may be more than this run has.
         return {*LSPS.stages, *rounds[: int(pretrained_stage[len(FIT) :])]}
+    if pretrained_stage not in LSPS.stages and pretrained_stage in known:
+        # A regression goes on from a regression, so that its own stage may be asked for again.
+        return set(known[: known.index(pretrained_stage)])
     return set(LSPS.stages[: LSPS.stages.index(pretrained_stage) + 1]) if pretrained_stage in LSPS.stages else set()
 
 

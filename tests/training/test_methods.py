@@ -31,6 +31,9 @@ TINY = PRESETS["tiny"]
         ("synthetic-only", None, "", ("pose", "regression")),
         ("synthetic-only", None, "depth", ("regression",)),
         ("real", None, "pose", ("regression",)),
+        # A regression goes on from another one.
+        ("real", None, "regression", ("regression",)),
+        ("synthetic-only", "regression", "regression", ("regression",)),
     ],
 )
 def test_stages(method, asked, pretrained, stages):
