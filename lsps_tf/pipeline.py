@@ -162,10 +162,12 @@ class Preparation:
         for number, name in enumerate(_SENSED):
             if self._data.appearance and "image" in batch.get(name, {}):
                 seed = tf.random.fold_in(raw["seed"], 4 + number)
-                batch[name] = self._change(batch[name], raw[name]["cube_mm"], seed)
+                batch[name] = self._change_appearance(batch[name], raw[name]["cube_mm"], seed)
         return {**batch, "seed": raw["seed"]}
 
-    def _change(self, frames: dict[str, tf.Tensor], cube_mm: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _change_appearance(
+        self, frames: dict[str, tf.Tensor], cube_mm: tf.Tensor, seed: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         image, joints = appearance.change_appearance(
             frames["image"], frames["joints"], cube_mm, self._data.appearance, seed
         )

@@ -73,11 +73,13 @@ def find_hands(depth_mm: np.ndarray, intrinsics: np.ndarray, count: int) -> list
     if count == 1:
         # What looks far less like a hand than another is an arm, or what lies about. It may also be the second hand.
         least = max(least, max((score for score, *_ in scored), default=0.0) - SCORE_MARGIN)
-        scored = [place for place in scored if not _better_beside(place, [each for each in scored if each[0] > least])]
+    clear = [place for place in scored if place[0] > least]
+    if count == 1:
+        clear = [place for place in clear if not _better_beside(place, clear)]
     found: list[FoundHand] = []
-    for score, center_mm, right in scored:
+    for score, center_mm, right in clear:
         doubles = (np.linalg.norm(other.center_mm - center_mm) < SAME_HAND_MM for other in found)
-        if score > least and not any(doubles):
+        if not any(doubles):
             found.append(FoundHand(center_mm, float(right), float(score)))
     size = np.array(depth_mm.shape[::-1], np.float32)
     found.sort(key=lambda each: (not _is_whole(each.center_mm, intrinsics, size), float(each.center_mm[2])))
