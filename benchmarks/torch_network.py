@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from lsps_tf.errors import InputError
 from lsps_tf.networks.layers import LEAKY_SLOPE
 from lsps_tf.run_folder import Run
 
@@ -15,6 +16,8 @@ class DeployedNetwork(nn.Module):
 
     def __init__(self, run: Run):
         super().__init__()
+        if run.config.network.vote_widths:
+            raise InputError(f"{run.directory}: its P votes, which this network does not; give a run of compact")
         *trunk, head, hidden, output = run.networks.deployed_layers(run.domain)
         self.trunk = nn.ModuleList(_convolution(layer, 2) for layer in trunk)
         self.head, self.hidden, self.output = _convolution(head, 1), _dense(hidden), _dense(output)

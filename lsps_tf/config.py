@@ -55,6 +55,11 @@ class NetworkConfig:
     )
     discriminator_private: int = _setting(2, "first convolutions that D_s and D_r do not share (table 4)")
 
+    vote_widths: tuple[int, ...] = _setting(
+        (),
+        "channels on P's way back to a larger map, whose places vote for the joints (not in the paper; empty: table 4)",
+    )
+
     @property
     def latent_size(self) -> int:
         """Z, numbers of what P regresses: of the pose latent, or of the joints where there is no pose VAE."""
@@ -92,6 +97,9 @@ class LossWeights:
     )
     lambda_7_joints: float = _setting(
         0.0, "distance of the decoded joints in the regressions, half cubes (not in the paper; 0 leaves it out)"
+    )
+    lambda_7_votes: float = _setting(
+        0.0, "distance of the votes for a joint in the regressions, half cubes (vote_widths; 0 leaves it out)"
     )
     lambda_8_depth: float = _setting(0.0001, "feature matching in the depth stage (equation 8)")
     lambda_8_posterior: float = _setting(1.0, "feature matching in the posterior stage (equation 8)")

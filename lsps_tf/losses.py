@@ -234,6 +234,21 @@ def joint_distance_loss(predicted: tf.Tensor, target: tf.Tensor) -> Term:
     return Term(tf.reduce_mean(tf.sqrt(squares + 1e-8)), "lambda_7_joints")
 
 
+def vote_loss(weights: tf.Tensor, places: tf.Tensor, target: tf.Tensor) -> Term:
+    """Mean distance of the votes for a joint from it, as much as each counts, half cubes; not in the paper.
+
+    The weighted mean may be right where its votes lie far apart. So each place has to be right by itself.
+
+    Args:
+        weights: [B, N, J], of sum 1 per joint.
+        places: [B, N, J, 3].
+        target: [B, J, 3].
+    """
+    squares = tf.reduce_sum(tf.math.squared_difference(places, target[:, None]), axis=-1)
+    distance = tf.reduce_sum(weights * tf.sqrt(squares + 1e-8), axis=1)
+    return Term(tf.reduce_mean(distance), "lambda_7_votes")
+
+
 def feature_matching_loss(synthetic_features: tf.Tensor, real_features: tf.Tensor, weight: str) -> Term:
     """Equation 8, one term of L_FM: lambda_8 ||D_s,phi(x^(->s)) - D_r,phi(x^(->r))||_1.
 

@@ -83,17 +83,19 @@ _COMPACT = Config(preset="compact").replace(
     inter_op_threads=2,
 )
 
-# For real cameras and cluttered views: a larger image and a deeper P, of about 1.4 million numbers.
+# For real cameras and cluttered views: a larger image, and a deeper P that votes, of about 1.1 million numbers.
 _DESK = dataclasses.replace(_COMPACT, preset="desk").replace(
     image_size=96,
     cube_mm=300.0,
     appearance=1.0,
     pose_hidden=256,
     pose_latent=32,
-    discriminator_widths=(24, 48, 80, 128, 144, 160),
+    discriminator_widths=(24, 48, 80, 128, 144),
     discriminator_repeats=1,
+    vote_widths=(128, 96),
     lambda_7=0.1,
     lambda_7_joints=10.0,
+    lambda_7_votes=1.0,
     posterior_learning_rate=1.5e-3,
     pose_steps=6000,
     posterior_steps=12000,

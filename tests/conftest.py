@@ -31,10 +31,10 @@ def pytest_configure(config):
 
 
 def write_run(
-    folder: pathlib.Path, store: str = "none.h5", skeleton: str = "nyu", method: str = "lsps"
+    folder: pathlib.Path, store: str = "none.h5", skeleton: str = "nyu", method: str = "lsps", **changes
 ) -> pathlib.Path:
-    """A run folder of preset tiny, biases included in what is drawn."""
-    config = PRESETS["tiny"].replace(num_joints=36 if skeleton == "nyu" else 16)
+    """A run folder of preset tiny with `changes` of its settings, biases included in what is drawn."""
+    config = PRESETS["tiny"].replace(num_joints=36 if skeleton == "nyu" else 16, **changes)
     row = METHODS[method]
     stages = row.stages_with(config)
     ends = {"stages": stages, "last_stage": stages[-1], "domain": row.domain}

@@ -167,7 +167,7 @@ def resolve_config(given: dict[str, Any]) -> Config:
 _AT_LEAST_ZERO = (
     *("rotation_degrees", "translation_mm", "appearance", "randomization", "fit_rounds", "clip_norm"),
     *("discriminator_repeats", "mapping_blocks", "mapping_steps", "depth_average", "depth_shift_mm"),
-    "fit_label_share",
+    *("vote_widths", "fit_label_share"),
     *("seed", "intra_op_threads", "inter_op_threads"),
 )
 _CHOICES = {
@@ -225,7 +225,7 @@ def _reader(field: dataclasses.Field) -> Any:
 
 def _integers(text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(part) for part in text.split(","))
+        return tuple(int(part) for part in text.split(",") if text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is no list of whole numbers such as 16,32,64") from None
 

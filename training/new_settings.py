@@ -50,7 +50,7 @@ def resolve_settings(given: dict[str, Any], dataset: str) -> RunSettings:
 
 
 def _from_trained(given: dict[str, Any], method: Method) -> dict[str, Any]:
-    """The options of an adaptation: the model that it starts from, and that one's last stage and preset."""
+    """The options of an adaptation: the model that it starts from, and that one's last stage, preset and networks."""
     folder = pathlib.Path(given.get("pretrained", run_folder.SHIPPED))
     trained = run_folder.read_settings(folder)
     if trained.domain != method.domain:
@@ -59,7 +59,9 @@ def _from_trained(given: dict[str, Any], method: Method) -> dict[str, Any]:
             "needs one that does"
         )
     start = {"pretrained": str(folder), "pretrained_stage": trained.last_stage, "preset": trained.config.preset}
-    return {**start, **given}
+    # A preset's may have changed since.
+    networks = {name: value for name, value in vars(trained.config.network).items() if name != "num_joints"}
+    return {**start, **networks, **given}
 
 
 def _labels(given: dict[str, Any], method: Method, own: float) -> float:

@@ -15,6 +15,7 @@ from lsps_tf.networks.discriminator import Discriminator, PosteriorHead, realism
 from lsps_tf.networks.layers import apply_together
 from lsps_tf.networks.mapping import FIRST_SIZES, Mapping
 from lsps_tf.networks.pose_vae import DirectDecoder, DirectEncoder, PoseDecoder, PoseEncoder
+from lsps_tf.networks.votes import TopDown, VotingHead
 
 DOMAINS = ("synthetic", "real")
 DEPTH_LATENT_STRIDE = 4
@@ -30,7 +31,7 @@ class Networks(tf.Module):
         image_size: S, pixels of an image's side.
         pose_encoder, pose_decoder: E_y and G_y.
         encoders, generators, discriminators: per domain, "synthetic" and "real".
-        posterior: P's last layer, which applies to the features of either discriminator.
+        posterior: P's last layer, or layers that vote, which apply to the features of either discriminator.
         mapping: M, from the pose latent [B, Z] to the depth latent [B, S/4, S/4, C].
     """
 
@@ -46,7 +47,7 @@ class Networks(tf.Module):
         self.encoders = _build_encoders(config, seed)
         self.generators = _build_generators(config, seed)
         self.discriminators = _build_discriminators(config, seed)
-        self.posterior = PosteriorHead(config.latent_size, seed)
+        self.posterior = self._build_posterior(seed)
         self.mapping = self._build_mapping(seed)
 
     @property
@@ -132,8 +133,13 @@ class Networks(tf.Module):
         return _unique(*self._trunk(domain), self.posterior, self.pose_decoder, self.pose_encoder)
 
     def deployed_layers(self, domain: str) -> list[keras.layers.Layer]:
-        """The layers of P_r = G_y(P(x)) in their order: P's convolutions of `domain`, P's last, and G_y's."""
-        return [*self._trunk(domain), *self.posterior.layers, *self.pose_decoder.layers]
+        """The layers of P_r = G_y(P(x)): P's convolutions of `domain`, P's last, and G_y's.
+
+        Each reads the one before. Where `vote_widths` are given it does not, and E_y stands before G_y.
+        """
+        encoder = self.pose_encoder
+        between = [encoder.hidden, encoder.mean] if self.config.vote_widths and self.config.pose_vae else []
+        return [*self._trunk(domain), *self.posterior.layers, *between, *self.pose_decoder.layers]
 
     def named_variables(self) -> dict[str, tf.Variable]:
         """Every weight once, by its network and its place in it, as in "encoders/real/004" (the names of weight files).
@@ -150,6 +156,12 @@ class Networks(tf.Module):
                     seen.add(variable.ref())
                     named[f"{part}/{number:03d}"] = variable
         return named
+
+    def _build_posterior(self, seed: int) -> keras.Model:
+        config = self.config
+        if config.vote_widths:
+            return VotingHead(config.num_joints, seed, lambda joints: self.encode_pose(joints)[0])
+        return PosteriorHead(config.latent_size, seed)
 
     def _build_mapping(self, seed: int) -> keras.Model:
         config = self.config
@@ -245,6 +257,13 @@ def _check(config: NetworkConfig, image_size: int) -> None:
             f"discriminator_private: {config.discriminator_private} of {convolutions} convolutions; at least one must "
             "be private and one shared"
         )
+    if min(config.vote_widths, default=1) < 1:
+        raise InputError(f"vote_widths: {config.vote_widths} holds a width below 1")
+    if len(config.vote_widths) > convolutions - config.discriminator_private:
+        raise InputError(
+            f"vote_widths: {len(config.vote_widths)} widths given, but the discriminators share "
+            f"{convolutions - config.discriminator_private} convolutions; give at most as many"
+        )
     if not config.mapping_widths or min(config.private_blocks, config.shared_blocks) < 1:
         raise InputError("mapping_widths, private_blocks and shared_blocks must hold at least one layer each")
     if -(-image_size // 2**convolutions) < 2:
@@ -278,7 +297,14 @@ def _shared_blocks(kind: str, config: NetworkConfig, seed: int) -> dict[str, ker
 def _build_discriminators(config: NetworkConfig, seed: int) -> dict[str, Discriminator]:
     private = config.discriminator_private
     widths, repeats = config.discriminator_widths[private:], config.discriminator_repeats
-    layers = strided_convolutions("discriminator_shared", widths, private + 1, seed, repeats)
-    shared = keras.Sequential(layers, name="discriminator_shared")
+    name = "discriminator_shared"
+    levels = [
+        strided_convolutions(name, (width,), number, seed, repeats) for number, width in enumerate(widths, private + 1)
+    ]
+    if config.vote_widths:
+        down = [keras.Sequential(level, name=f"{name}_level_{i}") for i, level in enumerate(levels, private + 1)]
+        shared = TopDown(name, down, config.vote_widths, seed)
+    else:
+        shared = keras.Sequential([layer for level in levels for layer in level], name=name)
     head = realism_head(seed)
     return {domain: Discriminator(f"discriminator_{domain}", config, shared, head, seed) for domain in DOMAINS}

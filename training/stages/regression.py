@@ -38,21 +38,29 @@ class RegressionStage(OnePlayerStage):
         self.sources = sources or (PAIRS[domain],)
 
     def forward(self, batch: Batch) -> Tensors:
-        """P(x) and its target z_y ~ q(z_y|y), both [B, Z], and the joints [B, J, 3] of the domain's labelled frames."""
+        """P(x) and its target z_y ~ q(z_y|y), both [B, Z], of the domain's labelled frames.
+
+        Beside them their joints [B, J, 3], and the features [B, h, w, C] that P(x) was made of.
+        """
         parts = [batch[source] for source in self.sources]
         frames = {name: tf.concat([part[name] for part in parts], axis=0) for name in ("image", "joints")}
         seed = noise_seeds(batch["seed"], ["pose"])["pose"]
+        features = self.networks.discriminators[self.domain].features(frames["image"])
         return {
-            "predicted": self.networks.predict_latent(frames["image"], self.domain),
+            "features": features,
+            "predicted": self.networks.posterior(features),
             "target": sample_pose(self.networks, frames["joints"], seed),
             "joints": frames["joints"],
         }
 
     def loss_terms(self, outputs: Tensors) -> Terms:
-        """The raw term of equation 7 and, where it counts, the distance of the decoded joints."""
+        """The raw term of equation 7 and, where they count, the distances of the decoded joints and of the votes."""
         loss = losses.posterior_loss(outputs["predicted"], outputs["target"])
         terms = {f"eq7_posterior_{self.domain}_regression": loss}
         if self.lambdas.lambda_7_joints:
             decoded = self.networks.decode_pose(outputs["predicted"])
             terms[f"eq7_posterior_{self.domain}_joints"] = losses.joint_distance_loss(decoded, outputs["joints"])
+        if self.networks.config.vote_widths and self.lambdas.lambda_7_votes:
+            votes = self.networks.posterior.votes(outputs["features"])
+            terms[f"eq7_posterior_{self.domain}_votes"] = losses.vote_loss(*votes, outputs["joints"])
         return terms

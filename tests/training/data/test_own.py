@@ -15,6 +15,7 @@ from lsps_tf.errors import InputError
 from lsps_tf.prediction_files import read_joints_uvd
 from lsps_tf.run_folder import RunSettings, read_settings, write_settings
 from lsps_tf.skeleton import NYU
+from tests.conftest import write_run
 from tests.recordings.writers import bag_of
 from tests.scene_frames import CAMERA, empty_frames, hand_frames
 from training.arguments import parse_arguments, resolve_config
@@ -256,3 +257,11 @@ def test_a_trained_model_is_adapted_to_a_recording(folder, finished_run, tmp_pat
     lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     assert {line["stage"] for line in lines} == {"fit1"}
     assert (run_dir / "fits" / "fit1.npz").exists() and (run_dir / "weights" / "fit1.h5").exists()
+
+
+def test_an_adapted_model_keeps_its_networks_whatever_its_preset_has(folder, tmp_path, eagerly):
+    trained = write_run(tmp_path / "trained", method="real", vote_widths=(6, 5))
+    run_dir = tmp_path / "adapted"
+    options = ["--method", "adapt", "--pretrained", str(trained), "--sim-synthetic-frames", "4", "--fit-steps", "1"]
+    done = run_session(["--dataset", "frames", "--data-root", str(folder), "--run-dir", str(run_dir), *options])
+    assert done == 0 and read_settings(run_dir).config.network == read_settings(trained).config.network

@@ -1,5 +1,7 @@
 """The regressions of table 1: P and one discriminator's layers move, all else is frozen."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,7 +9,8 @@ from tensorflow import keras
 
 from lsps_tf import losses
 from lsps_tf.config import LossWeights
-from lsps_tf.networks import DOMAINS
+from lsps_tf.networks import DOMAINS, build_networks
+from lsps_tf.presets import PRESETS
 from training.stages.base import noise_seeds
 from training.stages.regression import REGRESSION, RegressionStage
 
@@ -65,6 +68,19 @@ def test_the_distance_of_decoded_joints_counts_where_it_is_asked_for(networks, b
     decoded = networks.predict_joints(batch["labelled"]["image"], "real").numpy()
     distance = np.linalg.norm(decoded - batch["labelled"]["joints"], axis=-1).mean()
     assert float(stage.train_step(batch)[REGRESSION]) == pytest.approx(3.0 * distance, rel=1e-3)
+
+
+def test_the_distance_of_the_votes_counts_where_p_votes(networks, batch):
+    config = dataclasses.replace(PRESETS["tiny"].network, vote_widths=(5, 4))
+    voting = build_networks(config, 32, seed=0)
+    images, joints = batch["labelled"]["image"], batch["labelled"]["joints"].numpy()
+    weights, places = (part.numpy() for part in voting.posterior.votes(voting.discriminators["real"].features(images)))
+    distance = np.linalg.norm(places - joints[:, None], axis=-1)
+    expected = 3.0 * (weights * distance).sum(axis=1).mean()
+    weights = LossWeights(lambda_7=0.0, lambda_7_votes=3.0)
+    assert float(compiled(voting, "real", weights).train_step(batch)[REGRESSION]) == pytest.approx(expected, rel=1e-4)
+    # Where P does not, the lambda is without a term.
+    assert float(compiled(networks, "real", weights).train_step(batch)[REGRESSION]) == 0
 
 
 @pytest.mark.parametrize("domain", DOMAINS)
