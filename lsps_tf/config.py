@@ -137,6 +137,9 @@ class TrainingConfig:
     )
     mapping_batch: int = _setting(16, "images per step of the mapping stage")
     posterior_steps: int = _setting(50_000, "iterations of the posterior stage")
+    posterior_average: float = _setting(
+        0.0, "decay per step of the average of P that a regression ends with (0: its last weights)"
+    )
     posterior_batch: int = _setting(32, "images per step of the posterior stage")
     matching_batch: int = _setting(32, "of these, images of each domain that feature matching uses")
     fit_rounds: int = _setting(

@@ -40,18 +40,21 @@ def test_the_same_seed_gives_the_same_images_in_range():
     np.testing.assert_allclose(ratio, np.broadcast_to(ratio[:, :1], ratio.shape), rtol=1e-4)
 
 
-def test_a_mean_is_that_of_the_readings_near_a_pixels_own():
+@pytest.mark.parametrize("pixels", [1, 3])
+def test_a_mean_is_that_of_the_readings_near_a_pixels_own(pixels):
     rng = np.random.default_rng(1)
     depth = rng.uniform(-1, 1, (2, 9, 9)).astype(np.float32)
     depth[rng.random(depth.shape) < 0.2] = 1.0
     expected = depth.copy()
     for image, row, column in np.ndindex(depth.shape):
         own = depth[image, row, column]
-        around = depth[image, max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
+        rows, columns = (range(place % pixels, 9, pixels) for place in (row, column))
+        rows, columns = ([p for p in line if abs(p - q) <= pixels] for line, q in ((rows, row), (columns, column)))
+        around = depth[image][np.ix_(rows, columns)]
         near = around[(around < 1.0) & (np.abs(around - own) < 0.5)]
         if own < 1.0:
             expected[image, row, column] = near.mean()
-    mean = appearance._mean_around(tf.constant(depth), tf.fill([2, 1, 1], 0.5))
+    mean = appearance._mean_around(tf.constant(depth), tf.fill([2, 1, 1], 0.5), pixels)
     np.testing.assert_allclose(mean, expected, atol=1e-6)
 
 

@@ -167,7 +167,7 @@ def resolve_config(given: dict[str, Any]) -> Config:
 _AT_LEAST_ZERO = (
     *("rotation_degrees", "translation_mm", "appearance", "randomization", "fit_rounds", "clip_norm"),
     *("discriminator_repeats", "mapping_blocks", "mapping_steps", "depth_average", "depth_shift_mm"),
-    *("vote_widths", "fit_label_share"),
+    *("vote_widths", "posterior_average", "fit_label_share"),
     *("seed", "intra_op_threads", "inter_op_threads"),
 )
 _CHOICES = {
@@ -204,8 +204,10 @@ def check_config(config: Config) -> None:
         raise InputError(f"--fit-keep {config.training.fit_keep:g}: it is a part of the fitted frames, at most 1")
     if config.training.fit_label_share >= 1.0:
         raise InputError(f"--fit-label-share {config.training.fit_label_share:g}: it is a part below 1, such as 0.25")
-    if config.training.depth_average >= 1.0:
-        raise InputError(f"--depth-average {config.training.depth_average:g}: it is a decay below 1, such as 0.999")
+    for name in ("depth_average", "posterior_average"):
+        decay = getattr(config.training, name)
+        if decay >= 1.0:
+            raise InputError(f"{_option(name)} {decay:g}: it is a decay below 1, such as 0.999")
     if config.training.matching_batch > config.training.posterior_batch:
         raise InputError(
             f"--matching-batch {config.training.matching_batch}: it is a part of --posterior-batch "

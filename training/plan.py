@@ -274,7 +274,8 @@ def _posterior(
 
 def _regression(inputs: StageInputs, streams: dict[str, Stream], prepare: Preparation) -> StagePlan:
     training = inputs.training
-    model = RegressionStage(inputs.networks, inputs.weights, inputs.settings.domain, prepare)
+    decay = training.posterior_average
+    model = RegressionStage(inputs.networks, inputs.weights, inputs.settings.domain, prepare, average_decay=decay)
     optimizers = _posterior_optimizer(inputs, training.posterior_learning_rate, training.posterior_steps)
     return inputs.plan(model, streams, training.posterior_steps, optimizers, "eq7_posterior")
 

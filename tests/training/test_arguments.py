@@ -96,6 +96,7 @@ def test_values_that_cannot_be_read(arguments, message):
         ({"posterior_learning_rate": -1.0}, "--posterior-learning-rate -1.0: it must be above 0"),
         ({"posterior_learning_rate": float("nan")}, "--posterior-learning-rate nan"),
         ({"cycle": "no"}, "--cycle no: it is on or off, --cycle or --no-cycle"),
+        ({"posterior_average": 1.0}, "--posterior-average 1: it is a decay below 1"),
         ({"depth_average": 1.0}, "--depth-average 1: it is a decay below 1"),
         ({"mapping": "joints"}, "--mapping joints: choose one of code, bones"),
         ({"mapping_steps": -1}, "--mapping-steps -1: it must be at least 0"),

@@ -161,7 +161,7 @@ class OnePlayerStage(Stage):
     A subclass has `forward`, what the networks make of a batch, and `loss_terms`, the raw terms of that.
 
     Attributes:
-        player_variables: what is trained.
+        player_variables: what is trained. With `average_decay` above 0 the stage ends with their average.
     """
 
     def __init__(
@@ -171,10 +171,13 @@ class OnePlayerStage(Stage):
         player_variables: list[tf.Variable],
         total: str,
         prepare: Callable[[Any], Batch] | None = None,
+        average_decay: float = 0.0,
     ):
         super().__init__(networks, lambdas, prepare)
         self.player_variables = player_variables
         self.totals = (total,)
+        if average_decay:
+            self.averages = MovingAverages(player_variables, average_decay)
 
     def compile(self, optimizer: keras.optimizers.Optimizer, **options: Any) -> None:
         """One player, one optimizer."""
@@ -192,6 +195,8 @@ class OnePlayerStage(Stage):
             terms = self.loss_terms(self.forward(batch))
             total = losses.weighted_sum(terms, self.lambdas)
         _apply(self.player_optimizer, tape.gradient(total, self.player_variables), self.player_variables)
+        if self.averages is not None:
+            self.averages.update(batch["seed"][1])
         return self.log(batch, terms, (total,))
 
 

@@ -22,7 +22,8 @@ class RegressionStage(OnePlayerStage):
     The baselines of table 1: "synthetic" is synthetic-only, "real" trains on the labels of real frames. From scratch or
     from pre-trained layers is a matter of the weights that the networks come with. Predict with the same domain:
     `networks.predict_joints(image, domain)`; synthetic-only reads real images with D_s's layers. `sources` are the
-    parts of a batch that it trains on together, where these are not the domain's frames.
+    parts of a batch that it trains on together, where these are not the domain's frames. With `average_decay` above 0
+    the stage ends with the moving average of its weights.
     """
 
     def __init__(
@@ -32,8 +33,10 @@ class RegressionStage(OnePlayerStage):
         domain: str,
         prepare: Callable[[Any], Batch] | None = None,
         sources: tuple[str, ...] = (),
+        average_decay: float = 0.0,
     ):
-        super().__init__(networks, lambdas, networks.posterior_variables(domain), REGRESSION, prepare)
+        variables = networks.posterior_variables(domain)
+        super().__init__(networks, lambdas, variables, REGRESSION, prepare, average_decay)
         self.domain = domain
         self.sources = sources or (PAIRS[domain],)
 

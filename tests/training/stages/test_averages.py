@@ -7,6 +7,7 @@ from tensorflow import keras
 from lsps_tf.config import LossWeights
 from training.stages.averages import MovingAverages
 from training.stages.depth import DepthStage
+from training.stages.regression import RegressionStage
 
 
 def looped(values, decay):
@@ -74,3 +75,18 @@ def test_averaging_changes_no_step(start, unlabelled):
     plain.finish()
     for one, other in zip(with_plain[-1], with_averages[-1]):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_regression_ends_with_the_average_of_p(start, batch):
+    networks = start()
+    stage = RegressionStage(networks, LossWeights(), "real", average_decay=0.5)
+    stage.compile(keras.optimizers.legacy.Adam(1e-3))
+    seen = [[variable.numpy() for variable in stage.player_variables]]
+    for step in range(3):
+        stage.train_step({**batch, "seed": tf.constant([3, step], tf.int32)})
+        seen.append([variable.numpy() for variable in stage.player_variables])
+    stage.finish()
+    for number, variable in enumerate(stage.player_variables):
+        expected = looped([values[number] for values in seen], 0.5)
+        np.testing.assert_allclose(variable, expected, atol=1e-6, err_msg=variable.name)
+        assert not np.allclose(expected, seen[-1][number], atol=1e-7)
