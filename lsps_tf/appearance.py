@@ -10,6 +10,7 @@ that guess by heart. So each step sees them otherwise. Ranges at strength 1, dra
     grain     in half of the images, up to three pixels show the same reading, as of a hand that is far away
     holes     patches of up to a sixth of the image without a reading, and up to half of the pixels at steps of depth
     covers    in a third of the images, a bar of 15 to 60 mm without readings or nearer than all that is behind it
+    borders   in a third of the images, nothing beyond a line that is 30 to 130 mm from the middle, as of a frame's end
 
 Noise and melting were set by eye, beside crops of a real stereo camera. The melting reached half as far at first.
 It was widened after grips over a table were wrong, and the errors on these frames were looked at before and after.
@@ -28,6 +29,7 @@ NOISE = 0.5
 MELT_MM, MELT_PIXELS = (20.0, 80.0), (1, 1, 2, 2, 3, 4)
 GRAIN = 3.0
 COVER_SHARE, COVER_MM = 1.0 / 3.0, (15.0, 60.0)
+BORDER_SHARE, BORDER_MM = 1.0 / 3.0, (30.0, 130.0)
 
 
 def change_appearance(
@@ -56,12 +58,12 @@ def change_appearance(
 
 def change_readings(depth: tf.Tensor, half_mm: tf.Tensor, strength: float, seed: tf.Tensor) -> tf.Tensor:
     """Depth [B, S, S] in half cubes of half_mm [B, 1, 1] with all of the effects but that on the shape."""
-    seeds = tf.unstack(tf.random.split(seed, 5))
+    seeds = tf.unstack(tf.random.split(seed, 6))
     depth = randomize.add_noise(depth, half_mm, NOISE * strength, seeds[0])
     depth = melt(depth, half_mm, strength, seeds[1])
     depth = coarsen(depth, strength, seeds[2])
     depth = randomize.drop_readings(depth, half_mm, strength, seeds[3])
-    return cover(depth, half_mm, strength, seeds[4])
+    return end(cover(depth, half_mm, strength, seeds[4]), half_mm, strength, seeds[5])
 
 
 def coarsen(depth: tf.Tensor, strength: float, seed: tf.Tensor) -> tf.Tensor:
@@ -104,13 +106,27 @@ def cover(depth: tf.Tensor, half_mm: tf.Tensor, strength: float, seed: tf.Tensor
     """Depth [B, S, S] in half cubes with a bar across some images: without readings, or nearer than all behind it."""
     count, size = depth.shape[0], depth.shape[1]
     seeds = tf.unstack(tf.random.split(seed, 5))
-    angle = replicas.uniform([count, 1, 1], seeds[0], 0.0, 2.0 * math.pi)
-    place = (tf.range(size, dtype=tf.float32) - 0.5 * (size - 1)) * (2.0 / size)
-    across = tf.cos(angle) * place[None, None, :] + tf.sin(angle) * place[None, :, None]
-    along = tf.cos(angle) * place[None, :, None] - tf.sin(angle) * place[None, None, :]
+    across, along = _turned_places(size, replicas.uniform([count, 1, 1], seeds[0], 0.0, 2.0 * math.pi))
     wide, start, far = (replicas.uniform([count, 1, 1], one) for one in seeds[1:4])
     half_width = 0.5 * (COVER_MM[0] + (COVER_MM[1] - COVER_MM[0]) * wide) / half_mm
     inside = (tf.abs(across - (1.6 * far - 0.8)) < half_width) & (along > 1.6 * start - 0.8)
     chosen, level = tf.unstack(replicas.uniform([count, 1, 1, 2], seeds[4]), axis=-1)
     inside &= chosen < min(1.0, strength) * COVER_SHARE
     return tf.where(inside & (level < 0.5), 1.0, tf.where(inside, tf.minimum(depth, 2.0 * level - 1.8), depth))
+
+
+def end(depth: tf.Tensor, half_mm: tf.Tensor, strength: float, seed: tf.Tensor) -> tf.Tensor:
+    """Depth [B, S, S] in half cubes of which some images have nothing beyond a line, as where a frame ends."""
+    angle, chosen, far = tf.unstack(replicas.uniform([depth.shape[0], 1, 1, 3], seed), axis=-1)
+    across, _ = _turned_places(depth.shape[1], 2.0 * math.pi * angle)
+    nearest, farthest = BORDER_MM
+    beyond = across * half_mm > nearest + (farthest - nearest) * far
+    return tf.where(beyond & (chosen < min(1.0, strength) * BORDER_SHARE), 1.0, depth)
+
+
+def _turned_places(size: int, angle: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Where pixels lie along two axes that are turned by angles [B, 1, 1]; each [B, S, S], half cubes."""
+    place = (tf.range(size, dtype=tf.float32) - 0.5 * (size - 1)) * (2.0 / size)
+    across = tf.cos(angle) * place[None, None, :] + tf.sin(angle) * place[None, :, None]
+    along = tf.cos(angle) * place[None, :, None] - tf.sin(angle) * place[None, None, :]
+    return across, along

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lsps_tf import appearance
+from lsps_tf import appearance, replicas
 
 SIZE = 32
 SEED = tf.constant([3, 5], tf.int32)
@@ -97,3 +97,19 @@ def test_covers_are_bars_of_their_width_in_their_share_of_the_images(strength):
     # At most 60 mm wide and as long as the diagonal; a pixel is 7.8 mm.
     pixels = (covered[has_one] != np.float32(0.9)).sum(axis=(1, 2))
     assert pixels.max() <= (60 / 7.8 + 1) * SIZE * 1.5
+
+
+def test_borders_leave_a_half_plane_with_the_middle_in_their_share_of_the_images():
+    count = 1500
+    depth = tf.fill([count, SIZE, SIZE], 0.5)
+    ended = appearance.end(depth, tf.fill([count, 1, 1], 125.0), 1.0, SEED).numpy()
+    has_one = (ended == 1.0).any(axis=(1, 2))
+    # A line may also miss the image, if only just.
+    assert has_one.mean() == pytest.approx(1 / 3, rel=0.1)
+    angle, chosen, far = np.moveaxis(replicas.uniform([count, 1, 1, 3], SEED).numpy()[:, 0, 0], -1, 0)
+    assert 1 / 3 - 0.001 < chosen[has_one].max() < 1 / 3
+    for image, turn, part in zip(ended[has_one][:20], angle[has_one], far[has_one]):
+        for row, column in np.ndindex(image.shape):
+            u, v = ((place - 15.5) * 250.0 / SIZE for place in (column, row))
+            beyond = u * np.cos(2 * np.pi * turn) + v * np.sin(2 * np.pi * turn) - (30.0 + 100.0 * part)
+            assert image[row, column] == (1.0 if beyond > 0 else np.float32(0.5)) or abs(beyond) < 1e-3
