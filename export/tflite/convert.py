@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from export.tflite.rounding import INPUT_RANGE, round_network, round_to
+from export.tflite.rounding import round_network
 from lsps_tf.confidence import Confidence
 from lsps_tf.device.network import JOINTS
 from lsps_tf.files import atomic_path
@@ -89,7 +89,7 @@ def _convert_int8(run: Run, images: np.ndarray) -> bytes:
         return _convert(_CropModel(run, lambda image: {JOINTS: rounded(image)}), INT8)
 
     def predict(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {JOINTS: run.networks.predict_joints(round_to(image, INPUT_RANGE), run.domain)}
+        return {JOINTS: run.networks.predict_joints(image, run.domain)}
 
     # `rounding` knows layers in a row. The converter's own ranges move the joints of voting networks by 2 mm.
     chosen = images[np.linspace(0, len(images) - 1, min(len(images), _MOST_CROPS)).astype(np.int64)]
