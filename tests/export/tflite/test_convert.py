@@ -16,6 +16,7 @@ from lsps_tf.model_info import VARIANTS, ModelInfo, embed_info, read_tflite_info
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import load_run
 from lsps_tf.skeleton import NYU
+from tests.conftest import write_run
 
 # Mean distance in half cubes that rounding may move the joints of a network drawn at random.
 ALLOWED = {"float32": 1e-6, "float16": 2e-3, "dynamic": 6e-2, "int8": 8e-2}
@@ -125,3 +126,40 @@ def test_a_description_can_be_added_to_any_model_and_read_back(model_dir, tmp_pa
     path.write_bytes(embed_info(embed_info(tflite_path(model_dir, "float32").read_bytes(), info), info))
     assert read_tflite_info(path).skeleton.name == "nyu"
     Interpreter(model_path=str(path)).allocate_tensors()
+
+
+@pytest.fixture(scope="module")
+def voting_run(tmp_path_factory, hands_store):
+    folder = tmp_path_factory.mktemp("voting")
+    return load_run(write_run(folder, str(hands_store), discriminator_repeats=1, vote_widths=(6, 5)))
+
+
+@pytest.fixture(scope="module")
+def voting_images(voting_run):
+    return calibration_images(voting_run)
+
+
+@pytest.fixture(scope="module")
+def voting_paths(voting_run, voting_images, tmp_path_factory):
+    return dict(zip(VARIANTS, export_tflite(voting_run, tmp_path_factory.mktemp("files"), VARIANTS, voting_images)))
+
+
+@pytest.mark.parametrize(
+    ("variant", "allowed"), [("float32", 1e-5), ("float16", 2e-3), ("dynamic", 4e-2), ("int8", 5e-2)]
+)
+def test_a_voting_network_s_files_give_its_joints(voting_run, voting_images, voting_paths, variant, allowed):
+    expected = voting_run.networks.predict_joints(voting_images, voting_run.domain).numpy()
+    network = TfliteNetwork(voting_paths[variant])
+    difference = np.stack([network(image)[0] for image in voting_images]) - expected
+    assert np.linalg.norm(difference, axis=-1).mean() <= allowed < np.linalg.norm(expected.std(axis=0), axis=-1).mean()
+
+
+def test_a_voting_network_s_integer_file_computes_with_integers_alone(voting_paths):
+    model = schema.ModelT.InitFromPackedBuf(bytearray(voting_paths["int8"].read_bytes()), 0)
+    (graph,) = model.subgraphs
+    kinds = {tensor.type for tensor in graph.tensors}
+    assert kinds <= {schema.TensorType.INT8, schema.TensorType.INT32}, kinds
+    (tensor,) = Interpreter(model_path=str(voting_paths["int8"])).get_input_details()
+    scale, zero = tensor["quantization"]
+    # The background is within a step of the greatest number, and the nearest readings are not cut off.
+    assert tensor["dtype"] == np.int8 and abs((127 - zero) * scale - 1.0) <= scale <= 2 / 254
