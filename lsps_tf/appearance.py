@@ -63,7 +63,7 @@ def change_readings(depth: tf.Tensor, half_mm: tf.Tensor, strength: float, seed:
     depth = melt(depth, half_mm, strength, seeds[1])
     depth = coarsen(depth, strength, seeds[2])
     depth = randomize.drop_readings(depth, half_mm, strength, seeds[3])
-    return end(cover(depth, half_mm, strength, seeds[4]), half_mm, strength, seeds[5])
+    return add_border(cover(depth, half_mm, strength, seeds[4]), half_mm, strength, seeds[5])
 
 
 def coarsen(depth: tf.Tensor, strength: float, seed: tf.Tensor) -> tf.Tensor:
@@ -115,7 +115,7 @@ def cover(depth: tf.Tensor, half_mm: tf.Tensor, strength: float, seed: tf.Tensor
     return tf.where(inside & (level < 0.5), 1.0, tf.where(inside, tf.minimum(depth, 2.0 * level - 1.8), depth))
 
 
-def end(depth: tf.Tensor, half_mm: tf.Tensor, strength: float, seed: tf.Tensor) -> tf.Tensor:
+def add_border(depth: tf.Tensor, half_mm: tf.Tensor, strength: float, seed: tf.Tensor) -> tf.Tensor:
     """Depth [B, S, S] in half cubes of which some images have nothing beyond a line, as where a frame ends."""
     angle, chosen, far = tf.unstack(replicas.uniform([depth.shape[0], 1, 1, 3], seed), axis=-1)
     across, _ = _turned_places(depth.shape[1], 2.0 * math.pi * angle)

@@ -54,7 +54,6 @@ class NetworkConfig:
         0, "convolutions of stride 1 after each of the discriminator's but the first (not in the paper)"
     )
     discriminator_private: int = _setting(2, "first convolutions that D_s and D_r do not share (table 4)")
-
     vote_widths: tuple[int, ...] = _setting(
         (),
         "channels on P's way back to a larger map, whose places vote for the joints (not in the paper; empty: table 4)",
@@ -138,7 +137,7 @@ class TrainingConfig:
     mapping_batch: int = _setting(16, "images per step of the mapping stage")
     posterior_steps: int = _setting(50_000, "iterations of the posterior stage")
     posterior_average: float = _setting(
-        0.0, "decay per step of the average of P that a regression ends with (0: its last weights)"
+        0.0, "decay per step of the average of P that synthetic-only and real end with (0: their last weights)"
     )
     posterior_batch: int = _setting(32, "images per step of the posterior stage")
     matching_batch: int = _setting(32, "of these, images of each domain that feature matching uses")

@@ -102,7 +102,7 @@ def test_covers_are_bars_of_their_width_in_their_share_of_the_images(strength):
 def test_borders_leave_a_half_plane_with_the_middle_in_their_share_of_the_images():
     count = 1500
     depth = tf.fill([count, SIZE, SIZE], 0.5)
-    ended = appearance.end(depth, tf.fill([count, 1, 1], 125.0), 1.0, SEED).numpy()
+    ended = appearance.add_border(depth, tf.fill([count, 1, 1], 125.0), 1.0, SEED).numpy()
     has_one = (ended == 1.0).any(axis=(1, 2))
     # A line may also miss the image, if only just.
     assert has_one.mean() == pytest.approx(1 / 3, rel=0.1)
