@@ -26,6 +26,7 @@ from tabulate import tabulate
 
 from export.exporting import export_command
 from lsps_tf import run_folder
+from lsps_tf.config import IN_A_ROW
 from lsps_tf.files import atomic_path, write_json
 from lsps_tf.networks import build_networks
 from lsps_tf.presets import PRESETS
@@ -68,7 +69,8 @@ def main() -> None:
 
 def random_run(folder: Path, preset: str) -> Path:
     """A run folder of networks with their first weights."""
-    config = PRESETS[preset]
+    # PyTorch's network has the P of table 4.
+    config = PRESETS[preset].replace(**IN_A_ROW)
     settings = run_folder.RunSettings(config, "lsps", "nyu", "sim", "none.h5", "structured-light")
     run_folder.write_settings(folder, settings)
     networks = build_networks(config.network, config.data.image_size, seed=0)

@@ -16,8 +16,11 @@ class DeployedNetwork(nn.Module):
 
     def __init__(self, run: Run):
         super().__init__()
-        if run.config.network.vote_widths:
-            raise InputError(f"{run.directory}: its P votes, which this network does not; give a run of compact")
+        if not run.config.network.in_a_row:
+            raise InputError(
+                f"{run.directory}: its P votes or turns, which this network does not; "
+                "give a run that was trained with --vote-widths= --turns 1"
+            )
         *trunk, head, hidden, output = run.networks.deployed_layers(run.domain)
         self.trunk = nn.ModuleList(_convolution(layer, 2) for layer in trunk)
         self.head, self.hidden, self.output = _convolution(head, 1), _dense(hidden), _dense(output)

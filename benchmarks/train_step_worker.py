@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from benchmarks.timing import CLOCKS, Clock, seconds
-from lsps_tf.config import CODE, Config
+from lsps_tf.config import CODE, IN_A_ROW, Config
 from lsps_tf.presets import PRESETS
 
 OURS = "lsps_tf"
@@ -137,8 +137,8 @@ def serve(step: Callable, multiply: Callable, clock: Clock) -> None:
 
 def main() -> None:
     preset, stage, form, threads, clock, weights = sys.argv[1:]
-    # The peer has the M of table 3.
-    given = PRESETS[preset].replace(mapping=CODE), int(threads), Path(weights)
+    # The peer has the M of table 3 and the P of table 4.
+    given = PRESETS[preset].replace(mapping=CODE, **IN_A_ROW), int(threads), Path(weights)
     step, multiply, said = our_step(stage, *given) if form == OURS else peer_step(stage, form, *given)
     print(json.dumps(said), flush=True)
     serve(step, multiply, CLOCKS[clock])

@@ -99,7 +99,11 @@ def view_joints(
     joints_mm: tf.Tensor, center_mm: tf.Tensor, cube_mm: tf.Tensor, angle: tf.Tensor, shift_mm: tf.Tensor
 ) -> tf.Tensor:
     """Joints [B, J, 3] in half cubes under the same changed views as `view_crops`."""
-    joints = crop.normalize_joints(joints_mm, center_mm + shift_mm, cube_mm)
+    return turn_joints(crop.normalize_joints(joints_mm, center_mm + shift_mm, cube_mm), angle)
+
+
+def turn_joints(joints: tf.Tensor, angle: tf.Tensor) -> tf.Tensor:
+    """Joints [B, J, 3] in half cubes, turned about the optical axis by angles [B] in radians, from x towards y."""
     cos, sin = tf.cos(angle)[:, None], tf.sin(angle)[:, None]
     x, y, z = tf.unstack(joints, axis=-1)
     return tf.stack([cos * x - sin * y, sin * x + cos * y, z], axis=-1)

@@ -58,11 +58,17 @@ class NetworkConfig:
         (),
         "channels on P's way back to a larger map, whose places vote for the joints (not in the paper; empty: table 4)",
     )
+    turns: int = _setting(1, "turns of an image, 1 or 3, whose predictions' median is the result (not in the paper)")
 
     @property
     def latent_size(self) -> int:
         """Z, numbers of what P regresses: of the pose latent, or of the joints where there is no pose VAE."""
         return self.pose_latent if self.pose_vae else 3 * self.num_joints
+
+    @property
+    def in_a_row(self) -> bool:
+        """Whether each layer of P_r reads the one before alone: no votes and no turns, which E_y follows."""
+        return not self.vote_widths and self.turns == 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,6 +152,10 @@ class TrainingConfig:
     )
     fit_frames: int = _setting(8000, "unlabelled frames, at most, that a round fits")
     fit_keep: float = _setting(0.85, "part of them that a round trains on: the best explained")
+    fit_views: int = _setting(
+        1, "views of a frame, turned and shifted, whose median prediction a round's fit starts from"
+    )
+    fit_agree: float = _setting(1.0, "part of the frames that a round may train on: those whose views agree best")
     fit_label_share: float = _setting(
         0.25, "part of a round's real frames, at least, that are drawn from those with labels of their own"
     )
@@ -222,6 +232,8 @@ _BOOLEANS = {"yes": True, "no": False}
 FIT = "fit"
 # What `mapping` can be.
 CODE, BONES = "code", "bones"
+# Settings of a P of layers in a row, as table 4 has it.
+IN_A_ROW = {"vote_widths": (), "turns": 1}
 
 
 def current_setting(name: str, value: Any) -> tuple[str, Any]:

@@ -200,8 +200,10 @@ def check_config(config: Config) -> None:
                 raise InputError(
                     f"{_option(field.name)} {value}: it must be {'at least' if zero_allowed else 'above'} 0"
                 )
-    if config.training.fit_keep > 1.0:
-        raise InputError(f"--fit-keep {config.training.fit_keep:g}: it is a part of the fitted frames, at most 1")
+    for name in ("fit_keep", "fit_agree"):
+        part = getattr(config.training, name)
+        if part > 1.0:
+            raise InputError(f"{_option(name)} {part:g}: it is a part of the fitted frames, at most 1")
     if config.training.fit_label_share >= 1.0:
         raise InputError(f"--fit-label-share {config.training.fit_label_share:g}: it is a part below 1, such as 0.25")
     for name in ("depth_average", "posterior_average"):

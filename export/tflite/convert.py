@@ -58,7 +58,7 @@ def export_tflite(
         float16: weights of half the size, computed in float32 where the device has nothing better.
         dynamic: 8-bit weights; activations are rounded to 8 bits as they come.
         int8: weights, activations, input and output in 8 bits, for devices that have whole numbers alone; rounded as
-            `export.tflite.rounding` says, and where P votes as TensorFlow's converter does.
+            `export.tflite.rounding` says, and where P votes or turns as TensorFlow's converter does.
 
     Args:
         run: a loaded run.
@@ -84,7 +84,7 @@ def export_tflite(
 
 
 def _convert_int8(run: Run, images: np.ndarray) -> bytes:
-    if not run.config.network.vote_widths:
+    if run.config.network.in_a_row:
         rounded = round_network(run, images)
         return _convert(_CropModel(run, lambda image: {JOINTS: rounded(image)}), INT8)
 

@@ -15,6 +15,7 @@ from lsps_tf.networks.discriminator import Discriminator, PosteriorHead, realism
 from lsps_tf.networks.layers import apply_together
 from lsps_tf.networks.mapping import FIRST_SIZES, Mapping
 from lsps_tf.networks.pose_vae import DirectDecoder, DirectEncoder, PoseDecoder, PoseEncoder
+from lsps_tf.networks.turns import TURNS, median_of_turns, turn_images
 from lsps_tf.networks.votes import TopDown, VotingHead
 
 DOMAINS = ("synthetic", "real")
@@ -92,7 +93,15 @@ class Networks(tf.Module):
         return apply_together(self.discriminators["real"].shared, _apply_private(self.discriminators, images, domains))
 
     def predict_latent(self, image: tf.Tensor, domain: str) -> tf.Tensor:
-        """P of that domain: normalised depth [B, S, S, 1] to the pose latent [B, Z]."""
+        """P of that domain: normalised depth [B, S, S, 1] to the pose latent [B, Z], as the setting `turns` says."""
+        turns = self.config.turns
+        if turns == 1:
+            return self.predict_once(image, domain)
+        joints = self.decode_pose(self.predict_once(turn_images(image, turns), domain))
+        return self.encode_pose(median_of_turns(joints, turns))[0]
+
+    def predict_once(self, image: tf.Tensor, domain: str) -> tf.Tensor:
+        """P of that domain and of the images as they are: [B, S, S, 1] to the pose latent [B, Z]."""
         return self.posterior(self.discriminators[domain].features(image))
 
     def predict_joints(self, image: tf.Tensor, domain: str) -> tf.Tensor:
@@ -135,10 +144,10 @@ class Networks(tf.Module):
     def deployed_layers(self, domain: str) -> list[keras.layers.Layer]:
         """The layers of P_r = G_y(P(x)): P's convolutions of `domain`, P's last, and G_y's.
 
-        Each reads the one before. Where `vote_widths` are given it does not, and E_y stands before G_y.
+        Each reads the one before where the settings are `in_a_row`. Otherwise E_y stands before G_y.
         """
         encoder = self.pose_encoder
-        between = [encoder.hidden, encoder.mean] if self.config.vote_widths and self.config.pose_vae else []
+        between = [] if self.config.in_a_row or not self.config.pose_vae else [encoder.hidden, encoder.mean]
         return [*self._trunk(domain), *self.posterior.layers, *between, *self.pose_decoder.layers]
 
     def named_variables(self) -> dict[str, tf.Variable]:
@@ -257,6 +266,8 @@ def _check(config: NetworkConfig, image_size: int) -> None:
             f"discriminator_private: {config.discriminator_private} of {convolutions} convolutions; at least one must "
             "be private and one shared"
         )
+    if config.turns not in TURNS:
+        raise InputError(f"turns: {config.turns}; choose {' or '.join(map(str, TURNS))}")
     if min(config.vote_widths, default=1) < 1:
         raise InputError(f"vote_widths: {config.vote_widths} holds a width below 1")
     if len(config.vote_widths) > convolutions - config.discriminator_private:

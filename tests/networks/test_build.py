@@ -26,8 +26,8 @@ PARAMETERS = {
         "pose_decoder": 16620,
         "encoders": 100096,
         "generators": 98434,
-        "discriminators": 398145,
-        "posterior": 20500,
+        "discriminators": 697153,
+        "posterior": 9360,
         "mapping": 187681,
     },
     "paper": {
@@ -127,7 +127,8 @@ def test_each_players_variables_are_its_networks(preset):
     config, sizes = PRESETS[preset], PARAMETERS[preset]
     networks = build_networks(config.network, config.data.image_size, seed=0)
     head = count(networks.realism_head.variables)
-    assert head == 4 * config.network.discriminator_widths[-1] + 1
+    width = (config.network.vote_widths or config.network.discriminator_widths)[-1]
+    assert head == 4 * width + 1
     assert count(networks.pose_variables()) == sizes["pose_encoder"] + sizes["pose_decoder"]
     assert count(networks.generator_variables(*DOMAINS)) == (sizes["encoders"] + sizes["generators"] + sizes["mapping"])
     assert count(networks.discriminator_variables(*DOMAINS)) == sizes["discriminators"] + sizes["posterior"]

@@ -4,12 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from lsps_tf import run_folder
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
 from lsps_tf.fitting import jobs, to_depth
-from lsps_tf.fitting.to_depth import DepthFit
+from lsps_tf.fitting.jobs import FrameFits
 from lsps_tf.networks import build_networks
 from lsps_tf.pipeline import build_pipeline
 from lsps_tf.presets import PRESETS, RECIPES
@@ -37,7 +38,7 @@ def store(store_path):
 def made_up_fits(count, joints=36, seed=0):
     rng = np.random.default_rng(seed)
     values = (rng.normal(size=(count, joints, 3)), rng.normal(size=(count, 16)), rng.permutation(count) + 1.0)
-    return DepthFit(*(value.astype(np.float32) for value in values))
+    return FrameFits(*(value.astype(np.float32) for value in (*values, rng.permutation(count) + 1.0)))
 
 
 def test_rounds_follow_the_posterior_stage_of_lsps_alone():
@@ -69,6 +70,81 @@ def test_the_best_explained_frames_are_kept_and_own_labels_stay(settings, store)
         np.testing.assert_array_equal(joints_mm[fitted[number]], expected)
     np.testing.assert_array_equal(joints_mm[1], true_mm[1])
     assert np.isnan(np.delete(joints_mm, frames, axis=0)).all() and np.isfinite(true_mm).all()
+
+
+def test_frames_whose_views_disagree_are_left_out(settings, store):
+    settings = dataclasses.replace(settings, config=settings.config.replace(fit_agree=0.5, fit_keep=0.75))
+    fits = made_up_fits(8)
+    frames, _ = pseudo_labels.kept_labels(settings, store, fits, ())
+    agreeing = sorted(range(8), key=lambda number: fits.disagreement_mm[number])[:4]
+    best = sorted(agreeing, key=lambda number: fits.residual_mm[number])[:3]
+    assert set(frames) == set(pseudo_labels.fitted_frames(settings, store)[best])
+
+
+class PointFinder:
+    """In place of networks: "joints" are where the only reading of an image is, moved by a part of its place."""
+
+    def __init__(self, bent):
+        self.bent = bent
+
+    def predict_joints(self, image, domain):
+        return self.decode_pose(self.predict_once(image, domain))
+
+    def decode_pose(self, joints):
+        return joints
+
+    def predict_once(self, image, domain):
+        size = image.shape[1]
+        shown = tf.cast(image[..., 0] < 1.0, tf.float32)
+        weights = shown / tf.reduce_sum(shown, axis=[1, 2], keepdims=True)
+        place = (tf.range(size, dtype=tf.float32) - 0.5 * (size - 1)) * 2.0 / size
+        x, y = tf.einsum("bij,j->b", weights, place), tf.einsum("bij,i->b", weights, place)
+        z = tf.reduce_sum(tf.where(shown > 0, image[..., 0], 0.0) * weights, axis=[1, 2])
+        return tf.stack([x + self.bent * tf.abs(x), y, z], axis=-1)[:, None]
+
+
+def stored_points():
+    depth_mm = np.zeros([2, 96, 96], np.float32)
+    depth_mm[0, 28:31, 58:61] = 520.0
+    depth_mm[1, 60:63, 40:43] = 470.0
+    center_mm = np.array([[20.0, -30.0, 500.0], [0.0, 10.0, 480.0]], np.float32)
+    return depth_mm, center_mm, np.full(2, 300.0, np.float32), np.full(2, 250.0, np.float32)
+
+
+@pytest.mark.parametrize("views", [1, 4, 7])
+def test_views_of_a_frame_are_turned_back(settings, views):
+    """A reader that sees where a point is says the same of each view, but for the pixels' size."""
+    look = pseudo_labels.build_look(PointFinder(0.0), settings, views)
+    _, joints_mm, disagreement_mm = look(*(tf.constant(value) for value in stored_points()))
+    depth_mm, center_mm, extent_mm, _ = stored_points()
+    for number, (row, column) in enumerate([(29, 59), (61, 41)]):
+        z = depth_mm[number].max()
+        # Where the pixel's ray is at the centre's distance, then along the ray.
+        place = (np.array([column, row]) - 47.5) * extent_mm[number] / 96 + center_mm[number, :2]
+        expected = np.append(place, z)
+        np.testing.assert_allclose(joints_mm[number, 0, 2], z, atol=1.0)
+        np.testing.assert_allclose(joints_mm[number, 0], expected, atol=6.0)
+    assert np.all(disagreement_mm.numpy() < 6.0) and (views > 1 or np.all(disagreement_mm.numpy() == 0.0))
+
+
+def test_a_reader_that_depends_on_the_view_disagrees_with_itself(settings):
+    values = [
+        pseudo_labels.build_look(PointFinder(bent), settings, 8)(*(tf.constant(value) for value in stored_points()))[2]
+        for bent in (0.0, 0.5)
+    ]
+    assert np.all(values[1].numpy() > 1.5 * values[0].numpy())
+
+
+@pytest.mark.parametrize("views", [4, 5])
+def test_the_median_of_views_is_numpys(views):
+    joints = np.random.default_rng(0).normal(size=(views, 3, 6, 3)).astype(np.float32)
+    median, disagreement = pseudo_labels._median_of_views(tf.constant(joints))
+    np.testing.assert_allclose(median, np.median(joints, axis=0), rtol=1e-6)
+    loop = [
+        np.mean([np.linalg.norm(joints[v, n, j] - median[n, j]) for v in range(views) for j in range(6)])
+        for n in range(3)
+    ]
+    np.testing.assert_allclose(disagreement, loop, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +241,10 @@ def test_a_run_goes_through_its_rounds_and_goes_on_where_it_was_stopped(
     assert [path.stem for path in stopped.glob("weights/*")] == ["fit1"]
 
 
-@pytest.mark.parametrize("option", [["--fit-keep", "1.5"], ["--fit-rounds", "-1"], ["--fit-keep", "0"]])
+@pytest.mark.parametrize(
+    "option",
+    [["--fit-keep", "1.5"], ["--fit-agree", "1.5"], ["--fit-views", "0"], ["--fit-rounds", "-1"], ["--fit-keep", "0"]],
+)
 def test_rounds_that_make_no_sense(arguments, tmp_path, option):
     with pytest.raises(InputError, match=option[0]):
         run_session([*arguments, *option, "--run-dir", str(tmp_path / "run")])

@@ -94,7 +94,7 @@ def _predict(settings: RunSettings, store: Store, look) -> tuple[np.ndarray, ...
     parts, rows = [], np.arange(settings.frames[HELD_OUT])
     for part in np.split(rows, range(BATCH, len(rows), BATCH)):
         read = store.read(HELD_OUT, part)
-        images, joints_mm = (value.numpy() for value in look(*(read[name] for name in IMAGE_COLUMNS)))
+        images, joints_mm, _ = (value.numpy() for value in look(*(read[name] for name in IMAGE_COLUMNS)))
         order = np.stack([read["subject"], read["frame"]], axis=1)
         parts.append((images, read["center_mm"], read["cube_mm"], joints_mm, order))
     return tuple(np.concatenate(part) for part in zip(*parts))

@@ -38,7 +38,7 @@ def _translate_longer(seed: int) -> Cell:
 
 # What all stages of the best recipe take, in trainings of one regression, and of one whose images are randomised in
 # every step, as measured (docs/notebook.md).
-_COMPUTE, _COMPUTE_RANDOMISED = 22, 16
+_COMPUTE, _COMPUTE_RANDOMISED = 14, 11
 
 
 def _longer(key: str, build: Callable[[int], Training], times: int = _COMPUTE) -> Row:

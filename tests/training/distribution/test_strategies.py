@@ -173,9 +173,9 @@ def test_who_loses_another_starts_again_with_its_run(monkeypatch, capsys):
 
 
 def test_fits_are_packed_whole():
-    from lsps_tf.fitting.to_depth import DepthFit
+    from lsps_tf.fitting.jobs import FrameFits
 
-    fits = DepthFit(*(np.full([3, number + 1], number, np.float32) for number in range(len(DepthFit._fields))))
+    fits = FrameFits(*(np.full([3, number + 1], number, np.float32) for number in range(len(FrameFits._fields))))
     for a, b in zip(fits, unpack_fits(pack_fits(fits))):
         np.testing.assert_array_equal(a, b)
 
