@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from lsps_tf import camera, crop, mirror
 from lsps_tf.confidence import Confidence
-from lsps_tf.hand import SURE_SIDE, right_logit
+from lsps_tf.hand import NEAR_SIDE, SURE_SIDE, right_logit
 from lsps_tf.hand_finding import center_of_mass, fit, search
 from lsps_tf.hand_finding.constants import CROP_LOGIT
 from lsps_tf.hand_finding.search import FoundHands
@@ -63,6 +63,9 @@ class Predictor(tf.Module):
     Networks know right hands. A left one is shown to them in a mirror, and what they say is mirrored back. Where it is
     not said which hand it is, both are tried: the finder's logit decides, and which of the two agrees with the depth.
 
+    A network that looks at a crop several times (`networks.turns`) has a first look at both, which costs less. Where
+    the other looks may tell another side, they decide.
+
     Attributes:
         joints_of_crop: normalised crops [B, S, S, 1] to joints [B, J, 3] in half cubes.
         image_size: S.
@@ -71,20 +74,24 @@ class Predictor(tf.Module):
         sure_joints_of_crop: the same, and the confidence [B, J] of each joint; None where that is not known.
         centering: what the crop of a found hand is centred on, "mass" or "joints" (`model_info.CENTERINGS`). A centre
             that is given is taken as it is.
+        first_look: crops [B, S, S, 1] to the joints [B, J, 3] of the first of several looks. Both functions before take
+            these as a second argument then. None where there is one look.
     """
 
     def __init__(
         self,
-        joints_of_crop: Callable[[tf.Tensor], tf.Tensor],
+        joints_of_crop: Callable[..., tf.Tensor],
         image_size: int,
         cube_mm: float,
         skeleton: Skeleton,
-        sure_joints_of_crop: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]] | None = None,
+        sure_joints_of_crop: Callable[..., tuple[tf.Tensor, tf.Tensor]] | None = None,
         centering: str = MASS,
+        first_look: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ):
         super().__init__(name="predictor")
         self.centering = centering
         self.joints_of_crop, self.sure_joints_of_crop = joints_of_crop, sure_joints_of_crop
+        self.first_look = first_look
         self.image_size, self.cube_mm, self.skeleton = image_size, cube_mm, skeleton
 
     def __call__(
@@ -194,19 +201,34 @@ class Predictor(tf.Module):
     def _look_twice(self, located: Located) -> Seen:
         """With the side told from which of two predictions explains more, unless it is said."""
         images = tf.concat([located.image, mirror.mirror_crop(located.image)], axis=0)
-        centers_mm = tf.concat([located.center_mm, mirror.mirror_points(located.center_mm)], axis=0)
-        crops = self.predict_crops(images)
-        explained = fit.explained(images, centers_mm, self.cube_mm, crops["joints_norm"], self.skeleton.bones)
-        told = right_logit(located.looks_right, *tf.split(explained, 2))
         is_said = tf.not_equal(located.hand, mirror.AUTO)
-        left = tf.where(is_said, tf.equal(located.hand, "left"), told < -SURE_SIDE)
 
-        def chosen(both: tf.Tensor) -> tf.Tensor:
-            as_right, as_left = tf.split(both, 2)
-            return tf.where(_like(left, as_right), as_left, as_right)
+        def left(told: tf.Tensor) -> tf.Tensor:
+            return tf.where(is_said, tf.equal(located.hand, "left"), told < -SURE_SIDE)
 
-        crops = {name: chosen(value) for name, value in crops.items()}
-        return Seen(chosen(images), left, tf.where(is_said, located.looks_right, told), crops)
+        def of_both(first: tuple[tf.Tensor, ...] = (), told: tf.Tensor | None = None) -> tuple[tf.Tensor, ...]:
+            crops = self.predict_crops(images, *first)
+            again = self._told(located, images, crops["joints_norm"])
+            told = again if told is None else tf.where(_near_verge(told), again, told)
+            return told, {name: _of_side(left(told), value) for name, value in crops.items()}
+
+        if self.first_look is None:
+            told, crops = of_both()
+        else:
+            first = self.first_look(images)
+            told = self._told(located, images, first)
+            is_left = left(told)
+            of_one = lambda: (told, self.predict_crops(_of_side(is_left, images), _of_side(is_left, first)))  # noqa: E731
+            all_told = tf.reduce_all(is_said | ~_near_verge(told))
+            told, crops = tf.cond(all_told, of_one, lambda: of_both((first,), told))
+        right = tf.where(is_said, located.looks_right, told)
+        return Seen(_of_side(left(told), images), left(told), right, crops)
+
+    def _told(self, located: Located, images: tf.Tensor, joints_norm: tf.Tensor) -> tf.Tensor:
+        """The logit [B] of a right hand, of what is predicted of both sides, [2B, J, 3] of images [2B, S, S, 1]."""
+        centers_mm = tf.concat([located.center_mm, mirror.mirror_points(located.center_mm)], axis=0)
+        explained = fit.explained(images, centers_mm, self.cube_mm, joints_norm, self.skeleton.bones)
+        return right_logit(located.looks_right, *tf.split(explained, 2))
 
     def predict(self, located: Located, intrinsics: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts the joints of located hands.
@@ -254,29 +276,52 @@ class Predictor(tf.Module):
         placed = {"joints_mm": crop.denormalize_joints(crops["joints_norm"], center_mm, cube_mm)}
         return {**placed, **{name: crops[name] for name in ("confidence",) if name in crops}}
 
-    def predict_crops(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
-        """joints_norm [B, J, 3] in half cubes and, where it is known, confidence [B, J], of crops [B, S, S, 1]."""
+    def predict_crops(self, image: tf.Tensor, *first_joints: tf.Tensor) -> dict[str, tf.Tensor]:
+        """joints_norm [B, J, 3] in half cubes and, where it is known, confidence [B, J], of crops [B, S, S, 1].
+
+        `first_joints` is what `first_look` says of these crops, where that is known already.
+        """
         if self.sure_joints_of_crop is None:
-            return {"joints_norm": self.joints_of_crop(image)}
-        joints_norm, confidence = self.sure_joints_of_crop(image)
+            return {"joints_norm": self.joints_of_crop(image, *first_joints)}
+        joints_norm, confidence = self.sure_joints_of_crop(image, *first_joints)
         return {"joints_norm": joints_norm, "confidence": confidence}
 
 
 def predictor_of_run(run: Run, confidence: Confidence | None = None) -> Predictor:
     """The predictor of a trained run: with the trunk that its method reads real frames with."""
 
-    def sure_joints(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pose_latent = run.networks.predict_latent(image, run.domain)
-        return run.networks.decode_pose(pose_latent), confidence(pose_latent)
+    networks, domain = run.networks, run.domain
+
+    def joints(image: tf.Tensor, *first_joints: tf.Tensor) -> tf.Tensor:
+        return networks.decode_pose(networks.predict_latent(image, domain, *first_joints))
+
+    def sure_joints(image: tf.Tensor, *first_joints: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        pose_latent = networks.predict_latent(image, domain, *first_joints)
+        return networks.decode_pose(pose_latent), confidence(pose_latent)
+
+    def first_look(image: tf.Tensor) -> tf.Tensor:
+        return networks.decode_pose(networks.predict_once(image, domain))
 
     return Predictor(
-        lambda image: run.networks.predict_joints(image, run.domain),
+        joints,
         run.config.data.image_size,
         run.config.data.cube_mm,
         run.skeleton,
         None if confidence is None else sure_joints,
         run.settings.centering,
+        first_look if run.config.network.turns > 1 else None,
     )
+
+
+def _near_verge(told: tf.Tensor) -> tf.Tensor:
+    """Whether another look may tell another side than this logit."""
+    return tf.abs(told + SURE_SIDE) < NEAR_SIDE
+
+
+def _of_side(left: tf.Tensor, both: tf.Tensor) -> tf.Tensor:
+    """What belongs to the side, [B, ...] of [2B, ...]: first all as right hands, then all as left ones."""
+    as_right, as_left = tf.split(both, 2)
+    return tf.where(_like(left, as_right), as_left, as_right)
 
 
 def _nearest(found: FoundHands) -> FoundHands:

@@ -200,6 +200,61 @@ def test_of_two_predictions_the_one_that_explains_more_is_taken(monkeypatch):
     np.testing.assert_allclose(mixed["joints_mm"][0], mirror.mirror_points(joints_mm) + centers_mm[0], atol=1e-3)
 
 
+class Turning:
+    """A network of two looks: joints as `mean_depth` knows them at first, and smaller ones by both looks."""
+
+    def __init__(self):
+        self.seen = []
+
+    def all_looks(self, image, first=None):
+        self.seen.append((image.shape[0], first is not None))
+        if first is not None:
+            np.testing.assert_array_equal(first, mean_depth(image))
+        return 0.5 * mean_depth(image)
+
+    def predict(self, monkeypatch, near, sides=(mirror.AUTO,) * 2, rows=(0, 1)):
+        rows = list(rows)
+        monkeypatch.setattr("lsps_tf.predictor.NEAR_SIDE", near)
+        inputs = FRAMES[rows], INTRINSICS[rows], MIDDLES_MM[rows].astype(np.float32), np.array(sides)[rows]
+        return predict(self.all_looks, *inputs, first_look=mean_depth)
+
+
+def test_the_first_of_several_looks_tells_the_side_unless_the_others_may_tell_another(monkeypatch):
+    monkeypatch.setattr("lsps_tf.hand.FIT_SHARE", 2000.0)
+    network = Turning()
+    by_first = predict(mean_depth, FRAMES, INTRINSICS, MIDDLES_MM.astype(np.float32))
+    by_all = predict(lambda image: 0.5 * mean_depth(image), FRAMES, INTRINSICS, MIDDLES_MM.astype(np.float32))
+    away = np.abs(by_first["right_logit"] + 1.0)
+    assert (np.abs(by_first["right_logit"] - by_all["right_logit"]) > 1.0).all() and abs(away[0] - away[1]) > 0.1
+    sure, near = (network.predict(monkeypatch, near) for near in (0.0, 1e9))
+    # Both frames of one side each, and then both frames of both sides. The first look is never taken again.
+    assert network.seen == [(2, True), (4, True)]
+    for outputs, expected in ((sure, by_first), (near, by_all)):
+        np.testing.assert_allclose(outputs["right_logit"], expected["right_logit"], rtol=1e-5)
+        np.testing.assert_array_equal(outputs["hand"], expected["hand"])
+    for outputs in (sure, near):
+        alike = outputs["hand"] == by_all["hand"]
+        np.testing.assert_allclose(outputs["joints_mm"][alike], by_all["joints_mm"][alike], rtol=1e-5)
+    assert (near["hand"] == by_all["hand"]).all()
+    # A frame near the verge does not touch its neighbour.
+    between = 0.5 * away.sum()
+    mixed = network.predict(monkeypatch, between)
+    for row in range(2):
+        alone = network.predict(monkeypatch, between, rows=[row])
+        for name, value in alone.items():
+            assert_close(value[0], mixed[name][row], rtol=1e-5, atol=1e-3)
+        expected = by_all if away[row] < between else by_first
+        assert mixed["right_logit"][row] == pytest.approx(expected["right_logit"][row], rel=1e-5)
+
+
+def test_where_sides_are_said_there_is_no_first_look(monkeypatch):
+    network = Turning()
+    outputs = network.predict(monkeypatch, 1.5, ("right", "left"))
+    assert network.seen == [(2, False)] and outputs["hand"].tolist() == [b"right", b"left"]
+    mixed = network.predict(monkeypatch, 0.0, ("left", mirror.AUTO))
+    assert mixed["hand"][0] == b"left" and mixed["right_logit"][0] == 0.0
+
+
 def test_it_is_one_graph_for_any_batch():
     predictor = Predictor(mean_depth, SIZE, CUBE_MM, ICVL)
     shapes = tf.TensorSpec([None, None, None], tf.float32), tf.TensorSpec([None, 4], tf.float32)

@@ -11,29 +11,41 @@ import tensorflow as tf
 
 from export.tflite.rounding import round_network
 from lsps_tf.confidence import Confidence
-from lsps_tf.device.network import JOINTS
+from lsps_tf.device.network import FIRST_LOOK, JOINTS, OTHER_LOOKS, SIGNATURE
 from lsps_tf.files import atomic_path
 from lsps_tf.model_info import FLOAT16, FLOAT32, INT8, MODEL_NAME, ModelInfo, embed_info
 from lsps_tf.native_messages import native_messages_off
-from lsps_tf.predictor import predictor_of_run
+from lsps_tf.predictor import Predictor, predictor_of_run
 from lsps_tf.run_folder import Run
 from lsps_tf.tensorflow_paths import plain_folder
 
-SIGNATURE = "serving_default"
 # So many crops decide the converter's own ranges.
 _MOST_CROPS = 256
 
 
 class _CropModel(tf.Module):
-    """The deployed network at batch 1, so that the converter knows every shape."""
+    """The deployed network at batch 1, so that the converter knows every shape.
 
-    def __init__(self, run: Run, predict: Callable[[tf.Tensor], dict[str, tf.Tensor]]):
+    Attributes:
+        concrete: by the signature's name, what a file can do.
+    """
+
+    def __init__(self, run: Run, predict: Callable[..., dict[str, tf.Tensor]], predictor: Predictor | None = None):
+        """Args: `predict` crops, and, of a predictor that has a first look, what continues it."""
         super().__init__(name="lsps_crop")
         self.deployed = run.networks.deployed_variables(run.domain)
         size = run.config.data.image_size
         image = tf.TensorSpec([1, size, size, 1], tf.float32, "image")
-        self.predict = tf.function(predict)
-        self.concrete = self.predict.get_concrete_function(image)
+        first = tf.TensorSpec([1, run.skeleton.num_joints, 3], tf.float32, "first")
+        known = {SIGNATURE: (lambda image: predict(image), [image])}
+        if predictor is not None and predictor.first_look is not None:
+            look = predictor.first_look
+            known[FIRST_LOOK] = (lambda image: {JOINTS: look(image)}, [image])
+            known[OTHER_LOOKS] = (lambda image, first: predict(image, first), [image, first])
+        self.functions = {name: tf.function(function) for name, (function, _) in known.items()}
+        self.concrete = {
+            name: function.get_concrete_function(*known[name][1]) for name, function in self.functions.items()
+        }
 
 
 def tflite_path(directory: str | pathlib.Path, variant: str) -> pathlib.Path:
@@ -53,7 +65,9 @@ def export_tflite(
 
     The signature `serving_default` takes `image` [1, S, S, 1] in [-1, 1] and gives `joints_norm` [1, J, 3] in half
     cubes and, but for int8, the `confidence` [1, J] of each joint where it is known. The file's metadata entry "lsps"
-    holds the description as JSON (`lsps_tf.model_info.read_tflite_info`).
+    holds the description as JSON (`lsps_tf.model_info.read_tflite_info`). Where P looks at a crop in several turns, and
+    but for int8, `turn_first` takes an `image` to the `joints_norm` of the first alone. `turn_others` takes these as
+    `first` [1, J, 3] with the `image`, and gives what `serving_default` does.
         float32: the run's own numbers.
         float16: weights of half the size, computed in float32 where the device has nothing better.
         dynamic: 8-bit weights; activations are rounded to 8 bits as they come.
@@ -73,7 +87,8 @@ def export_tflite(
     Raises:
         InputError: where the disk is full or a file cannot be written.
     """
-    exact, paths = _CropModel(run, predictor_of_run(run, confidence).predict_crops), []
+    predictor = predictor_of_run(run, confidence)
+    exact, paths = _CropModel(run, predictor.predict_crops, predictor), []
     for variant in variants:
         content = _convert_int8(run, calibration) if variant == INT8 else _convert(exact, variant)
         content = embed_info(content, ModelInfo.of_run(run, variant))
@@ -99,8 +114,8 @@ def _convert_int8(run: Run, images: np.ndarray) -> bytes:
 def _convert(model: _CropModel, variant: str, images: np.ndarray | None = None) -> bytes:
     # By way of a SavedModel, because only then the files keep the names of input and output.
     with tempfile.TemporaryDirectory() as scratch, plain_folder(scratch) as saved_model:
-        tf.saved_model.save(model, saved_model, signatures={SIGNATURE: model.concrete})
-        converter = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=[SIGNATURE])
+        tf.saved_model.save(model, saved_model, signatures=dict(model.concrete))
+        converter = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=list(model.concrete))
         return _convert_saved(converter, variant, images)
 
 

@@ -14,6 +14,11 @@ from lsps_tf.native_messages import native_messages_off
 
 # Names of the outputs.
 JOINTS, CONFIDENCE = "joints_norm", "confidence"
+# Signature of every file.
+SIGNATURE = "serving_default"
+# Signatures of files of networks that look at a crop several times: the first look, and all others. The converter sorts
+# them, and programs that name none run the first. So they come after SIGNATURE by the alphabet.
+FIRST_LOOK, OTHER_LOOKS = "turn_first", "turn_others"
 
 
 class TfliteNetwork:
@@ -38,11 +43,20 @@ class TfliteNetwork:
         try:
             with native_messages_off():
                 self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
-                self._interpreter.allocate_tensors()
-                (self._input,) = self._interpreter.get_input_details()
-                self._outputs = self._outputs_by_name()
+                known = self._interpreter.get_signature_list()
+                self._call = self._interpreter.get_signature_runner(SIGNATURE)
+                (self._input,) = self._call.get_input_details().values()
+                self._outputs = self._call.get_output_details()
+                self._looks = {
+                    name: self._interpreter.get_signature_runner(name)
+                    for name in (FIRST_LOOK, OTHER_LOOKS)
+                    if name in known
+                }
                 # LiteRT prepares itself, and speaks, on the first call only.
-                joints_norm, _ = self(np.ones((size, size, 1), np.float32))
+                blank = np.ones((size, size, 1), np.float32)
+                joints_norm, _ = self(blank)
+                if self._looks:
+                    self.other_looks(blank, self.first_look(blank))
         except (ValueError, RuntimeError, TypeError, LookupError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
             raise InputError(f"{path}: the TFLite model is damaged ({reason}); export the run again") from error
@@ -62,18 +76,20 @@ class TfliteNetwork:
             Joints, float32 [J, 3] in half cubes; and the confidence of each, float32 [J], None where the file does not
             know it.
         """
-        self._interpreter.set_tensor(self._input["index"], _quantize(image, self._input)[None])
-        self._interpreter.invoke()
-        joints_norm = self._read(self._outputs[JOINTS])
-        return joints_norm, self._read(self._outputs[CONFIDENCE]) if CONFIDENCE in self._outputs else None
+        outputs = self._call(image=_quantize(image, self._input)[None])
+        read = {name: _dequantize(values[0], self._outputs[name]) for name, values in outputs.items()}
+        return read[JOINTS], read.get(CONFIDENCE)
 
-    def _read(self, tensor: dict[str, Any]) -> np.ndarray:
-        return _dequantize(self._interpreter.get_tensor(tensor["index"])[0], tensor)
+    def first_look(self, image: np.ndarray) -> np.ndarray | None:
+        """What the first of several looks at a crop says, float32 [J, 3]; None of a file without `first_look`."""
+        return self._looks[FIRST_LOOK](image=image[None])[JOINTS][0] if self._looks else None
 
-    def _outputs_by_name(self) -> dict[str, dict[str, Any]]:
-        """The output tensors' descriptions by the names that the signature gives them."""
-        runner = self._interpreter.get_signature_runner()
-        return runner.get_output_details()
+    def other_looks(self, image: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """The same as a call, where the first look at this crop is known."""
+        outputs = {
+            name: values[0] for name, values in self._looks[OTHER_LOOKS](image=image[None], first=first[None]).items()
+        }
+        return outputs[JOINTS], outputs.get(CONFIDENCE)
 
 
 def _quantize(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:

@@ -15,7 +15,7 @@ from lsps_tf.device import fit, search
 from lsps_tf.device.crop import crop_frame, normalize_depth
 from lsps_tf.device.network import TfliteNetwork
 from lsps_tf.device.search import FoundHand
-from lsps_tf.hand import Hand, right_logit, side_of
+from lsps_tf.hand import NEAR_SIDE, SURE_SIDE, Hand, right_logit, side_of
 from lsps_tf.hand_finding.constants import CROP_LOGIT
 from lsps_tf.hand_predictor import HandPredictor, OpenModel, View
 
@@ -90,12 +90,24 @@ def _look(
 
     Where nothing is said of the side it looks at both. The finder's logit decides, and which of them explains more.
     """
-    mirrored = np.ascontiguousarray(mirror.mirror_crop(image))
+    images = {"right": image, "left": np.ascontiguousarray(mirror.mirror_crop(image))}
     if side != mirror.AUTO:
-        return side, looks_right, network(image if side == "right" else mirrored)
-    predicted = {"right": network(image), "left": network(mirrored)}
-    views = (image, center_mm, predicted["right"][0]), (mirrored, mirror.mirror_points(center_mm), predicted["left"][0])
+        return side, looks_right, network(images[side])
+    middles_mm = {"right": center_mm, "left": mirror.mirror_points(center_mm)}
     cube_mm, bones = network.info.cube_mm, network.info.skeleton.bones
-    explained = (fit.explained(seen, middle_mm, cube_mm, joints, bones) for seen, middle_mm, joints in views)
-    logit = right_logit(looks_right, *explained)
+
+    def told(joints: dict[str, np.ndarray]) -> float:
+        explained = (fit.explained(images[each], middles_mm[each], cube_mm, joints[each], bones) for each in images)
+        return right_logit(looks_right, *explained)
+
+    first = {each: network.first_look(image) for each, image in images.items()}
+    if all(joints is not None for joints in first.values()):
+        logit = told(first)
+        side = side_of(logit)
+        if abs(logit + SURE_SIDE) >= NEAR_SIDE:
+            return side, logit, network.other_looks(images[side], first[side])
+        predicted = {each: network.other_looks(image, first[each]) for each, image in images.items()}
+    else:
+        predicted = {each: network(image) for each, image in images.items()}
+    logit = told({each: joints for each, (joints, _) in predicted.items()})
     return side_of(logit), logit, predicted[side_of(logit)]

@@ -92,12 +92,24 @@ class Networks(tf.Module):
         """D_phi of equation 8 of several sets of images [B, S, S, 1] in one go, by their keys: [B, h, w, C]."""
         return apply_together(self.discriminators["real"].shared, _apply_private(self.discriminators, images, domains))
 
-    def predict_latent(self, image: tf.Tensor, domain: str) -> tf.Tensor:
-        """P of that domain: normalised depth [B, S, S, 1] to the pose latent [B, Z], as the setting `turns` says."""
+    def predict_latent(self, image: tf.Tensor, domain: str, first_joints: tf.Tensor | None = None) -> tf.Tensor:
+        """P of that domain: normalised depth [B, S, S, 1] to the pose latent [B, Z], as the setting `turns` says.
+
+        Args:
+            image: what P sees.
+            domain: whose P.
+            first_joints: [B, J, 3], what P says of the images as they are (`decode_pose` of `predict_once`), where that
+                is known already and there are turns; the turns alone are looked at then.
+        """
         turns = self.config.turns
         if turns == 1:
             return self.predict_once(image, domain)
-        joints = self.decode_pose(self.predict_once(turn_images(image, turns), domain))
+        turned = turn_images(image, turns)
+        if first_joints is not None:
+            turned = turned[tf.shape(image)[0] :]
+        joints = self.decode_pose(self.predict_once(turned, domain))
+        if first_joints is not None:
+            joints = tf.concat([first_joints, joints], axis=0)
         return self.encode_pose(median_of_turns(joints, turns))[0]
 
     def predict_once(self, image: tf.Tensor, domain: str) -> tf.Tensor:

@@ -69,6 +69,20 @@ def test_the_latent_is_that_of_the_median_of_three_predictions():
     np.testing.assert_allclose(networks.predict_joints(image, "real"), plain.decode_pose(latent), atol=1e-5)
 
 
+def test_a_first_look_that_is_known_is_not_taken_again():
+    networks = build_networks(TINY, SIZE, seed=0)
+    image = tf.constant(images())
+    first = networks.decode_pose(networks.predict_once(image, "real"))
+    np.testing.assert_allclose(
+        networks.predict_latent(image, "real", first), networks.predict_latent(image, "real"), atol=1e-5
+    )
+    # What is given in its place counts.
+    moved = first + 0.2 * np.random.default_rng(2).normal(size=first.shape).astype(np.float32)
+    parts = [networks.decode_pose(networks.predict_once(part, "real")) for part in tf.split(turn_images(image, 3), 3)]
+    latent = networks.encode_pose(median_of_turns(tf.concat([moved, *parts[1:]], axis=0), 3))[0]
+    np.testing.assert_allclose(networks.predict_latent(image, "real", moved), latent, atol=1e-5)
+
+
 def test_other_numbers_of_turns_are_refused():
     with pytest.raises(InputError, match="turns: 2; choose 1 or 3"):
         build_networks(dataclasses.replace(TINY, turns=2), SIZE, seed=0)

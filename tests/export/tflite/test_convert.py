@@ -155,6 +155,29 @@ def test_a_voting_network_s_files_give_its_joints(voting_run, voting_images, vot
     assert np.linalg.norm(difference, axis=-1).mean() <= allowed < np.linalg.norm(expected.std(axis=0), axis=-1).mean()
 
 
+def test_looks_that_a_file_tells_apart_add_up(voting_run, voting_images, voting_paths):
+    networks, domain = voting_run.networks, voting_run.domain
+    signatures = {
+        variant: set(Interpreter(model_path=str(path)).get_signature_list()) for variant, path in voting_paths.items()
+    }
+    assert signatures["int8"] == {"serving_default"}
+    network = TfliteNetwork(voting_paths["float32"])
+    if voting_run.config.network.turns == 1:
+        assert signatures["float32"] == {"serving_default"} and network.first_look(voting_images[0]) is None
+        return
+    assert signatures["float32"] == signatures["float16"] == {"serving_default", "turn_first", "turn_others"}
+    # Programs that name no signature run all turns.
+    model = schema.ModelT.InitFromPackedBuf(bytearray(voting_paths["float32"].read_bytes()), 0)
+    assert {each.signatureKey: each.subgraphIndex for each in model.signatureDefs}[b"serving_default"] == 0
+    once = networks.decode_pose(networks.predict_once(voting_images, domain)).numpy()
+    for image, expected in zip(voting_images[:8], once):
+        first = network.first_look(image)
+        np.testing.assert_allclose(first, expected, atol=1e-4)
+        np.testing.assert_allclose(network.other_looks(image, first)[0], network(image)[0], atol=1e-5)
+        moved = network.other_looks(image, first + 0.3)[0]
+        assert np.abs(moved - network(image)[0]).max() > 1e-3
+
+
 def test_a_voting_network_s_integer_file_computes_with_integers_alone(voting_paths):
     model = schema.ModelT.InitFromPackedBuf(bytearray(voting_paths["int8"].read_bytes()), 0)
     (graph,) = model.subgraphs
