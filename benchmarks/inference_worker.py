@@ -23,10 +23,9 @@ import tensorflow as tf
 from export.exporting import sample_crops, size_in_bytes
 from export.saved_model.signatures import VERSION
 from export.tflite.calibration import calibration_images, labelled_crops
-from export.tflite.convert import tflite_path
 from lsps_tf import metrics
 from lsps_tf.device.network import TfliteNetwork
-from lsps_tf.model_info import FROM_CROP, MODEL_NAME, VARIANTS
+from lsps_tf.model_info import FROM_CROP, MODEL_NAME, VARIANTS, tflite_name
 from lsps_tf.run_folder import Run, load_run
 from lsps_tf.tensorflow_paths import plain_folder
 
@@ -69,7 +68,7 @@ def build_runners(run: Run, models: Path, threads: int) -> tuple[dict[str, Runne
     }
     sizes = {"Keras": weights, "SavedModel": size_in_bytes(saved_model_dir)}
     for variant in VARIANTS:
-        path = tflite_path(models, variant)
+        path = models / tflite_name(variant)
         network = TfliteNetwork(path, threads)
         runners[f"TFLite {variant}"] = lambda image, network=network: network(image[0])[0]
         sizes[f"TFLite {variant}"] = path.stat().st_size

@@ -23,14 +23,16 @@ from lsps_tf.model_info import (
     FROM_DEPTH_HANDS,
     FROM_DEPTH_HINTED,
     MODEL_NAME,
+    SHIPPED_NUMBERS,
     ModelInfo,
+    tflite_name,
 )
 from lsps_tf.model_manifest import check_hash
 from lsps_tf.refining import refining
 from lsps_tf.run_folder import SHIPPED, load_run, run_files, settings_path
 from lsps_tf.tensorflow_paths import plain_folder
 
-SHIPPED_TFLITE = SHIPPED / f"{MODEL_NAME}.tflite"
+SHIPPED_TFLITE = SHIPPED / tflite_name(SHIPPED_NUMBERS)
 
 
 def load_predictor(

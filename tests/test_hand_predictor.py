@@ -30,8 +30,12 @@ def test_the_shipped_tflite_file_predicts_what_the_shipped_weights_do(shipped, f
     # About the same centre: a rounding may take a crop's pixels from beside them.
     np.testing.assert_allclose(shipped(frame_mm, "nyu").center_mm, outputs["center_mm"][0], atol=0.01)
     hand = shipped(frame_mm, "nyu", center_mm=outputs["center_mm"][0].numpy())
-    for name in ("joints_mm", "joints_uvd", "center_mm"):
-        np.testing.assert_allclose(getattr(hand, name), outputs[name][0], atol=0.01, err_msg=name)
+    np.testing.assert_allclose(hand.center_mm, outputs["center_mm"][0], atol=0.01)
+    # Its weights have 8 bits. A wrong crop, side or scale moves joints by more.
+    away_mm = np.linalg.norm(hand.joints_mm - outputs["joints_mm"][0], axis=1)
+    assert away_mm.mean() < 2.0 and away_mm.max() < 6.0
+    uvd = mm_to_uvd(hand.joints_mm, NYU.intrinsics)
+    np.testing.assert_allclose(hand.joints_uvd, uvd, atol=0.01)
     assert hand.side == outputs["hand"][0].numpy().decode() and hand.joint_names == hand.skeleton.joint_names
     assert hand.confidence.shape == (36,) and 0.0 <= hand.confidence.min() < hand.confidence.max() <= 1.0
 
@@ -99,7 +103,7 @@ def test_16_joints_do_not_give_21(tmp_path, make_run):
         ({"hand": "both"}, "hand: there is no 'both' hand; give right, left or auto"),
         ({"rotation_degrees": 45}, "45 degrees are no quarter turn"),
         ({"hands": 0}, "hands: 0 cannot be predicted; give how many at most, from 1 to 8"),
-        ({"hands": 9}, r"lsps\.tflite finds at most 8 hands in a frame, not 9; give fewer$"),
+        ({"hands": 9}, r"lsps-dynamic\.tflite finds at most 8 hands in a frame, not 9; give fewer$"),
     ],
 )
 def test_wrong_arguments_are_named(options, message):

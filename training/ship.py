@@ -1,7 +1,7 @@
 """Makes a finished run the one that comes with the program: `python training/ship.py --run-dir RUN`.
 
 What comes with the program is the run's settings, the weights of its last stage, its figures, and the same network as a
-TFLite file, which predicts without TensorFlow.
+TFLite file with 8-bit weights, which predicts without TensorFlow.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ def ship_run(run_dir: pathlib.Path, output: pathlib.Path) -> None:
     import dataclasses
 
     from export.tflite.calibration import fit_confidence
-    from export.tflite.convert import FLOAT32, export_tflite
+    from export.tflite.convert import export_tflite
     from lsps_tf import run_folder
     from lsps_tf.errors import InputError
+    from lsps_tf.model_info import SHIPPED_NUMBERS
 
     run = run_folder.load_run(run_dir)
     if not (run_dir / FIGURES).is_file():
@@ -62,7 +63,9 @@ def ship_run(run_dir: pathlib.Path, output: pathlib.Path) -> None:
     for other in set(weights.parent.iterdir()) - {weights}:
         other.unlink()
     (output / FIGURES).write_bytes(figures)
-    export_tflite(run, output, (FLOAT32,), confidence=fit_confidence(run))
+    for other in output.glob("*.tflite"):
+        other.unlink()
+    export_tflite(run, output, (SHIPPED_NUMBERS,), confidence=fit_confidence(run))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from export.tflite.rounding import round_network
 from lsps_tf.confidence import Confidence
 from lsps_tf.device.network import FIRST_LOOK, JOINTS, OTHER_LOOKS, SIGNATURE
 from lsps_tf.files import atomic_path
-from lsps_tf.model_info import FLOAT16, FLOAT32, INT8, MODEL_NAME, ModelInfo, embed_info
+from lsps_tf.model_info import FLOAT16, FLOAT32, INT8, ModelInfo, embed_info, tflite_name
 from lsps_tf.native_messages import native_messages_off
 from lsps_tf.predictor import Predictor, predictor_of_run
 from lsps_tf.run_folder import Run
@@ -46,12 +46,6 @@ class _CropModel(tf.Module):
         self.concrete = {
             name: function.get_concrete_function(*known[name][1]) for name, function in self.functions.items()
         }
-
-
-def tflite_path(directory: str | pathlib.Path, variant: str) -> pathlib.Path:
-    """`lsps.tflite` for float32, `lsps-VARIANT.tflite` for the others."""
-    ending = "" if variant == FLOAT32 else f"-{variant}"
-    return pathlib.Path(directory) / f"{MODEL_NAME}{ending}.tflite"
 
 
 def export_tflite(
@@ -92,7 +86,7 @@ def export_tflite(
     for variant in variants:
         content = _convert_int8(run, calibration) if variant == INT8 else _convert(exact, variant)
         content = embed_info(content, ModelInfo.of_run(run, variant))
-        paths.append(tflite_path(directory, variant))
+        paths.append(pathlib.Path(directory) / tflite_name(variant))
         with atomic_path(paths[-1]) as partial:
             partial.write_bytes(content)
     return paths

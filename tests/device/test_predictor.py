@@ -10,7 +10,7 @@ from lsps_tf.device.predictor import EdgePredictor
 from lsps_tf.errors import InputError
 from lsps_tf.models import load_predictor
 from lsps_tf.predictor import predictor_of_run
-from lsps_tf.run_folder import SHIPPED, load_run
+from lsps_tf.run_folder import load_run
 
 
 @pytest.mark.parametrize("size", [32, 33])
@@ -52,26 +52,6 @@ def test_the_side_is_told_as_tensorflow_tells_it(run_dir, model_dir, frame_mm, c
         np.testing.assert_allclose(hand.joints_mm, expected.joints_mm, atol=0.02)
         sides.add(hand.side)
     assert sides == {"right", "left"}
-
-
-@pytest.mark.parametrize("near", [0.0, 1e9], ids=["first look", "all looks"])
-def test_the_model_that_ships_tells_sides_with_both_alike(frame_mm, near, monkeypatch):
-    """It looks at a crop several times; what its first look says, and what all say, of a frame and its mirror image."""
-    for module in ("predictor", "device.predictor"):
-        monkeypatch.setattr(f"lsps_tf.{module}.NEAR_SIDE", near)
-    assert load_run(SHIPPED).config.network.turns > 1
-    graph, device = (load_predictor(path) for path in (SHIPPED, None))
-    middle_mm = np.array([226.0, -43.0, 783.0], np.float32)
-    mirrored = (
-        np.ascontiguousarray(frame_mm[:, ::-1]),
-        mirror.mirror_camera(camera.NYU),
-        mirror.mirror_points(middle_mm),
-    )
-    for view in ((frame_mm, camera.NYU, middle_mm), mirrored):
-        expected, hand = (predictor(*view) for predictor in (graph, device))
-        assert hand.side == expected.side
-        assert hand.right_logit == pytest.approx(expected.right_logit, abs=0.01)
-        np.testing.assert_allclose(hand.joints_mm, expected.joints_mm, atol=0.05)
 
 
 def test_a_given_center_is_used_and_no_hand_is_none(model_dir, frame_mm):

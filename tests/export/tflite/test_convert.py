@@ -9,10 +9,13 @@ from ai_edge_litert.interpreter import Interpreter
 
 from export.exporting import export_command, sample_crops
 from export.tflite.calibration import calibration_images, fit_confidence
-from export.tflite.convert import export_tflite, tflite_path
+from export.tflite.convert import export_tflite
+from lsps_tf import mirror
+from lsps_tf.camera import NYU as NYU_CAMERA
 from lsps_tf.device.network import TfliteNetwork
+from lsps_tf.device.predictor import EdgePredictor
 from lsps_tf.errors import InputError
-from lsps_tf.model_info import VARIANTS, ModelInfo, embed_info, read_tflite_info
+from lsps_tf.model_info import VARIANTS, ModelInfo, embed_info, read_tflite_info, tflite_name
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import load_run
 from lsps_tf.skeleton import NYU
@@ -36,7 +39,7 @@ def operations(path):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_file_holds_built_in_operations_and_its_description(model_dir, variant):
-    path = tflite_path(model_dir, variant)
+    path = model_dir / tflite_name(variant)
     used, _ = operations(path)
     assert "CONV_2D" in used and not {"CUSTOM", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"} & set(used)
     assert not [name for name in used if "FLEX" in name or "RESIZE" in name]
@@ -51,7 +54,7 @@ def test_a_file_holds_built_in_operations_and_its_description(model_dir, variant
 
 
 def test_the_description_says_names_units_and_normalization(model_dir):
-    content = tflite_path(model_dir, "int8").read_bytes()
+    content = (model_dir / tflite_name("int8")).read_bytes()
     text = content[content.index(b'{\n  "format": "lsps-model"') :]
     values = json.JSONDecoder().raw_decode(text.decode("utf-8", "ignore"))[0]
     assert values["joint_names"] == list(NYU.joint_names) and values["bones"] == [list(bone) for bone in NYU.bones]
@@ -60,7 +63,7 @@ def test_the_description_says_names_units_and_normalization(model_dir):
 
 
 def test_an_integer_file_computes_with_integers_alone(model_dir):
-    used, graph = operations(tflite_path(model_dir, "int8"))
+    used, graph = operations(model_dir / tflite_name("int8"))
     kinds = {tensor.type for tensor in graph.tensors}
     assert kinds <= {schema.TensorType.INT8, schema.TensorType.INT32}, kinds
     assert not {"QUANTIZE", "DEQUANTIZE"} & set(used)
@@ -70,7 +73,7 @@ def test_an_integer_file_computes_with_integers_alone(model_dir):
 def test_rounding_moves_joints_little(run, model_dir, variant):
     images = sample_crops(32, 250.0, 6)
     expected = run.networks.predict_joints(images, run.domain).numpy()
-    network = TfliteNetwork(tflite_path(model_dir, variant))
+    network = TfliteNetwork(model_dir / tflite_name(variant))
     difference = np.stack([network(image)[0] for image in images.numpy()]) - expected
     assert np.linalg.norm(difference, axis=-1).mean() <= ALLOWED[variant] < 0.5 * expected.std(axis=0).max()
 
@@ -79,14 +82,14 @@ def test_the_confidence_is_the_run_s(run, model_dir):
     images = sample_crops(32, 250.0, 4)
     expected = predictor_of_run(run, fit_confidence(run)).predict_crops(images)["confidence"].numpy()
     for variant, allowed in {"float32": 1e-4, "float16": 0.02, "dynamic": 0.2}.items():
-        network = TfliteNetwork(tflite_path(model_dir, variant))
+        network = TfliteNetwork(model_dir / tflite_name(variant))
         confidence = np.stack([network(image)[1] for image in images.numpy()])
         assert confidence.shape == (4, 36) and np.abs(confidence - expected).mean() < allowed, variant
-    assert TfliteNetwork(tflite_path(model_dir, "int8"))(images.numpy()[0])[1] is None
+    assert TfliteNetwork(model_dir / tflite_name("int8"))(images.numpy()[0])[1] is None
 
 
 def test_smaller_numbers_make_smaller_files(run, tmp_path):
-    wide = {variant: tflite_path(tmp_path, variant) for variant in VARIANTS}
+    wide = {variant: (tmp_path / tflite_name(variant)) for variant in VARIANTS}
     images = np.random.default_rng(0).uniform(-1, 1, (8, 32, 32, 1)).astype(np.float32)
     assert export_tflite(run, tmp_path, VARIANTS, images) == list(wide.values())
     info = len(ModelInfo.of_run(run).to_json())
@@ -123,7 +126,7 @@ def test_a_recorded_run_without_its_store_says_what_to_do(run, tmp_path):
 def test_a_description_can_be_added_to_any_model_and_read_back(model_dir, tmp_path):
     info = ModelInfo(NYU, 96, 310.5, "float16")
     path = tmp_path / "a.tflite"
-    path.write_bytes(embed_info(embed_info(tflite_path(model_dir, "float32").read_bytes(), info), info))
+    path.write_bytes(embed_info(embed_info((model_dir / tflite_name("float32")).read_bytes(), info), info))
     assert read_tflite_info(path).skeleton.name == "nyu"
     Interpreter(model_path=str(path)).allocate_tensors()
 
@@ -176,6 +179,29 @@ def test_looks_that_a_file_tells_apart_add_up(voting_run, voting_images, voting_
         np.testing.assert_allclose(network.other_looks(image, first)[0], network(image)[0], atol=1e-5)
         moved = network.other_looks(image, first + 0.3)[0]
         assert np.abs(moved - network(image)[0]).max() > 1e-3
+
+
+@pytest.mark.parametrize("near", [0.0, 1e9], ids=["first look", "all looks"])
+def test_the_side_is_told_by_looks_as_tensorflow_tells_it(voting_run, voting_paths, frame_mm, near, monkeypatch):
+    """Of a frame and its mirror image, from the first look at both sides, and from all looks."""
+    for module in ("predictor", "device.predictor"):
+        monkeypatch.setattr(f"lsps_tf.{module}.NEAR_SIDE", near)
+    monkeypatch.setattr("lsps_tf.hand.FIT_SHARE", 3000.0)
+    graph, device = predictor_of_run(voting_run), EdgePredictor(voting_paths["float32"])
+    middle_mm, sides = np.array([210.0, -60.0, 765.0], np.float32), set()
+    mirrored = (
+        np.ascontiguousarray(frame_mm[:, ::-1]),
+        mirror.mirror_camera(NYU_CAMERA),
+        mirror.mirror_points(middle_mm),
+    )
+    for depth_mm, camera, center_mm in ((frame_mm, NYU_CAMERA, middle_mm), mirrored):
+        expected = graph(depth_mm[None], camera.intrinsics[None], center_mm[None])
+        hand = device(depth_mm, camera, center_mm)
+        assert hand.side.encode() == expected["hand"][0]
+        assert hand.right_logit == pytest.approx(float(expected["right_logit"][0]), rel=0.01, abs=0.05)
+        np.testing.assert_allclose(hand.joints_mm, expected["joints_mm"][0], atol=0.02)
+        sides.add(hand.side)
+    assert sides == {"right", "left"}
 
 
 def test_a_voting_network_s_integer_file_computes_with_integers_alone(voting_paths):
