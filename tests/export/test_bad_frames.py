@@ -55,7 +55,7 @@ def test_frames_of_no_use_are_named_and_nothing_is_written(command, model_dir, f
         (["--center", "0,0"], "--center: '0,0' has 2 numbers"),
         (["--center", "-300,0,600"], "nothing was measured around the given center"),
         (["--hands", "0"], "hands: 0 cannot be predicted; give how many at most, from 1 to 8"),
-        (["--hands", "9"], "lsps-dynamic.tflite finds at most 8 hands in a frame, not 9; give fewer"),
+        (["--hands", "9"], "lsps.tflite finds at most 8 hands in a frame, not 9; give fewer"),
         (["--hands", "2", "--center", "210,-60,765"], "center: one hand lies there, and 2 are asked for"),
         (["--overlay", "out.jpg"], "the overlay is a PNG"),
         (["--overlays", "out.png"], "unknown setting '--overlays'; the nearest one is '--overlay'"),
