@@ -204,10 +204,12 @@ def save_weights(networks: Networks, path: str | pathlib.Path) -> None:
         partial.write_bytes(buffer.getbuffer())
 
 
-def load_weights(networks: Networks, path: str | pathlib.Path, prefix: str = "", without: str | None = None) -> None:
+def load_weights(
+    networks: Networks, path: str | pathlib.Path, prefix: str = "", without: str | tuple[str, ...] = ()
+) -> None:
     """Reads what `save_weights` wrote: with `prefix` only what has a name that starts so ("pose_").
 
-    What has a name that starts with `without` ("mapping/") is left as it is.
+    What has a name that starts with `without` ("mapping/"), or with one of several, is left as it is.
 
     Raises:
         InputError: where the file is missing, damaged, or of networks of other sizes; no weight is changed then.
@@ -217,9 +219,11 @@ def load_weights(networks: Networks, path: str | pathlib.Path, prefix: str = "",
     path = pathlib.Path(path)
     if not path.is_file():
         raise InputError(f"{path}: there are no such weights; check the run folder")
-    variables = {name: v for name, v in networks.named_variables().items() if name.startswith(prefix)}
-    if without is not None:
-        variables = {name: v for name, v in variables.items() if not name.startswith(without)}
+    variables = {
+        name: variable
+        for name, variable in networks.named_variables().items()
+        if name.startswith(prefix) and not name.startswith(without)
+    }
     try:
         with h5py.File(path, "r") as file:
             values = {name: file[name][...] for name in variables}

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -130,6 +131,26 @@ def test_weights_without_a_network_leave_it_as_it_is(networks, weights):
         np.testing.assert_array_equal(one, two)
     with pytest.raises(InputError, match="damaged or of other networks|has shape"):
         run_folder.load_weights(other, weights)
+
+
+def test_a_p_that_votes_takes_over_the_convolutions_of_one_that_does_not(networks, weights):
+    config = dataclasses.replace(TINY.network, vote_widths=(6, 5))
+    voting = build_networks(config, TINY.data.image_size, seed=2)
+    above = voting.names_above_convolutions()
+    before = {name: variable.numpy() for name, variable in voting.named_variables().items() if name in above}
+    run_folder.load_weights(voting, weights, without=above)
+    for domain in ("synthetic", "real"):
+        one, two = networks.discriminators[domain], voting.discriminators[domain]
+        pairs = list(zip(one.private.variables, two.private.variables))
+        pairs += zip(one.shared.variables, (variable for level in two.shared.down for variable in level.variables))
+        assert len(pairs) >= 6
+        for expected, variable in pairs:
+            np.testing.assert_array_equal(variable, expected)
+    np.testing.assert_array_equal(voting.pose_decoder.variables[0], networks.pose_decoder.variables[0])
+    after = voting.named_variables()
+    assert len(before) > 6 and all(np.array_equal(after[name], value) for name, value in before.items())
+    with pytest.raises(InputError, match="damaged or of other networks|has shape"):
+        run_folder.load_weights(voting, weights)
 
 
 def test_runs_from_before_m_drew_bones_load_with_their_own_m(tmp_path):

@@ -177,7 +177,9 @@ def _started(given: dict[str, Any], again: str, distribution: Alone) -> tuple[pa
     check_export(given.get("export"), settings)
     start(settings.config.training, settings.stages, distribution)
     # What does not fit together must be said before the data is made.
-    _load_pretrained(settings, build_networks(settings.config.network, settings.config.data.image_size, seed=0))
+    if _load_pretrained(settings, build_networks(settings.config.network, settings.config.data.image_size, seed=0)):
+        where = settings.pretrained
+        print(f"P votes otherwise than in {where}: its convolutions go on from there, the rest starts anew.")
     run_dir = pathlib.Path(given["run_dir"]) if "run_dir" in given else _new_run_dir(settings)
     try:
         with held_run(run_dir):
@@ -240,14 +242,23 @@ def _check_store(store: Store, settings: RunSettings) -> None:
     labelled_frames(settings, store)
 
 
-def _load_pretrained(settings: RunSettings, networks: Networks) -> None:
+def _load_pretrained(settings: RunSettings, networks: Networks) -> bool:
+    """Loads what the run starts from. Returns whether P takes over D's convolutions alone, and starts anew above."""
     if not settings.pretrained:
-        return
+        return False
     path = run_folder.weights_path(settings.pretrained, settings.pretrained_stage)
-    prefix = "pose_" if settings.pretrained_stage == "pose" else ""
+    prefix, without = "pose_" if settings.pretrained_stage == "pose" else "", []
+    before, now = run_folder.read_settings(settings.pretrained).config.network, networks.config
     # An M of the other kind starts anew. Nothing but its own stage reads it.
-    other_mapping = run_folder.read_settings(settings.pretrained).config.network.mapping != networks.config.mapping
-    run_folder.load_weights(networks, path, prefix, without="mapping/" if other_mapping else None)
+    if before.mapping != now.mapping:
+        without.append("mapping/")
+    # So does P above D's convolutions where it votes otherwise, and where a stage of this run trains it from there.
+    other_votes = before.vote_widths != now.vote_widths and not prefix
+    anew = other_votes and bool({"regression", "posterior"} & set(settings.stages))
+    if anew:
+        without += networks.names_above_convolutions()
+    run_folder.load_weights(networks, path, prefix, tuple(without))
+    return anew
 
 
 def _new_run_dir(settings: RunSettings) -> pathlib.Path:

@@ -178,6 +178,18 @@ class Networks(tf.Module):
                     named[f"{part}/{number:03d}"] = variable
         return named
 
+    def names_above_convolutions(self) -> tuple[str, ...]:
+        """The names, as of `named_variables`, of what reads D's convolutions: the way back up, the head, P's last."""
+        convolutions = _unique(
+            *(part for each in self.discriminators.values() for part in (each.private, *_down(each.shared)))
+        )
+        below = {variable.ref() for variable in convolutions}
+        return tuple(
+            name
+            for name, variable in self.named_variables().items()
+            if name.startswith(("discriminators/", "posterior/")) and variable.ref() not in below
+        )
+
     def _build_posterior(self, seed: int) -> keras.Model:
         config = self.config
         if config.vote_widths:
@@ -315,6 +327,11 @@ def _shared_blocks(kind: str, config: NetworkConfig, seed: int) -> dict[str, ker
     if config.weight_sharing:
         return dict.fromkeys(DOMAINS, blocks(f"{kind}_shared"))
     return {domain: blocks(f"{kind}_{domain}_unshared") for domain in DOMAINS}
+
+
+def _down(shared: keras.Model) -> list[keras.Model]:
+    """The strided convolutions of a discriminator's shared layers."""
+    return shared.down if isinstance(shared, TopDown) else [shared]
 
 
 def _build_discriminators(config: NetworkConfig, seed: int) -> dict[str, Discriminator]:

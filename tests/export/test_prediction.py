@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import lsps_tf
 from export.prediction import predict_command
 from lsps_tf import draw
 from lsps_tf.camera import NYU, mm_to_uvd
@@ -62,7 +63,10 @@ def test_without_a_model_the_one_that_comes_with_the_program_predicts(command, f
     np.testing.assert_allclose(values["center_mm"], predictor(*frame)["center_mm"][0], atol=0.02)
     # The very same centre: a rounding may take a crop's pixels from beside them.
     expected = predictor(*frame, center_mm=np.float32([values["center_mm"]]))
-    np.testing.assert_allclose(values["joints_mm"], expected["joints_mm"][0], atol=0.02)
+    # The file that ships has weights of 8 bits.
+    assert np.linalg.norm(values["joints_mm"] - expected["joints_mm"][0].numpy(), axis=1).mean() < 2.0
+    shipped = lsps_tf.load_predictor()(depth_mm, NYU)
+    np.testing.assert_allclose(values["joints_mm"], shipped.joints_mm, atol=0.001)
 
 
 @pytest.mark.parametrize("kind", ["run", "lsps", "lsps.tflite"])

@@ -179,6 +179,21 @@ def test_a_run_from_one_with_the_other_kind_of_m_takes_all_but_m(finished_run, a
     assert after["mapping/000"].shape == (4, 4, 8, 20)
 
 
+def test_a_p_that_votes_starts_from_the_convolutions_of_a_run(finished_run, arguments, tmp_path, eagerly, capsys):
+    votes = ["--vote-widths", "6,5", "--pretrained", str(finished_run), "--pretrained-stage", "posterior"]
+    run_dir = tmp_path / "votes"
+    command = [*arguments, *FEW, *votes, "--method", "real", "--posterior-learning-rate", "1e-9"]
+    assert run_session([*command, "--run-dir", str(run_dir)]) == 0
+    said = f"P votes otherwise than in {finished_run}: its convolutions go on from there, the rest starts anew."
+    assert said in capsys.readouterr().out
+    before, after = weights(finished_run, "posterior"), weights(run_dir, "regression")
+    np.testing.assert_allclose(after["discriminators/real/000"], before["discriminators/real/000"], atol=1e-6)
+    # Fits need a P that is trained.
+    fits = [*arguments, *FEW, *votes, "--stages", "fit1", "--fit-rounds", "1", "--run-dir", str(tmp_path / "fits")]
+    with pytest.raises(InputError, match="the weights belong to a run with another preset|of other networks"):
+        run_session(fits)
+
+
 def test_run_folders_name_themselves(arguments, tmp_path, eagerly, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     pathlib.Path("runs/sim-lsps-tiny-seed3-000").mkdir(parents=True)
