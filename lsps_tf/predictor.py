@@ -6,14 +6,13 @@ Evaluation starts from a store's crops, which are found and made already: it ent
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import tensorflow as tf
 
 from lsps_tf import camera, crop, mirror
 from lsps_tf.confidence import Confidence
-from lsps_tf.hand import NEAR_SIDE, SURE_SIDE, right_logit
-from lsps_tf.hand_finding import center_of_mass, fit, search
+from lsps_tf.crop_predictor import CropPredictor, Located, like
+from lsps_tf.hand_finding import center_of_mass, search
 from lsps_tf.hand_finding.constants import CROP_LOGIT
 from lsps_tf.hand_finding.search import FoundHands
 from lsps_tf.model_info import JOINTS, MASS
@@ -23,59 +22,16 @@ from lsps_tf.skeleton import Skeleton
 _NOWHERE_MM = (0.0, 0.0, 1000.0)
 
 
-class Located(NamedTuple):
-    """Hands in their crops, as the camera sees them. One of each frame, or N: then [B, N] for [B].
-
-    Attributes:
-        image: [B, S, S, 1] in [-1, 1].
-        center_mm: [B, 3] camera space.
-        presence: [B], bool: whether there is a hand.
-        looks_right: [B], the finder's logit of a right hand; 0 where it did not look.
-        hand: [B], string, which hand it is: "right", "left", or "auto" to have it told.
-    """
-
-    image: tf.Tensor
-    center_mm: tf.Tensor
-    presence: tf.Tensor
-    looks_right: tf.Tensor
-    hand: tf.Tensor
-
-
-class Seen(NamedTuple):
-    """Located hands as the network sees them, left ones as right ones in a mirror; and what it says of them.
-
-    Attributes:
-        image: [B, S, S, 1] in [-1, 1], the network's input.
-        left: [B], bool: which are taken for left hands.
-        right_logit: [B], above 0 where it looks like a right hand; 0 where that was not looked at.
-        crops: of `Predictor.predict_crops`, of these images.
-    """
-
-    image: tf.Tensor
-    left: tf.Tensor
-    right_logit: tf.Tensor
-    crops: dict[str, tf.Tensor]
-
-
 class Predictor(tf.Module):
     """P_r = G_y o E_r (section 3) with what stands before and after it.
 
-    Networks know right hands. A left one is shown to them in a mirror, and what they say is mirrored back. Where it is
-    not said which hand it is, both are tried: the finder's logit decides, and which of the two agrees with the depth.
-
-    A network that looks at a crop several times (`networks.turns`) has a first look at both, which costs less. Where
-    the other looks may tell another side, they decide.
-
     Attributes:
-        joints_of_crop: normalised crops [B, S, S, 1] to joints [B, J, 3] in half cubes.
+        crops: the network, with what tells the side of hands.
         image_size: S.
         cube_mm: side of the crop's cube.
         skeleton: of the joints.
-        sure_joints_of_crop: the same, and the confidence [B, J] of each joint; None where that is not known.
         centering: what the crop of a found hand is centred on, "mass" or "joints" (`model_info.CENTERINGS`). A centre
             that is given is taken as it is.
-        first_look: crops [B, S, S, 1] to the joints [B, J, 3] of the first of several looks. Both functions before take
-            these as a second argument then. None where there is one look.
     """
 
     def __init__(
@@ -88,10 +44,10 @@ class Predictor(tf.Module):
         centering: str = MASS,
         first_look: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ):
+        """Args: the functions as of `CropPredictor`, the others as the attributes."""
         super().__init__(name="predictor")
         self.centering = centering
-        self.joints_of_crop, self.sure_joints_of_crop = joints_of_crop, sure_joints_of_crop
-        self.first_look = first_look
+        self.crops = CropPredictor(joints_of_crop, cube_mm, skeleton, sure_joints_of_crop, first_look)
         self.image_size, self.cube_mm, self.skeleton = image_size, cube_mm, skeleton
 
     def __call__(
@@ -185,51 +141,6 @@ class Predictor(tf.Module):
         hand = tf.fill(tf.shape(presence), mirror.AUTO) if hand is None else hand
         return Located(image, found.center_mm, presence, found.right, hand)
 
-    def look(self, located: Located) -> Seen:
-        """Shows located hands to the network, those of which nothing is said from both sides."""
-        several = located.presence.shape[1:]
-        located = Located(*(tf.reshape(value, [-1, *value.shape[1 + len(several) :]]) for value in located))
-        all_said = tf.reduce_all(tf.not_equal(located.hand, mirror.AUTO))
-        seen = tf.cond(all_said, lambda: self._look_once(located), lambda: self._look_twice(located))
-        return tf.nest.map_structure(lambda value: tf.reshape(value, [-1, *several, *value.shape[1:]]), seen)
-
-    def _look_once(self, located: Located) -> Seen:
-        left = tf.equal(located.hand, "left")
-        image = tf.where(_like(left, located.image), mirror.mirror_crop(located.image), located.image)
-        return Seen(image, left, located.looks_right, self.predict_crops(image))
-
-    def _look_twice(self, located: Located) -> Seen:
-        """With the side told from which of two predictions explains more, unless it is said."""
-        images = tf.concat([located.image, mirror.mirror_crop(located.image)], axis=0)
-        is_said = tf.not_equal(located.hand, mirror.AUTO)
-
-        def left(told: tf.Tensor) -> tf.Tensor:
-            return tf.where(is_said, tf.equal(located.hand, "left"), told < -SURE_SIDE)
-
-        def of_both(first: tuple[tf.Tensor, ...] = (), told: tf.Tensor | None = None) -> tuple[tf.Tensor, ...]:
-            crops = self.predict_crops(images, *first)
-            again = self._told(located, images, crops["joints_norm"])
-            told = again if told is None else tf.where(_near_verge(told), again, told)
-            return told, {name: _of_side(left(told), value) for name, value in crops.items()}
-
-        if self.first_look is None:
-            told, crops = of_both()
-        else:
-            first = self.first_look(images)
-            told = self._told(located, images, first)
-            is_left = left(told)
-            of_one = lambda: (told, self.predict_crops(_of_side(is_left, images), _of_side(is_left, first)))  # noqa: E731
-            all_told = tf.reduce_all(is_said | ~_near_verge(told))
-            told, crops = tf.cond(all_told, of_one, lambda: of_both((first,), told))
-        right = tf.where(is_said, located.looks_right, told)
-        return Seen(_of_side(left(told), images), left(told), right, crops)
-
-    def _told(self, located: Located, images: tf.Tensor, joints_norm: tf.Tensor) -> tf.Tensor:
-        """The logit [B] of a right hand, of what is predicted of both sides, [2B, J, 3] of images [2B, S, S, 1]."""
-        centers_mm = tf.concat([located.center_mm, mirror.mirror_points(located.center_mm)], axis=0)
-        explained = fit.explained(images, centers_mm, self.cube_mm, joints_norm, self.skeleton.bones)
-        return right_logit(located.looks_right, *tf.split(explained, 2))
-
     def predict(self, located: Located, intrinsics: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predicts the joints of located hands.
 
@@ -243,9 +154,9 @@ class Predictor(tf.Module):
             [B, J]. Where presence is False, the others are NaN, but the confidence 0 and the hand "". Of N hands in
             each frame it is [B, N] for [B].
         """
-        several, seen = located.presence.shape[1:], self.look(located)
+        several, seen = located.presence.shape[1:], self.crops.look(located)
         joints_norm = seen.crops["joints_norm"]
-        joints_norm = tf.where(_like(seen.left, joints_norm), mirror.mirror_points(joints_norm), joints_norm)
+        joints_norm = tf.where(like(seen.left, joints_norm), mirror.mirror_points(joints_norm), joints_norm)
         joints_mm = 0.5 * self.cube_mm * joints_norm + located.center_mm[..., None, :]
         found = {
             "joints_mm": joints_mm,
@@ -272,19 +183,9 @@ class Predictor(tf.Module):
         Returns:
             joints_mm [B, J, 3] in camera space and, where the predictor knows it, confidence [B, J].
         """
-        crops = self.predict_crops(image)
+        crops = self.crops.predict(image)
         placed = {"joints_mm": crop.denormalize_joints(crops["joints_norm"], center_mm, cube_mm)}
         return {**placed, **{name: crops[name] for name in ("confidence",) if name in crops}}
-
-    def predict_crops(self, image: tf.Tensor, *first_joints: tf.Tensor) -> dict[str, tf.Tensor]:
-        """joints_norm [B, J, 3] in half cubes and, where it is known, confidence [B, J], of crops [B, S, S, 1].
-
-        `first_joints` is what `first_look` says of these crops, where that is known already.
-        """
-        if self.sure_joints_of_crop is None:
-            return {"joints_norm": self.joints_of_crop(image, *first_joints)}
-        joints_norm, confidence = self.sure_joints_of_crop(image, *first_joints)
-        return {"joints_norm": joints_norm, "confidence": confidence}
 
 
 def predictor_of_run(run: Run, confidence: Confidence | None = None) -> Predictor:
@@ -313,26 +214,10 @@ def predictor_of_run(run: Run, confidence: Confidence | None = None) -> Predicto
     )
 
 
-def _near_verge(told: tf.Tensor) -> tf.Tensor:
-    """Whether another look may tell another side than this logit."""
-    return tf.abs(told + SURE_SIDE) < NEAR_SIDE
-
-
-def _of_side(left: tf.Tensor, both: tf.Tensor) -> tf.Tensor:
-    """What belongs to the side, [B, ...] of [2B, ...]: first all as right hands, then all as left ones."""
-    as_right, as_left = tf.split(both, 2)
-    return tf.where(_like(left, as_right), as_left, as_right)
-
-
 def _nearest(found: FoundHands) -> FoundHands:
     """The first of the hands in each frame, [B] of [B, N]."""
     return FoundHands(*(part[:, 0] for part in found))
 
 
 def _where(presence: tf.Tensor, value: tf.Tensor, otherwise: float | str) -> tf.Tensor:
-    return tf.where(_like(presence, value), value, tf.constant(otherwise))
-
-
-def _like(flags: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-    """Flags with as many axes as a value, whose first axes are theirs."""
-    return flags[(..., *[None] * (len(value.shape) - len(flags.shape)))]
+    return tf.where(like(presence, value), value, tf.constant(otherwise))

@@ -214,7 +214,7 @@ class Turning:
 
     def predict(self, monkeypatch, near, sides=(mirror.AUTO,) * 2, rows=(0, 1)):
         rows = list(rows)
-        monkeypatch.setattr("lsps_tf.predictor.NEAR_SIDE", near)
+        monkeypatch.setattr("lsps_tf.hand.NEAR_VERGE", near)
         inputs = FRAMES[rows], INTRINSICS[rows], MIDDLES_MM[rows].astype(np.float32), np.array(sides)[rows]
         return predict(self.all_looks, *inputs, first_look=mean_depth)
 

@@ -16,6 +16,7 @@ from export.saved_model.model_card import CARD_NAME, write_card
 from export.saved_model.png_graph import decode_counts, same_size
 from export.saved_model.warmup import write_warmup_requests
 from lsps_tf.confidence import Confidence
+from lsps_tf.crop_predictor import Located
 from lsps_tf.files import atomic_path
 from lsps_tf.hand import USUAL_HANDS
 from lsps_tf.mirror import AUTO, HAND_SETTINGS
@@ -33,7 +34,7 @@ from lsps_tf.model_info import (
     MODEL_NAME,
     ModelInfo,
 )
-from lsps_tf.predictor import Located, Predictor, predictor_of_run
+from lsps_tf.predictor import Predictor, predictor_of_run
 from lsps_tf.run_folder import Run
 from lsps_tf.skeleton import HAND21_FROM_NYU, NYU
 from lsps_tf.tensorflow_paths import plain_folder
@@ -185,13 +186,13 @@ class Servable(tf.Module):
         with _checked(intrinsics=intrinsics, depth_unit_mm=depth_unit_mm):
             rows = (intrinsics, *_no_hints(intrinsics))
             located = self._locate_in_pngs(self._locate, depth_png_bytes, depth_unit_mm, rows, ())
-            image = self._predictor.look(located).image
+            image = self._predictor.crops.look(located).image
             shown = {"image": image, **self._generating.encode(image)}
             return {**self._predict(located, intrinsics), **shown}
 
     def from_crop(self, image: tf.Tensor) -> Outputs:
         """Normalised crops of right hands."""
-        return self._predictor.predict_crops(image)
+        return self._predictor.crops.predict(image)
 
 
 def export_saved_model(

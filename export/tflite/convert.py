@@ -15,7 +15,7 @@ from lsps_tf.device.network import FIRST_LOOK, JOINTS, OTHER_LOOKS, SIGNATURE
 from lsps_tf.files import atomic_path
 from lsps_tf.model_info import FLOAT16, FLOAT32, INT8, ModelInfo, embed_info, tflite_name
 from lsps_tf.native_messages import native_messages_off
-from lsps_tf.predictor import Predictor, predictor_of_run
+from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import Run
 from lsps_tf.tensorflow_paths import plain_folder
 
@@ -30,21 +30,24 @@ class _CropModel(tf.Module):
         concrete: by the signature's name, what a file can do.
     """
 
-    def __init__(self, run: Run, predict: Callable[..., dict[str, tf.Tensor]], predictor: Predictor | None = None):
-        """Args: `predict` crops, and, of a predictor that has a first look, what continues it."""
+    def __init__(
+        self,
+        run: Run,
+        predict: Callable[..., dict[str, tf.Tensor]],
+        first_look: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    ):
+        """Args: `predict` and `first_look` as of a `Predictor`."""
         super().__init__(name="lsps_crop")
         self.deployed = run.networks.deployed_variables(run.domain)
         size = run.config.data.image_size
         image = tf.TensorSpec([1, size, size, 1], tf.float32, "image")
         first = tf.TensorSpec([1, run.skeleton.num_joints, 3], tf.float32, "first")
         known = {SIGNATURE: (lambda image: predict(image), [image])}
-        if predictor is not None and predictor.first_look is not None:
-            look = predictor.first_look
-            known[FIRST_LOOK] = (lambda image: {JOINTS: look(image)}, [image])
+        if first_look is not None:
+            known[FIRST_LOOK] = (lambda image: {JOINTS: first_look(image)}, [image])
             known[OTHER_LOOKS] = (lambda image, first: predict(image, first), [image, first])
-        self.functions = {name: tf.function(function) for name, (function, _) in known.items()}
         self.concrete = {
-            name: function.get_concrete_function(*known[name][1]) for name, function in self.functions.items()
+            name: tf.function(function).get_concrete_function(*specs) for name, (function, specs) in known.items()
         }
 
 
@@ -82,7 +85,7 @@ def export_tflite(
         InputError: where the disk is full or a file cannot be written.
     """
     predictor = predictor_of_run(run, confidence)
-    exact, paths = _CropModel(run, predictor.predict_crops, predictor), []
+    exact, paths = _CropModel(run, predictor.crops.predict, predictor.crops.first_look), []
     for variant in variants:
         content = _convert_int8(run, calibration) if variant == INT8 else _convert(exact, variant)
         content = embed_info(content, ModelInfo.of_run(run, variant))

@@ -81,7 +81,7 @@ class TfliteNetwork:
         return read[JOINTS], read.get(CONFIDENCE)
 
     def first_look(self, image: np.ndarray) -> np.ndarray | None:
-        """What the first of several looks at a crop says, float32 [J, 3]; None of a file without `first_look`."""
+        """What the first of several looks at a crop says, float32 [J, 3]; None of a file that looks once."""
         return self._looks[FIRST_LOOK](image=image[None])[JOINTS][0] if self._looks else None
 
     def other_looks(self, image: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:

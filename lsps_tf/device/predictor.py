@@ -15,7 +15,7 @@ from lsps_tf.device import fit, search
 from lsps_tf.device.crop import crop_frame, normalize_depth
 from lsps_tf.device.network import TfliteNetwork
 from lsps_tf.device.search import FoundHand
-from lsps_tf.hand import NEAR_SIDE, SURE_SIDE, Hand, right_logit, side_of
+from lsps_tf.hand import Hand, is_near_verge, right_logit, side_of
 from lsps_tf.hand_finding.constants import CROP_LOGIT
 from lsps_tf.hand_predictor import HandPredictor, OpenModel, View
 
@@ -104,7 +104,7 @@ def _look(
     if all(joints is not None for joints in first.values()):
         logit = told(first)
         side = side_of(logit)
-        if abs(logit + SURE_SIDE) >= NEAR_SIDE:
+        if not is_near_verge(logit):
             return side, logit, network.other_looks(images[side], first[side])
         predicted = {each: network.other_looks(image, first[each]) for each, image in images.items()}
     else:

@@ -13,13 +13,13 @@ from lsps_tf.networks.bone_mapping import BoneMapping
 from lsps_tf.networks.depth_vae import Encoder, Generator, residual_blocks
 from lsps_tf.networks.discriminator import Discriminator, PosteriorHead, realism_head, strided_convolutions
 from lsps_tf.networks.layers import apply_together
-from lsps_tf.networks.mapping import FIRST_SIZES, Mapping
+from lsps_tf.networks.mapping import Mapping
 from lsps_tf.networks.pose_vae import DirectDecoder, DirectEncoder, PoseDecoder, PoseEncoder
-from lsps_tf.networks.turns import TURNS, median_of_turns, turn_images
+from lsps_tf.networks.sizes import check_sizes, first_mapping_size
+from lsps_tf.networks.turns import median_of_turns, turn_images
 from lsps_tf.networks.votes import TopDown, VotingHead
 
 DOMAINS = ("synthetic", "real")
-DEPTH_LATENT_STRIDE = 4
 
 Tensors = dict[Hashable, tf.Tensor]
 
@@ -201,7 +201,7 @@ class Networks(tf.Module):
         if config.mapping == BONES:
             return BoneMapping(config, self.image_size, seed, self.decode_pose)
         widths = (*config.mapping_widths, config.encoder_widths[-1])
-        return Mapping(widths, _first_size(config, self.image_size), seed)
+        return Mapping(widths, first_mapping_size(config, self.image_size), seed)
 
     def _trunk(self, domain: str) -> list[keras.layers.Layer]:
         """The convolutions of a discriminator, the domain's own and the shared ones."""
@@ -220,7 +220,7 @@ def build_networks(config: NetworkConfig, image_size: int, seed: int) -> Network
     Raises:
         InputError: where the sizes do not fit each other or the image.
     """
-    _check(config, image_size)
+    check_sizes(config, image_size)
     networks = Networks(config, image_size, seed)
     image = keras.Input((image_size, image_size, 1))
     pose_latent = keras.Input((config.latent_size,))
@@ -238,13 +238,6 @@ def build_networks(config: NetworkConfig, image_size: int, seed: int) -> Network
         networks.discriminators[domain](image)
         networks.posterior(networks.discriminators[domain].features(image))
     return networks
-
-
-def _first_size(config: NetworkConfig, image_size: int) -> int:
-    """The side of M's first layer with which its last one gives a depth latent; table 3's where none does."""
-    side, halvings = image_size // DEPTH_LATENT_STRIDE, len(config.mapping_widths)
-    first = side >> halvings
-    return first if first in FIRST_SIZES and first << halvings == side else FIRST_SIZES[0]
 
 
 def _unique(*modules: tf.Module) -> list[tf.Variable]:
@@ -273,39 +266,6 @@ def _apply_by_domain(layers: dict[str, keras.Model], parts: Tensors, domains: di
         if own:
             outputs.update(apply_together(layers[domain], own))
     return outputs
-
-
-def _check(config: NetworkConfig, image_size: int) -> None:
-    convolutions = len(config.discriminator_widths)
-    if len(config.encoder_widths) != 3:
-        raise InputError(f"encoder_widths: {len(config.encoder_widths)} widths given, table 4 has three")
-    if len(config.generator_widths) != 2:
-        raise InputError(f"generator_widths: {len(config.generator_widths)} widths given, table 4 has two")
-    if image_size % DEPTH_LATENT_STRIDE:
-        raise InputError(f"image_size: {image_size} is not divisible by {DEPTH_LATENT_STRIDE}")
-    if config.residual_width % config.residual_groups:
-        raise InputError(f"residual_width: {config.residual_width} is not divisible by {config.residual_groups} groups")
-    if not 0 < config.discriminator_private < convolutions:
-        raise InputError(
-            f"discriminator_private: {config.discriminator_private} of {convolutions} convolutions; at least one must "
-            "be private and one shared"
-        )
-    if config.turns not in TURNS:
-        raise InputError(f"turns: {config.turns}; choose {' or '.join(map(str, TURNS))}")
-    if min(config.vote_widths, default=1) < 1:
-        raise InputError(f"vote_widths: {config.vote_widths} holds a width below 1")
-    if len(config.vote_widths) > convolutions - config.discriminator_private:
-        raise InputError(
-            f"vote_widths: {len(config.vote_widths)} widths given, but the discriminators share "
-            f"{convolutions - config.discriminator_private} convolutions; give at most as many"
-        )
-    if not config.mapping_widths or min(config.private_blocks, config.shared_blocks) < 1:
-        raise InputError("mapping_widths, private_blocks and shared_blocks must hold at least one layer each")
-    if -(-image_size // 2**convolutions) < 2:
-        raise InputError(
-            f"discriminator_widths: {convolutions} halvings leave less than 2x2 of {image_size} pixels, which the "
-            "heads need; use fewer widths"
-        )
 
 
 def _build_encoders(config: NetworkConfig, seed: int) -> dict[str, Encoder]:

@@ -109,7 +109,7 @@ def own_frames(run: Run, given: argparse.Namespace) -> Frames:
                 f"{path}: no hand was found; it must be what is nearest to the camera, and --camera and --depth-unit "
                 "must be right"
             )
-        images.append(predictor.look(located).image[0].numpy())
+        images.append(predictor.crops.look(located).image[0].numpy())
         centers.append(located.center_mm[0].numpy())
     count = len(images)
     cube_mm = np.full(count, run.config.data.cube_mm, np.float32)

@@ -109,7 +109,7 @@ def test_a_frame_gives_its_crop_with_its_joints(run, signatures, frame_mm):
     )
     predictor = predictor_of_run(run)
     located = predictor.locate(tf.constant(frame_mm[None], tf.float32), tf.constant(intrinsics))
-    image = predictor.look(located).image
+    image = predictor.crops.look(located).image
     np.testing.assert_allclose(made["image"], image, atol=1e-5)
     np.testing.assert_allclose(made["code"], generate.codes_of_images(run.networks, image, "real"), atol=1e-4)
     expected = predictor.predict(located, tf.constant(intrinsics))

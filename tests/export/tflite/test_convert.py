@@ -80,7 +80,7 @@ def test_rounding_moves_joints_little(run, model_dir, variant):
 
 def test_the_confidence_is_the_run_s(run, model_dir):
     images = sample_crops(32, 250.0, 4)
-    expected = predictor_of_run(run, fit_confidence(run)).predict_crops(images)["confidence"].numpy()
+    expected = predictor_of_run(run, fit_confidence(run)).crops.predict(images)["confidence"].numpy()
     for variant, allowed in {"float32": 1e-4, "float16": 0.02, "dynamic": 0.2}.items():
         network = TfliteNetwork(model_dir / tflite_name(variant))
         confidence = np.stack([network(image)[1] for image in images.numpy()])
@@ -184,8 +184,7 @@ def test_looks_that_a_file_tells_apart_add_up(voting_run, voting_images, voting_
 @pytest.mark.parametrize("near", [0.0, 1e9], ids=["first look", "all looks"])
 def test_the_side_is_told_by_looks_as_tensorflow_tells_it(voting_run, voting_paths, frame_mm, near, monkeypatch):
     """Of a frame and its mirror image, from the first look at both sides, and from all looks."""
-    for module in ("predictor", "device.predictor"):
-        monkeypatch.setattr(f"lsps_tf.{module}.NEAR_SIDE", near)
+    monkeypatch.setattr("lsps_tf.hand.NEAR_VERGE", near)
     monkeypatch.setattr("lsps_tf.hand.FIT_SHARE", 3000.0)
     graph, device = predictor_of_run(voting_run), EdgePredictor(voting_paths["float32"])
     middle_mm, sides = np.array([210.0, -60.0, 765.0], np.float32), set()
