@@ -127,7 +127,9 @@ class TrainingConfig:
     pose_learning_rate: float = _setting(1e-4, "Adam's step size of the pose stage")
     pose_steps: int = _setting(200_000, "iterations of the pose stage")
     pose_batch: int = _setting(128, "poses per step of the pose stage")
-    depth_steps: int = _setting(500_000, "iterations of the depth stage")
+    depth_steps: int = _setting(
+        500_000, "iterations of the depth stage (0 leaves it out, and what the posterior stage takes from it)"
+    )
     depth_batch: int = _setting(1, "images of each domain per step of the depth stage")
     depth_average: float = _setting(
         0.0, "decay per step of the average of E, G and M that the depth stage ends with (0: their last weights)"

@@ -53,12 +53,12 @@ def load_generating_run(directory: str | pathlib.Path = GENERATING) -> Run:
 
 def generates(networks: Networks) -> bool:
     """Whether E and G of both domains and M were trained."""
-    return not _untrained(networks)
+    return not untrained_networks(networks)
 
 
 def check_generates(run: Run) -> None:
     """InputError where a run cannot generate, which says what it lacks and which run has it."""
-    missing = _untrained(run.networks)
+    missing = untrained_networks(run.networks)
     if missing:
         raise InputError(
             f"{run.directory}: the run has no depth stage of both domains, so {', '.join(missing)} are untrained; take "
@@ -196,7 +196,7 @@ def _sample(
     return {name: losses.depth_posterior(mean[name]).sample(seed=seed) for name, seed in zip(image, seeds)}
 
 
-def _untrained(networks: Networks) -> list[str]:
+def untrained_networks(networks: Networks) -> list[str]:
     """Names of the networks that generate and were never trained. Biases start at 0, and the first step moves them."""
     parts = {f"E_{domain[0]}": networks.encoders[domain].private for domain in DOMAINS}
     parts |= {f"G_{domain[0]}": networks.generators[domain].private for domain in DOMAINS}

@@ -166,7 +166,7 @@ def resolve_config(given: dict[str, Any]) -> Config:
 
 _AT_LEAST_ZERO = (
     *("rotation_degrees", "translation_mm", "appearance", "randomization", "fit_rounds", "clip_norm"),
-    *("discriminator_repeats", "mapping_blocks", "mapping_steps", "depth_average", "depth_shift_mm"),
+    *("discriminator_repeats", "mapping_blocks", "depth_steps", "mapping_steps", "depth_average", "depth_shift_mm"),
     *("vote_widths", "posterior_average", "fit_label_share"),
     *("seed", "intra_op_threads", "inter_op_threads"),
 )

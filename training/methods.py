@@ -56,7 +56,8 @@ class Method:
 
     def stages_with(self, config: Config) -> tuple[str, ...]:
         """All its stages with these settings, in order; the last one's weights are its result."""
-        has = {"pose": config.network.pose_vae, "mapping": config.training.mapping_steps > 0}
+        depth = config.training.depth_steps > 0
+        has = {"pose": config.network.pose_vae, "depth": depth, "mapping": depth and config.training.mapping_steps > 0}
         stages = tuple(stage for stage in self.stages if has.get(stage, True))
         # A method that has rounds alone has one at least.
         rounds = max(config.training.fit_rounds, 0 if self.stages else 1) if self.has_rounds else 0
@@ -216,13 +217,6 @@ def _covered(known: tuple[str, ...], pretrained_stage: str) -> set[str]:
         # A regression goes on from a regression, so that its own stage may be asked for again.
         return set(known[: known.index(pretrained_stage)])
     return set(LSPS.stages[: LSPS.stages.index(pretrained_stage) + 1]) if pretrained_stage in LSPS.stages else set()
-
-
-def has_latent_space(method: str, stages: tuple[str, ...], pretrained_stage: str) -> bool:
-    """Whether a run's weights have gone through a depth stage of both domains, its own or a pre-trained one."""
-    if METHODS[method].one_domain:
-        return False
-    return "depth" in stages or "depth" in _covered((), pretrained_stage)
 
 
 def all_stages() -> tuple[str, ...]:

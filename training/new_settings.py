@@ -6,6 +6,7 @@ import pathlib
 from typing import Any
 
 from lsps_tf import run_folder
+from lsps_tf.config import Config
 from lsps_tf.datasets.simulator import DATASETS as SIMULATIONS
 from lsps_tf.errors import InputError
 from lsps_tf.run_folder import RunSettings
@@ -29,6 +30,10 @@ def resolve_settings(given: dict[str, Any], dataset: str) -> RunSettings:
     source = get_dataset(dataset).resolve(given, resolve_config(given))
     pretrained = str(pathlib.Path(given["pretrained"]).resolve()) if "pretrained" in given else ""
     pretrained_stage = given.get("pretrained_stage", "depth") if pretrained else ""
+    labels = _labels(given, method, source.labels)
+    stages = resolve_stages(method.name, source.config, given.get("stages"), pretrained_stage)
+    if pretrained_stage in ("", "pose"):
+        _check_posterior(method, source.config, labels, stages)
     return RunSettings(
         config=source.config,
         method=method.name,
@@ -36,9 +41,9 @@ def resolve_settings(given: dict[str, Any], dataset: str) -> RunSettings:
         dataset=dataset,
         store=str(source.store),
         sensor=source.sensor,
-        labels=_labels(given, method, source.labels),
+        labels=labels,
         frames=source.frames,
-        stages=resolve_stages(method.name, source.config, given.get("stages"), pretrained_stage),
+        stages=stages,
         pretrained=pretrained,
         pretrained_stage=pretrained_stage,
         method_title=method.title,
@@ -62,6 +67,17 @@ def _from_trained(given: dict[str, Any], method: Method) -> dict[str, Any]:
     # A preset's may have changed since.
     networks = {name: value for name, value in vars(trained.config.network).items() if name != "num_joints"}
     return {**start, **networks, **given}
+
+
+def _check_posterior(method: Method, config: Config, labels: float, stages: tuple[str, ...]) -> None:
+    """InputError where a posterior stage that starts from no depth stage has nothing to learn real frames from."""
+    if config.training.depth_steps or "posterior" not in stages:
+        return
+    if method.one_domain or not (labels or config.weights.lambda_7_randomized):
+        raise InputError(
+            f"--depth-steps 0: without a depth stage nothing teaches the posterior stage of --method {method.name} to "
+            "read real frames; leave the option out, or take --method lsps with --recipe fitting"
+        )
 
 
 def _labels(given: dict[str, Any], method: Method, own: float) -> float:

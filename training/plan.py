@@ -183,10 +183,11 @@ def build_mapping(inputs: StageInputs) -> StagePlan:
 
 
 def build_posterior(inputs: StageInputs) -> StagePlan:
-    """The posterior stage of LSPS, on both domains."""
+    """The posterior stage of LSPS, on both domains; without a depth stage, what needs none of it."""
     training = inputs.training
     streams = _both_domains(inputs, training.posterior_batch, training.matching_batch)
-    return _posterior(inputs, inputs.weights, streams, training.posterior_learning_rate, training.posterior_steps)
+    weights = inputs.weights if training.depth_steps else _without_latent_space(inputs.weights, streams)
+    return _posterior(inputs, weights, streams, training.posterior_learning_rate, training.posterior_steps)
 
 
 def build_round(inputs: StageInputs) -> StagePlan:
@@ -194,8 +195,7 @@ def build_round(inputs: StageInputs) -> StagePlan:
     training, weights = inputs.training, inputs.weights
     streams = _both_domains(inputs, training.posterior_batch, training.matching_batch)
     if not training.fit_translations:
-        weights = dataclasses.replace(weights, lambda_7_made=0.0, lambda_8_posterior=0.0)
-        del streams["real"]
+        weights = _without_latent_space(weights, streams)
     if inputs.fits is not None:
         frames, joints_mm = kept_labels(inputs.settings, inputs.store, inputs.fits, inputs.labelled)
         streams["labelled"] = inputs.labelled_stream(training.posterior_batch, frames=frames, joints_mm=joints_mm)
@@ -248,6 +248,12 @@ def build_crossing_posterior(inputs: StageInputs) -> StagePlan:
     model = CrossingPosteriorStage(inputs.networks, inputs.weights, training.matching_batch, inputs.prepare)
     optimizers = _posterior_optimizer(inputs, training.posterior_learning_rate, training.posterior_steps)
     return inputs.plan(model, streams, training.posterior_steps, optimizers, "eq8_posterior")
+
+
+def _without_latent_space(weights: LossWeights, streams: dict[str, Stream]) -> LossWeights:
+    """The weights of equation 7 alone, and no more unlabelled real frames among the streams."""
+    del streams["real"]
+    return dataclasses.replace(weights, lambda_7_made=0.0, lambda_8_posterior=0.0)
 
 
 def _with_part_of_mapping(weights: LossWeights) -> LossWeights:

@@ -25,6 +25,8 @@ from training.session import run_session
         (["--labels", "nan"], "--labels nan: it is a fraction"),
         (["--method", "real", "--labels", "0"], "--method real trains on real labels alone and needs some"),
         (["--method", "synthetic-only", "--labels", "0.1"], "--method synthetic-only uses no real labels"),
+        (["--depth-steps", "0"], "--depth-steps 0: without a depth stage nothing teaches the posterior stage"),
+        (["--depth-steps", "0", "--method", "crossing-nets"], "the posterior stage of --method crossing-nets to read"),
         (["--stages", "depht"], "not 'depht'"),
         (["--depth-batches", "4"], "unknown setting '--depth-batches'; the nearest one is '--depth-batch'"),
         (["--sensor", "sonar"], "sonar"),

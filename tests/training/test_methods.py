@@ -4,7 +4,7 @@ import pytest
 
 from lsps_tf import run_folder
 from lsps_tf.errors import InputError
-from lsps_tf.presets import PRESETS
+from lsps_tf.presets import PRESETS, RECIPES
 from training import plan
 from training.arguments import parse_arguments
 from training.methods import METHODS, Method, resolve_stages
@@ -38,6 +38,21 @@ TINY = PRESETS["tiny"]
 )
 def test_stages(method, asked, pretrained, stages):
     assert resolve_stages(method, TINY, asked, pretrained) == stages
+
+
+@pytest.mark.parametrize(
+    ("asked", "pretrained", "stages"),
+    [
+        (None, "", ("pose", "posterior", "fit1", "fit2")),
+        (None, "pose", ("posterior", "fit1", "fit2")),
+        (None, "depth", ("posterior", "fit1", "fit2")),
+        ("pose,posterior", "", ("pose", "posterior")),
+    ],
+)
+def test_the_recipe_fitting_has_no_depth_stage(asked, pretrained, stages):
+    """M, which comes after the depth stage, has no stage there either."""
+    assert TINY.training.mapping_steps > 0
+    assert resolve_stages("lsps", TINY.replace(**RECIPES["fitting"]), asked, pretrained) == stages
 
 
 @pytest.mark.parametrize(

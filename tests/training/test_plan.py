@@ -72,6 +72,16 @@ def test_streams_without_labels(store, networks, stage, expected):
     assert plan.name == stage and drawn(plan) == expected
 
 
+def test_a_posterior_stage_without_a_depth_stage_leaves_out_what_needs_one(store, networks):
+    """Translations of untrained E and G would be noise with a pose."""
+    config = TINY.replace(depth_steps=0, lambda_7_made=1.0, lambda_8_posterior=1.0, lambda_7_randomized=1.0)
+    plan = build_plan("posterior", settings(store, config=config), networks, store)
+    assert drawn(plan) == {"synthetic": ("synthetic/train", 4, True)}
+    weights = plan.model.lambdas
+    assert (weights.lambda_7_made, weights.lambda_8_posterior) == (0.0, 0.0)
+    assert (weights.lambda_7, weights.lambda_7_randomized) == (config.weights.lambda_7, 1.0)
+
+
 @pytest.mark.parametrize("stage", ["pose", "depth", "mapping", "posterior"])
 def test_labels_add_a_stream_of_labelled_frames(store, networks, stage):
     given = settings(store, labels=0.4)

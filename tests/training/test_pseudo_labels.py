@@ -43,7 +43,7 @@ def made_up_fits(count, joints=36, seed=0):
 
 def test_rounds_follow_the_posterior_stage_of_lsps_alone():
     config = TINY.replace(**RECIPES["fitting"])
-    stages = ("pose", "depth", "mapping", "posterior", "fit1", "fit2")
+    stages = ("pose", "posterior", "fit1", "fit2")
     assert METHODS["lsps"].stages_with(config) == stages == resolve_stages("lsps", config, None, "")
     assert resolve_stages("lsps", config, None, "posterior") == ("fit1", "fit2")
     assert resolve_stages("lsps", config, "fit2", "fit1") == ("fit2",)

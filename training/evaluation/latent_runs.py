@@ -14,9 +14,9 @@ from lsps_tf.datasets.simulated import SimulatedSource
 from lsps_tf.datasets.simulator import BATCH, Simulation
 from lsps_tf.datasets.store import Store
 from lsps_tf.errors import InputError
+from lsps_tf.generate import untrained_networks
 from lsps_tf.run_folder import Run, RunSettings, weights_path
 from training.evaluation.measure import labelled_rows
-from training.methods import has_latent_space
 
 HELD_OUT = "synthetic/validation"
 
@@ -47,20 +47,23 @@ def load_latent_run(directory: pathlib.Path, stage: str | None = None) -> tuple[
         InputError: where the folder is no run, or no stage from the depth stage on is finished.
     """
     settings = run_folder.read_settings(directory)
-    if not has_latent_space(settings.method, settings.stages, settings.pretrained_stage):
+    if stage == "pose":
+        raise InputError(f"--stage {stage}: that comes before the depth stage, so E, G and M are not trained there")
+    stage = stage or _last_finished(directory, settings)
+    run = run_folder.load_run(directory, stage)
+    # The mapping stage may come later, or not at all.
+    if set(untrained_networks(run.networks)) - {"M"}:
         raise InputError(
             f"{directory}: its method, {settings.method}, with the stages {', '.join(settings.stages)}, has no depth "
-            "stage of both domains, so there is no shared latent space to measure; give a run of --method lsps"
+            "stage of both domains, so there is no shared latent space to measure; give a run of --method lsps with a "
+            "depth stage, such as one of --recipe paper"
         )
-    if stage is None:
-        stage = _last_finished(directory, settings)
-    elif stage == "pose":
-        raise InputError(f"--stage {stage}: that comes before the depth stage, so E, G and M are not trained there")
-    return run_folder.load_run(directory, stage), stage
+    return run, stage
 
 
 def _last_finished(directory: pathlib.Path, settings: RunSettings) -> str:
-    stages = settings.stages if settings.pretrained_stage else settings.stages[settings.stages.index("depth") :]
+    first = "depth" if "depth" in settings.stages else settings.stages[0]
+    stages = settings.stages[settings.stages.index(first) :]
     for stage in reversed(stages):
         if weights_path(directory, stage).is_file():
             return stage

@@ -13,9 +13,11 @@ from training.experiments.cells import (
     fitted,
     longer,
     lsps,
+    lsps_fitted,
+    lsps_randomised,
+    lsps_translations,
     lsps_variant,
     of_training,
-    pose,
     real,
     synthetic_only,
 )
@@ -32,20 +34,12 @@ def _train(key: str, own_pose: bool, options: dict[str, Any], seed: int) -> Trai
 
 def _fitted_with_translations(seed: int) -> Training:
     # At the step size that the rounds had before they went without: they do not bear a larger one.
-    return fitted(seed, name="lsps-fit{}-translations", fit_translations=True, fit_learning_rate=1e-3)
+    return lsps_fitted(seed, name="lsps-fit{}-translations", fit_translations=True, fit_learning_rate=1e-3)
 
 
-def _fitted_without_depth_stage(seed: int, rounds: int = 2) -> Training:
-    """Rounds after a posterior stage that neither has nor uses trained E, G and M; the layers of D start anew."""
-    options = (("recipe", "fitting"), ("fit_rounds", 0), ("lambda_7_made", 0.0), ("lambda_8_posterior", 0.0))
-    untrained = Training("depth-untrained", "depth", seed, base=pose(seed), options=(("depth_steps", 1),))
-    posterior = Training("randomised-untrained", "posterior", seed, base=untrained, options=options)
-    return fitted(seed, rounds=rounds, name="lsps-fit{}-untrained", first=posterior)
-
-
-def _longer_without_depth_stage(seed: int) -> Training:
-    """It takes as long as all stages of the recipe (docs/notebook.md), with the fits of the row before."""
-    last = _fitted_without_depth_stage(seed)
+def _fitted_longer(seed: int) -> Training:
+    """It takes as long as the rounds after a depth stage (docs/notebook.md), with the fits of the row before."""
+    last = fitted(seed)
     return dataclasses.replace(longer(last, 2), fits_of=last)
 
 
@@ -65,31 +59,33 @@ ABLATION = Experiment(
         Row(
             "lsps-translations",
             "with supervision of translated images",
-            of_training("lsps-translations", functools.partial(lsps, recipe="preset")),
+            of_training("lsps-translations", lsps_translations),
         ),
         Row(
             "lsps-randomised",
             "with supervision of translated and randomised images",
-            of_training("lsps-randomised", functools.partial(lsps, recipe="fitting")),
+            of_training("lsps-randomised", lsps_randomised),
         ),
         Row(
-            "lsps-fit1", "these and one round of fitting", of_training("lsps-fit1", functools.partial(fitted, rounds=1))
+            "lsps-fit1",
+            "these and one round of fitting",
+            of_training("lsps-fit1", functools.partial(lsps_fitted, rounds=1)),
         ),
-        Row("lsps-fitted", "these and two rounds: recipe `fitting`", of_training("lsps-fitted", fitted)),
+        Row(
+            "lsps-fitted",
+            "these and two rounds: `fitting` after a depth stage",
+            of_training("lsps-fitted", lsps_fitted),
+        ),
         Row(
             "lsps-fitted-translations",
-            "`fitting` with translations and feature matching in its rounds, too",
+            "the same with translations and feature matching in its rounds, too",
             of_training("lsps-fitted-translations", _fitted_with_translations),
         ),
+        Row("fitted", "recipe `fitting`: without a depth stage", of_training("fitted", fitted)),
         Row(
-            "lsps-fitted-untrained",
-            "`fitting` without the depth stage, translations and feature matching",
-            of_training("lsps-fitted-untrained", _fitted_without_depth_stage),
-        ),
-        Row(
-            "lsps-fitted-untrained-longer",
-            "the same with twice the steps in the second round: the compute of `fitting`",
-            of_training("lsps-fitted-untrained-longer", _longer_without_depth_stage),
+            "fitted-longer",
+            "`fitting` with twice the steps in its second round: the time of `fitting` after a depth stage",
+            of_training("fitted-longer", _fitted_longer),
         ),
         Row("real", "real labels", of_training("real", real)),
     ),

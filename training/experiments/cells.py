@@ -126,28 +126,39 @@ def depth(seed: int) -> Training:
     return Training("depth", "depth", seed, base=pose(seed))
 
 
-# What a posterior stage is called by its recipe; "preset" adds to "paper", and "fitting" to both.
-_POSTERIORS = {"paper": "lsps", "preset": "lsps-translations", "fitting": "lsps-randomised"}
+def lsps(seed: int, labels: float = 0.0) -> Training:
+    """The posterior stage of the paper's recipe after a depth stage, with a fraction of the real labels."""
+    options = (*_labels(labels), ("recipe", "paper"))
+    return Training(_with_labels("lsps", labels), "posterior", seed, base=depth(seed), options=options)
 
 
-def lsps(seed: int, labels: float = 0.0, recipe: str = "paper") -> Training:
-    """The posterior stage of LSPS by a recipe of `run.py`, with a fraction of the real labels."""
-    name = _with_labels(_POSTERIORS[recipe], labels)
-    # The rounds are trainings of their own, and a run is finished with its last stage.
-    rounds = (("fit_rounds", 0),) if recipe == "fitting" else ()
-    options = (*_labels(labels), ("recipe", recipe), *rounds)
-    return Training(name, "posterior", seed, base=depth(seed), options=options)
+def lsps_translations(seed: int) -> Training:
+    """What the preset adds to it: supervision of translated images."""
+    return Training("lsps-translations", "posterior", seed, base=depth(seed), options=(("recipe", "preset"),))
+
+
+def lsps_randomised(seed: int) -> Training:
+    """The same with randomised images as well: the posterior stage before rounds that start from a depth stage."""
+    options = (("recipe", "preset"), ("lambda_7_randomized", 1.0))
+    return Training("lsps-randomised", "posterior", seed, base=depth(seed), options=options)
+
+
+def fitting_first(seed: int) -> Training:
+    """The posterior stage of the recipe `fitting`, which has no depth stage. Its rounds are trainings of their own."""
+    # The steps of depth stages, where an experiment gives some, are not for this recipe.
+    options = (("recipe", "fitting"), ("fit_rounds", 0), ("depth_steps", 0))
+    return Training("fitting-first", "posterior", seed, base=pose(seed), options=options)
 
 
 def fitted(
     seed: int,
     labels: float = 0.0,
     rounds: int = 2,
-    name: str = "lsps-fit{}",
-    first: Training | None = None,
+    name: str = "fitting-fit{}",
+    first: Callable[[int], Training] = fitting_first,
     **options: Any,
 ) -> Training:
-    """LSPS and rounds of training by fitting after it.
+    """Rounds of training by fitting: the recipe `fitting`.
 
     A fraction of the labels enters in the last round, so that fractions share the rest. A number of labelled frames
     enters in every round.
@@ -157,16 +168,21 @@ def fitted(
         labels: fraction of the real labels, or above 1 a number of frames.
         rounds: how many.
         name: of a round's training, with a place for its number.
-        first: the posterior stage before the rounds; None for the recipe's.
+        first: the posterior stage before the rounds, of a seed.
         options: further settings of the rounds.
     """
-    training = first or lsps(seed, recipe="fitting")
+    training = first(seed)
     for number in range(1, rounds + 1):
         used = labels if number == rounds or labels > 1 else 0.0
         given = (("recipe", "fitting"), ("fit_rounds", number), *sorted(options.items()))
         fit = Training(name.format(number), f"fit{number}", seed, base=training, options=given)
         training = fit if not used else _fitted_with_labels(fit, used, shares_fits=number == 1 or labels <= 1)
     return training
+
+
+def lsps_fitted(seed: int, rounds: int = 2, name: str = "lsps-fit{}", **options: Any) -> Training:
+    """Rounds of training by fitting after a depth stage and supervision of translated images."""
+    return fitted(seed, rounds=rounds, name=name, first=lsps_randomised, **options)
 
 
 def _fitted_with_labels(fit: Training, labels: float, shares_fits: bool) -> Training:

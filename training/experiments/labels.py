@@ -50,7 +50,7 @@ class _Curve:
 
 _CURVES = (
     _Curve("lsps", "LSPS, the paper's recipe", lsps, in_table1=0.0, without_labels=True),
-    _Curve("lsps-fitted", "LSPS, recipe fitting, labels in its rounds", fitted, in_table1=0.0, without_labels=True),
+    _Curve("fitted", "recipe fitting, labels in its rounds", fitted, in_table1=0.0, without_labels=True),
     _Curve("real", "real labels alone", real, in_table1=1.0, without_labels=False),
     _Curve("crossing-nets", "crossing nets, no simulation", crossing_nets, in_table1=None, without_labels=False),
 )

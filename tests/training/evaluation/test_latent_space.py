@@ -14,6 +14,7 @@ from benchmarks import latent_space as benchmark
 from lsps_tf import crop, run_folder
 from lsps_tf.datasets.store import open_store
 from lsps_tf.errors import InputError
+from lsps_tf.networks import build_networks
 from training.evaluation.latent_runs import held_out_hands, load_latent_run, load_reader
 from training.evaluation.latent_space import LINKS, ORACLE, REAL, SYNTHETIC, Chain, format_links, measure_links
 
@@ -208,9 +209,11 @@ def test_the_command_prints_and_writes(finished_run, readers, tmp_path, monkeypa
 
 
 def test_runs_without_a_depth_stage_of_both_domains(finished_run, tmp_path, monkeypatch):
-    stages = {"synthetic-only": ("pose", "regression"), "crossing-nets": ("pose", "depth", "posterior")}
-    for method, own in stages.items():
-        folder = changed_run(finished_run, tmp_path / method, method=method, stages=own)
+    config = run_folder.read_settings(finished_run).config
+    untrained = build_networks(config.network, config.data.image_size, seed=0)
+    for stages in (("pose", "regression"), ("pose", "posterior"), ("pose", "depth", "posterior")):
+        folder = changed_run(finished_run, tmp_path / "-".join(stages), stages=stages)
+        run_folder.save_weights(untrained, run_folder.weights_path(folder, stages[-1]))
         with pytest.raises(InputError, match="no depth stage of both domains"):
             run_benchmark(monkeypatch, folder)
     with pytest.raises(InputError, match="--stage pose: that comes before the depth stage"):

@@ -160,7 +160,7 @@ def test_parts_can_be_left_out(table1, arguments, capsys):
     assert "6 cells, 3 of them there already" in capsys.readouterr().out
     assert [row["key"] for row in json.loads((output / "ablation.json").read_text())["rows"]] == [
         *("synthetic-only", "lsps", "without-cycle", "without-sharing", "without-pose-vae"),
-        *("lsps-fitted", "real"),
+        *("fitted", "real"),
     ]
     found = figures.read(output)
     assert list(found["without-pose-vae-seed0"]["seconds"]["training"]) == [
@@ -179,10 +179,13 @@ def test_a_round_with_labels_takes_the_fits_of_the_one_without(table1, arguments
     """It would find the same ones: from the same networks, in the same frames."""
     output, _ = table1
     monkeypatch.setattr(to_depth.DepthFitter, "fit", _no_fit)
-    _run_quickly(["labels", *arguments, *FEW, "--seeds", "0", "--output", str(output), "--rows", "lsps-fitted-25"])
-    found, (without, own) = figures.read(output), (output / "runs" / f"lsps-fit2{name}-seed0" for name in ("", "-25"))
+    _run_quickly(["labels", *arguments, *FEW, "--seeds", "0", "--output", str(output), "--rows", "fitted-25"])
+    found, (without, own) = (
+        figures.read(output),
+        (output / "runs" / f"fitting-fit2{name}-seed0" for name in ("", "-25")),
+    )
     assert (own / "fits" / "fit2.npz").read_bytes() == (without / "fits" / "fit2.npz").read_bytes()
-    errors = [found[f"lsps-fitted{name}-seed0"]["test"]["mean_error_mm"] for name in ("", "-25")]
+    errors = [found[f"fitted{name}-seed0"]["test"]["mean_error_mm"] for name in ("", "-25")]
     assert errors[0] != errors[1]  # the labels took part
 
 

@@ -111,16 +111,16 @@ def test_one_depth_stage_serves_every_fraction_of_labels():
     assert amounts == {0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 10.0, 100.0}
     numbers = [f"{number}-frames" for number in (10, 100)]
     assert {t.folder for t in trainings if t.stage == "fit2"} == {
-        *(f"lsps-fit2-{labels}-seed0" for labels in (1, 5, 10, 25, 50, 100, *numbers)),
-        "lsps-fit2-seed0",
+        *(f"fitting-fit2-{labels}-seed0" for labels in (1, 5, 10, 25, 50, 100, *numbers)),
+        "fitting-fit2-seed0",
     }
     first = {t.folder: t.fits_of and t.fits_of.folder for t in trainings if t.stage == "fit1"}
     assert first == {
-        "lsps-fit1-seed0": None,
-        **{f"lsps-fit1-{labels}-seed0": "lsps-fit1-seed0" for labels in numbers},
+        "fitting-fit1-seed0": None,
+        **{f"fitting-fit1-{labels}-seed0": "fitting-fit1-seed0" for labels in numbers},
     }
     sharing = {t.fits_of.folder for t in trainings if t.stage == "fit2" and 0 < dict(t.options).get("labels", 0) <= 1}
-    assert sharing == {"lsps-fit2-seed0"}
+    assert sharing == {"fitting-fit2-seed0"}
     assert cells_in_order(LABELS, [0], "sim")[0].name == "lsps-5-seed0"
 
 
