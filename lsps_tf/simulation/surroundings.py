@@ -68,6 +68,54 @@ class Scene(NamedTuple):
     planes: tuple[tf.Tensor, ...]
 
 
+class Pose(NamedTuple):
+    """How the hands of B scenes are posed.
+
+    Attributes:
+        shapes: of B hands.
+        open_angles: [B, A] radians, before a hand closes on what it holds.
+        rotation: [B, 3, 3] from the palm frame to camera space.
+        place_mm: [B, 3] camera space, of the palm's centre.
+        held: what a hand may hold, in the palm frame.
+        how: each hand closes on it.
+        grips: [B], bool, whether it does.
+    """
+
+    shapes: HandShape
+    open_angles: tf.Tensor
+    rotation: tf.Tensor
+    place_mm: tf.Tensor
+    held: Things
+    how: grasps.Grips
+    grips: tf.Tensor
+
+
+def draw_pose(subjects: HandShape, count: int, near_mm: float, far_mm: float, seed: tf.Tensor) -> Pose:
+    """The poses of the hands of `draw_scene`; the same arguments."""
+    seeds = tf.unstack(tf.random.split(seed, 11))
+    number = draw_subjects(subjects, count, seed)
+    shapes = tf.nest.map_structure(lambda part: tf.gather(part, number), subjects)
+    kind, grip, _ = _kinds(count, seeds[1])
+    how = grasps.draw_grips(tf.random.fold_in(seeds[2], 1), count)
+    return Pose(
+        shapes,
+        pose_prior.sample_angles(seeds[3], count, shapes),
+        _rotations(_table_normals(seeds[4], count), kind, seeds[5]),
+        view_prior.sample_translation(seeds[6], count, near_mm, far_mm),
+        grasps.draw_held(seeds[2], count, how),
+        how,
+        grip < GRIPS,
+    )
+
+
+def posed(pose: Pose) -> tuple[HandState, Things]:
+    """Hands in their poses, closed on what they hold; and these things in camera space, nowhere where there is none."""
+    closed = grasps.close_on(pose.open_angles, pose.shapes, pose.held, pose.how)
+    angles = tf.where(pose.grips[:, None], closed, pose.open_angles)
+    hand = kinematics.pose_hand(angles, pose.rotation, pose.place_mm, pose.shapes)
+    return hand, things.only(things.moved(pose.held, pose.rotation, pose.place_mm), pose.grips)
+
+
 def draw_scene(subjects: HandShape, count: int, near_mm: float, far_mm: float, seed: tf.Tensor) -> Scene:
     """Random scenes.
 
@@ -79,19 +127,10 @@ def draw_scene(subjects: HandShape, count: int, near_mm: float, far_mm: float, s
         seed: int32 [2].
     """
     seeds = tf.unstack(tf.random.split(seed, 11))
-    number = draw_subjects(subjects, count, seed)
-    shapes = tf.nest.map_structure(lambda part: tf.gather(part, number), subjects)
-    kind, grip, body = tf.unstack(tf.random.stateless_uniform([3, count], seeds[1]))
-    on_desk, grips = kind < DESK, grip < GRIPS
-    how = grasps.draw_grips(tf.random.fold_in(seeds[2], 1), count)
-    held = grasps.draw_held(seeds[2], count, how)
-    angles = pose_prior.sample_angles(seeds[3], count, shapes)
-    angles = tf.where(grips[:, None], grasps.close_on(angles, shapes, held, how), angles)
-    table = _table_normals(seeds[4], count)
-    rotation = _rotations(table, kind, seeds[5])
-    place_mm = view_prior.sample_translation(seeds[6], count, near_mm, far_mm)
-    hand = _with_sleeves(kinematics.pose_hand(angles, rotation, place_mm, shapes), seeds[7])
-    held = things.only(things.moved(held, rotation, place_mm), grips)
+    kind, _, body = _kinds(count, seeds[1])
+    on_desk, table = kind < DESK, _table_normals(seeds[4], count)
+    hand, held = posed(draw_pose(subjects, count, near_mm, far_mm, seed))
+    hand = _with_sleeves(hand, seeds[7])
     body_mm, body_radii_mm = scenes.body_of(hand, seeds[8])
     has_body = ~on_desk & (body < BODY)
     beside_seeds = tf.unstack(tf.random.split(seeds[9], MOST_BESIDE + 2))
@@ -104,6 +143,11 @@ def draw_scene(subjects: HandShape, count: int, near_mm: float, far_mm: float, s
         tuple(cloth.draw_folds(each, count) for each in tf.unstack(tf.random.split(beside_seeds[1], 2))),
         _planes(hand, held, table, on_desk, seeds[10]),
     )
+
+
+def _kinds(count: int, seed: tf.Tensor) -> list[tf.Tensor]:
+    """Uniform numbers [B] that decide where each hand is, whether it grips, and whether there is a body."""
+    return tf.unstack(tf.random.stateless_uniform([3, count], seed))
 
 
 def draw_subjects(subjects: HandShape, count: int, seed: tf.Tensor) -> tf.Tensor:
@@ -150,14 +194,20 @@ def sense_frames(
     Returns:
         depth_mm [B, height, width] and the hands' joints_mm [B, 36, 3] in camera space.
     """
-    view, (scene_seed, noise_seed) = settings.camera, tf.unstack(tf.random.split(seed, 2))
+    scene_seed, noise_seed = tf.unstack(tf.random.split(seed, 2))
     scene = draw_scene(subjects, count, *settings.distance_mm, scene_seed)
+    return sense_scene(settings, scene, noise_seed), scene.hand.joints_mm
+
+
+def sense_scene(settings: sensor.Sensor, scene: Scene, seed: tf.Tensor) -> tf.Tensor:
+    """Whole frames, depth_mm [B, height, width], of scenes as a sensor reports them; `seed`, int32 [2], is its own."""
+    view, count = settings.camera, scene.hand.joints_mm.shape[0]
     # A square about the camera's axis, as wide as the frame, of which the rows in the middle are the frame.
     axis_mm = tf.constant([[0.0, 0.0, 1000.0]] * count)
     depth_mm, _ = render_scene(scene, axis_mm, 1000.0 * view.width / view.fx, view.width)
     above = (view.width - view.height) // 2
     frames_mm = depth_mm[:, above : above + view.height]
-    return sensor.apply_sensor(settings, frames_mm, 1.0, noise_seed), scene.hand.joints_mm
+    return sensor.apply_sensor(settings, frames_mm, 1.0, seed)
 
 
 def _spheres_around(scene: Scene) -> tuple[tf.Tensor, tf.Tensor, np.ndarray, np.ndarray]:
@@ -223,15 +273,15 @@ def _planes(
     # From 6 mm sunk into the surface to 150 mm above it; a wall up to 0.8 m behind.
     desk_gap_mm = tf.where(touches < TOUCHES, 12.0 * gap - 6.0, 150.0 * gap**2)
     gap_mm = tf.where(on_desk, desk_gap_mm, 15.0 * tf.exp(4.0 * gap))
-    first = tf.concat([normal, (_lowest_mm(hand, held, normal) - gap_mm)[:, None]], axis=-1)
+    first = tf.concat([normal, (lowest_mm(hand, held, normal) - gap_mm)[:, None]], axis=-1)
     behind = _facing(seeds[2], count)
-    behind_mm = _lowest_mm(hand, held, behind) - 60.0 * tf.exp(3.0 * far / FAR_WALL)
+    behind_mm = lowest_mm(hand, held, behind) - 60.0 * tf.exp(3.0 * far / FAR_WALL)
     second = tf.concat([behind, behind_mm[:, None]], axis=-1)
     has_first, has_second = on_desk | (wall < WALL), far < FAR_WALL
     return tuple(tf.where(has[:, None], plane, _NO_PLANE) for has, plane in ((has_first, first), (has_second, second)))
 
 
-def _lowest_mm(hand: HandState, held: Things, normal: tf.Tensor) -> tf.Tensor:
+def lowest_mm(hand: HandState, held: Things, normal: tf.Tensor) -> tf.Tensor:
     """The least product [B] of a normal with a point of the hand, without its elbow, or of what it holds."""
     height_mm = tf.einsum("bsi,bi->bs", hand.centers_mm, normal) - hand.radii_mm
     hand_mm = tf.reduce_min(tf.where(_ELBOW, NOWHERE_MM, height_mm), axis=1)

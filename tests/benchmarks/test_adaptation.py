@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from benchmarks import adaptation
 from lsps_tf.camera import mm_to_uvd
@@ -11,14 +12,33 @@ from lsps_tf.datasets.own.frame_folder import open_recording
 from lsps_tf.depth_files import read_depth
 
 
-@pytest.mark.parametrize("kinds", [adaptation.ROOMS, (adaptation.DESK,)])
-def test_labels_lie_on_the_hands_of_their_frames(tmp_path, kinds, monkeypatch):
+@pytest.fixture
+def eagerly():
+    """Tracing takes longer than few frames do."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.parametrize(
+    ("record", "tested", "unlabelled"),
+    [
+        (lambda folder: adaptation.record_rooms(folder, 0, 8), 8, 0),
+        # Three takes of eight frames.
+        (lambda folder: adaptation.record_takes(folder, 13), 6, 18),
+    ],
+)
+def test_labels_lie_on_the_hands_of_their_frames(tmp_path, record, tested, unlabelled, monkeypatch, eagerly):
     monkeypatch.setattr(adaptation, "BATCH", 4)
-    adaptation.record(tmp_path / "camera", 0, 8, kinds)
+    monkeypatch.setattr(adaptation, "TAKE", 8)
+    record(tmp_path / "camera")
     own = open_recording(tmp_path / "camera")
-    assert len(own.frames) == 8 and set(own.labels.parts.values()) == {"test"}
+    assert len(own.frames) == tested + unlabelled
+    assert list(own.labels.parts.values()) == ["test"] * tested
     deeper_mm = []
     for frame in own.frames:
+        if frame.name not in own.labels.parts:
+            continue
         joints_mm = own.labels.joints_mm[frame.name]
         u, v, z = mm_to_uvd(joints_mm, own.camera.intrinsics).T
         seen = (u > 0) & (v > 0) & (u < own.camera.width - 1) & (v < own.camera.height - 1)
@@ -31,5 +51,5 @@ def test_labels_lie_on_the_hands_of_their_frames(tmp_path, kinds, monkeypatch):
     assert 3.0 < np.median(deeper_mm) < 25.0
     # What was made already stays, and the labels with it.
     lines = list(csv.reader((tmp_path / "camera" / "joints.csv").open()))
-    adaptation.record(tmp_path / "camera", 0, 8, kinds)
+    record(tmp_path / "camera")
     assert list(csv.reader((tmp_path / "camera" / "joints.csv").open())) == lines
