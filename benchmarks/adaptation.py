@@ -41,7 +41,7 @@ from lsps_tf.datasets.simulator import SUBJECTS
 from lsps_tf.depth_files import write_depth_png16
 from lsps_tf.files import atomic_path, write_json
 from lsps_tf.run_folder import SHIPPED, load_run, read_settings, settings_path
-from lsps_tf.simulation import scenes, shape, surroundings, takes
+from lsps_tf.simulation import scene_renderer, scenes, shape, takes
 from lsps_tf.simulation.sensor import HELD_OUT_SENSOR
 from lsps_tf.simulation.surroundings import Scene
 from lsps_tf.skeleton import NYU
@@ -204,7 +204,7 @@ def _sense_take(number: int) -> tuple[np.ndarray, np.ndarray]:
 def _build_takes() -> tuple[Callable[[tf.Tensor], Scene], Callable[[Scene, tf.Tensor], tf.Tensor]]:
     one, distance_mm = shape.subject_shape(np.array([SUBJECT])), HELD_OUT_SENSOR.distance_mm
     draw = tf.function(lambda seed: takes.draw_take(one, TAKE, *distance_mm, seed))
-    return draw, tf.function(lambda part, seed: surroundings.sense_scene(HELD_OUT_SENSOR, part, seed))
+    return draw, tf.function(lambda part, seed: scene_renderer.sense_scene(HELD_OUT_SENSOR, part, seed))
 
 
 def _train(run_dir: Path, options: list[str]) -> None:

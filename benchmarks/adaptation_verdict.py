@@ -36,7 +36,17 @@ from lsps_tf.files import read_text, write_json
 from lsps_tf.fitting.to_depth import SIZE, DepthFitter
 from lsps_tf.networks import Networks
 from lsps_tf.run_folder import SHIPPED, load_run
-from lsps_tf.simulation import kinematics, pose_prior, renderer, sensor, shape, surface, surroundings, view_prior
+from lsps_tf.simulation import (
+    kinematics,
+    pose_prior,
+    renderer,
+    scene_renderer,
+    sensor,
+    shape,
+    surface,
+    surroundings,
+    view_prior,
+)
 from training.evaluation.adaptation import compare
 
 FRAMES, HELD_OUT, BATCH = 256, 96, 64
@@ -221,7 +231,7 @@ def _free_hands(subject: shape.HandShape, seed: int):
 def _cluttered_hands(subject: shape.HandShape, seed: int):
     for number in range(FRAMES // BATCH):
         scene = surroundings.draw_scene(subject, BATCH, _NEAREST_MM, _FARTHEST_MM, tf.constant([seed, number]))
-        yield lambda *view, scene=scene: surroundings.render_scene(scene, *view)[0], scene.hand.joints_mm
+        yield lambda *view, scene=scene: scene_renderer.render_scene(scene, *view)[0], scene.hand.joints_mm
 
 
 def _repeated(subject: shape.HandShape, count: int) -> shape.HandShape:

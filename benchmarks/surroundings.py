@@ -28,7 +28,7 @@ from lsps_tf.datasets.simulated_scenes import CENTER_SPREAD_MM  # noqa: E402
 from lsps_tf.datasets.simulator import BATCH, SUBJECTS, VERSIONS, Simulation  # noqa: E402
 from lsps_tf.draw import contact_sheet, overlay_hands  # noqa: E402
 from lsps_tf.run_folder import SHIPPED, Run, load_run  # noqa: E402
-from lsps_tf.simulation import shape, surroundings  # noqa: E402
+from lsps_tf.simulation import scene_renderer, shape  # noqa: E402
 from lsps_tf.simulation.sensor import SENSORS  # noqa: E402
 from lsps_tf.skeleton import NYU  # noqa: E402
 
@@ -86,7 +86,7 @@ def draw(run: pathlib.Path, path: pathlib.Path) -> None:
     predictor, subjects = load_predictor(run), shape.subject_shape(np.array(SUBJECTS["real/test"]))
     pictures, titles = [], []
     for number, settings in enumerate(SENSORS.values()):
-        depths_mm, joints_mm = surroundings.sense_frames(settings, subjects, _DRAWN, tf.constant([_SEED, number]))
+        depths_mm, joints_mm = scene_renderer.sense_frames(settings, subjects, _DRAWN, tf.constant([_SEED, number]))
         for depth_mm, true_mm in zip(depths_mm.numpy(), joints_mm.numpy()):
             hand = predictor(depth_mm, settings.camera)
             found = [] if hand is None else [hand]

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from lsps_tf.datasets.simulator import BATCH, Simulator
 from lsps_tf.datasets.store import MARGIN, stored_size
-from lsps_tf.simulation import renderer, sensor, shape, surface, surroundings
+from lsps_tf.simulation import renderer, scene_renderer, sensor, shape, surface, surroundings
 from lsps_tf.simulation.kinematics import HandState
 from lsps_tf.simulation.shape import HandShape
 
@@ -85,7 +85,7 @@ def sense_crops(
         cones, wedges = surface.primitives(forearm=True)
         depth_mm = renderer.render_crop(hand.centers_mm, hand.radii_mm, cones, wedges, *view)
     else:
-        depth_mm, _ = surroundings.render_scene(scene, *view)
+        depth_mm, _ = scene_renderer.render_scene(scene, *view)
     pixel_size = sensor.pixel_size_of_crop(sensor_name, *view)
     depth_mm = sensor.apply_sensor(sensor_name, depth_mm, pixel_size, sensor_seed)
     return center_mm, (depth_mm if empty else cut_at_border(depth_mm, cut_seed))

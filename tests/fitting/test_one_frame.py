@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from lsps_tf import crop
 from lsps_tf.fitting import observation, one_frame
-from lsps_tf.simulation import shape, surroundings
+from lsps_tf.simulation import scene_renderer, shape, surroundings
 from lsps_tf.skeleton import HAND21_FROM_NYU
 
 N, CUBE_MM = 24, 250.0
@@ -15,7 +15,7 @@ def seen():
     """Hands among tables and things: images, centres and joints."""
     scene = surroundings.draw_scene(shape.subject_shape(np.arange(17, 21)), N, 400.0, 800.0, tf.constant([3, 1]))
     center_mm = tf.reduce_mean(scene.hand.joints_mm, axis=1)
-    depth_mm, _ = surroundings.render_scene(scene, center_mm, CUBE_MM, observation.SIZE)
+    depth_mm, _ = scene_renderer.render_scene(scene, center_mm, CUBE_MM, observation.SIZE)
     return (
         crop.normalize_depth(depth_mm, center_mm, CUBE_MM)[..., 0].numpy(),
         center_mm.numpy(),

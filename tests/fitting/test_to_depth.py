@@ -4,7 +4,16 @@ import tensorflow as tf
 
 from lsps_tf import crop
 from lsps_tf.fitting import to_depth
-from lsps_tf.simulation import kinematics, pose_prior, renderer, shape, surface, surroundings, view_prior
+from lsps_tf.simulation import (
+    kinematics,
+    pose_prior,
+    renderer,
+    scene_renderer,
+    shape,
+    surface,
+    surroundings,
+    view_prior,
+)
 from lsps_tf.skeleton import ICVL_FROM_NYU
 
 N, CUBE_MM = 8, 250.0
@@ -99,7 +108,7 @@ def cluttered():
     """Hands among tables, things and other hands: images, centres, joints, and where the hand itself is seen."""
     scene = surroundings.draw_scene(shape.subject_shape(np.arange(17, 21)), 4 * N, 400.0, 800.0, tf.constant([3, 1]))
     center_mm = tf.reduce_mean(scene.hand.joints_mm, axis=1) + tf.constant([5.0, -5.0, 5.0])
-    depth_mm, hand = surroundings.render_scene(scene, center_mm, CUBE_MM, to_depth.SIZE)
+    depth_mm, hand = scene_renderer.render_scene(scene, center_mm, CUBE_MM, to_depth.SIZE)
     images = crop.normalize_depth(depth_mm, center_mm, CUBE_MM)[..., 0]
     return images.numpy(), center_mm.numpy(), scene.hand.joints_mm.numpy(), hand.numpy()
 

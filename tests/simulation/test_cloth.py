@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lsps_tf.simulation import cloth, shape, surface, surroundings
+from lsps_tf.simulation import cloth, scene_renderer, shape, surface, surroundings
 
 COUNT, SIZE, EXTENT_MM = 6, 96, 520.0
 SLANTED = np.array([0.3, 0.5, 0.8])
@@ -44,8 +44,8 @@ def test_every_reading_on_a_forearm_moves_by_its_folds(scene):
     folds = cloth.draw_folds(tf.constant([1, 8]), COUNT)
     folds = folds._replace(height_mm=tf.ones_like(folds.height_mm))
     flat = scene._replace(folds=(folds._replace(height_mm=tf.zeros_like(folds.height_mm)),) * 2)
-    before_mm, _ = surroundings.render_scene(flat, center_mm, EXTENT_MM, SIZE)
-    x, y = (value.numpy() for value in surroundings._rays(center_mm, EXTENT_MM, SIZE))
+    before_mm, _ = scene_renderer.render_scene(flat, center_mm, EXTENT_MM, SIZE)
+    x, y = (value.numpy() for value in scene_renderer._rays(center_mm, EXTENT_MM, SIZE))
     after_mm = cloth.fold(before_mm, x[:, None, :], y[:, :, None], scene.hand, folds).numpy()
     before_mm, seen = before_mm.numpy(), 0
     for number in range(COUNT):
@@ -78,8 +78,8 @@ def test_scenes_show_folds_on_arms_and_not_on_hands(scene):
         tuple(each._replace(height_mm=tf.fill(tf.shape(each.height_mm), value)) for each in scene.folds)
         for value in (1.5, 0.0)
     )
-    folded_mm, shown = surroundings.render_scene(scene._replace(folds=high), center_mm, EXTENT_MM, SIZE)
-    flat_mm, flat_shown = surroundings.render_scene(scene._replace(folds=none), center_mm, EXTENT_MM, SIZE)
+    folded_mm, shown = scene_renderer.render_scene(scene._replace(folds=high), center_mm, EXTENT_MM, SIZE)
+    flat_mm, flat_shown = scene_renderer.render_scene(scene._replace(folds=none), center_mm, EXTENT_MM, SIZE)
     hand = (shown & flat_shown).numpy()
     np.testing.assert_array_equal(folded_mm.numpy()[hand], flat_mm.numpy()[hand])
     assert np.sum(np.abs(folded_mm - flat_mm) > 1.0) > 300

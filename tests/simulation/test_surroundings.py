@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lsps_tf.simulation import renderer, shape, surface, surroundings, things
+from lsps_tf.simulation import renderer, scene_renderer, shape, surface, surroundings, things
 from lsps_tf.simulation.things import NOWHERE_MM
 
 COUNT, SIZE, EXTENT_MM = 24, 40, 375.0
@@ -19,7 +19,7 @@ def scene():
 @pytest.fixture(scope="module")
 def rendered(scene):
     center_mm = tf.reduce_mean(scene.hand.joints_mm, axis=1)
-    return center_mm, *surroundings.render_scene(scene, center_mm, EXTENT_MM, SIZE)
+    return center_mm, *scene_renderer.render_scene(scene, center_mm, EXTENT_MM, SIZE)
 
 
 def without_body(scene):
@@ -61,7 +61,7 @@ def test_the_nearest_surface_is_seen_and_the_mask_is_the_hand_s(scene, rendered)
     center_mm, depth_mm, hand = (np.asarray(part) for part in rendered)
     bare = [renderer.render_crop(scene.hand.centers_mm, scene.hand.radii_mm, *surface.primitives(forearm=forearm),
                                  center_mm, EXTENT_MM, SIZE).numpy() for forearm in (False, True)]  # fmt: skip
-    x, y = (np.asarray(part) for part in surroundings._rays(tf.constant(center_mm), EXTENT_MM, SIZE))
+    x, y = (np.asarray(part) for part in scene_renderer._rays(tf.constant(center_mm), EXTENT_MM, SIZE))
     seen = 0
     for n in range(COUNT):
         layers = [bare[1][n], *(plane_depth(plane[n].numpy(), x[n], y[n]) for plane in scene.planes)]

@@ -44,7 +44,8 @@ def load_latent_run(directory: pathlib.Path, stage: str | None = None) -> tuple[
     """A run with the weights of its last finished stage, or of `stage`, and that stage's name.
 
     Raises:
-        InputError: where the folder is no run, or no stage from the depth stage on is finished.
+        InputError: where the folder is no run, it has no depth stage of both domains, or no stage from that on is
+            finished.
     """
     settings = run_folder.read_settings(directory)
     if stage == "pose":
@@ -62,9 +63,8 @@ def load_latent_run(directory: pathlib.Path, stage: str | None = None) -> tuple[
 
 
 def _last_finished(directory: pathlib.Path, settings: RunSettings) -> str:
-    first = "depth" if "depth" in settings.stages else settings.stages[0]
-    stages = settings.stages[settings.stages.index(first) :]
-    for stage in reversed(stages):
+    first = settings.stages.index("depth") if "depth" in settings.stages else 0
+    for stage in reversed(settings.stages[first:]):
         if weights_path(directory, stage).is_file():
             return stage
     raise InputError(

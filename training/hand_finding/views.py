@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from lsps_tf import crop
 from lsps_tf.hand_finding.constants import CUBE_MM
-from lsps_tf.simulation import renderer, scenes, sensor, surface, surroundings, things
+from lsps_tf.simulation import renderer, scene_renderer, scenes, sensor, surface, surroundings, things
 from lsps_tf.simulation.kinematics import HandState
 from lsps_tf.simulation.rotations import axis_rotation, rotation_from_6d
 from lsps_tf.simulation.shape import HandShape
@@ -89,7 +89,7 @@ def make_views(sensor_name: str, subjects: HandShape, count: int, seed: tf.Tenso
     intrinsics = crop.crop_intrinsics(center_mm, extent_mm, VIEW_SIZE)
     middle_mm = _middles(scene)
     crop_center_mm = _crop_centers(clean_mm, intrinsics, middle_mm, seeds[3])
-    crop_mm, _ = surroundings.render_scene(scene, crop_center_mm, CROP_MM, CROP_SIZE)
+    crop_mm, _ = scene_renderer.render_scene(scene, crop_center_mm, CROP_MM, CROP_SIZE)
     noisy = tf.random.stateless_uniform([count], tf.random.fold_in(seeds[4], 2)) >= NO_SENSOR
     depth_mm = sensor.apply_sensor(settings, clean_mm, settings.camera.fx / focal_px, seeds[4])
     pixel_size = sensor.pixel_size_of_crop(settings, crop_center_mm, CROP_MM, CROP_SIZE)
@@ -140,7 +140,7 @@ def _middles(scene: Scene) -> tf.Tensor:
 
 def _render(scene: Scene, center_mm: tf.Tensor, extent_mm: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Clean views [B, S, S], and of both hands the pixels that show them and their share of the hands' own, [B, 2]."""
-    depth_mm, _ = surroundings.render_scene(scene, center_mm, extent_mm, VIEW_SIZE)
+    depth_mm, _ = scene_renderer.render_scene(scene, center_mm, extent_mm, VIEW_SIZE)
     pixels, share = [], []
     for hand, there in zip((scene.hand, scene.other), tf.unstack(_is_there(scene), axis=1)):
         primitives = surface.primitives(forearm=False)

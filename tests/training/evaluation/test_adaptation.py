@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from lsps_tf import crop
 from lsps_tf.fitting.to_depth import SIZE, DepthFitter
-from lsps_tf.simulation import shape, surroundings
+from lsps_tf.simulation import scene_renderer, shape, surroundings
 from training.evaluation import adaptation
 
 N, CUBE_MM = 16, 250.0
@@ -17,7 +17,7 @@ def seen():
     """Hands among tables and things: images, centres, cubes and joints."""
     scene = surroundings.draw_scene(shape.subject_shape(np.arange(17, 21)), N, 400.0, 700.0, tf.constant([8, 1]))
     center_mm = tf.reduce_mean(scene.hand.joints_mm, axis=1)
-    depth_mm, _ = surroundings.render_scene(scene, center_mm, CUBE_MM, SIZE)
+    depth_mm, _ = scene_renderer.render_scene(scene, center_mm, CUBE_MM, SIZE)
     images = crop.normalize_depth(depth_mm, center_mm, CUBE_MM)[..., 0].numpy()
     return images, center_mm.numpy(), np.full(N, CUBE_MM, np.float32), scene.hand.joints_mm.numpy()
 
