@@ -35,7 +35,7 @@ from lsps_tf.hand_finding import search
 from lsps_tf.predictor import predictor_of_run
 from lsps_tf.run_folder import load_run
 from lsps_tf.simulation import scenes, sensor, shape
-from training.hand_finding.losses import FEWEST_PIXELS, LEAST_SHARE
+from training.hand_finding.frame_losses import FEWEST_PIXELS, LEAST_SHARE
 from training.hand_finding.views import VIEW_SIZE, make_views
 
 BATCH = 16
@@ -51,6 +51,9 @@ def main() -> None:
     parser.add_argument("--sensors", nargs="+", default=list(sensor.SENSORS), choices=list(sensor.SENSORS))
     parser.add_argument("--sequences", type=int, default=8, help="per sensor, of 2 seconds each (default: 8)")
     parser.add_argument("--views", type=int, default=512, help="per sensor, of hands among things (default: 512)")
+    parser.add_argument(
+        "--finer", type=int, default=1, help="4 shows those as a camera of 640 pixels does (default: 1)"
+    )
     parser.add_argument("--run-dir", type=Path, help="a finished run, for the effect on the joint error")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     arguments = parser.parse_args()
@@ -64,7 +67,7 @@ def main() -> None:
         report["sensors"][name] = {"scenes": found, "false_alarms_percent": empty}
         print(f"\n{name}\n{_table(found)}\n\nfalse alarms: " + ", ".join(f"{k} {v:.1f} %" for k, v in empty.items()))
         if arguments.views:
-            report["sensors"][name]["among_things"] = measure_views(name, subjects, arguments.views)
+            report["sensors"][name]["among_things"] = measure_views(name, subjects, arguments.views, arguments.finer)
             print("among things: " + _listed(report["sensors"][name]["among_things"]))
         if arguments.sequences:
             report["sensors"][name]["sequences"] = measure_sequences(name, subjects, arguments.sequences)
@@ -161,27 +164,33 @@ def measure_sequences(name: str, subjects: shape.HandShape, count: int) -> dict[
     return figures
 
 
-def measure_views(name: str, subjects: shape.HandShape, count: int) -> dict[str, float]:
+def measure_views(name: str, subjects: shape.HandShape, count: int, finer: int) -> dict[str, float]:
     """Percent of frames of hands among things in which they are found, their sides, and false alarms without a hand."""
     rows: dict[str, list] = {}
-    make = tf.function(lambda seed: make_views(name, subjects, BATCH, seed))
-    for number in range(-(-count // BATCH)):
+    at_once = BATCH // finer
+    make = tf.function(lambda seed: make_views(name, subjects, at_once, seed, finer))
+    for number in range(-(-count // at_once)):
         views = make(tf.constant([8000, number]))
         # To the height of a frame; what is cut off counts as out of view.
         found = _find_hands(views.depth_mm, views.intrinsics)
         truth = (views.middle_mm, views.right, views.intrinsics, views.pixels, views.share)
         for each in zip(*(value.numpy() for value in (*found, *truth))):
-            for key, value in judge_view(*each).items():
+            for key, value in judge_view(*each, finer).items():
                 rows.setdefault(key, []).append(100.0 * value)
     return {key: float(np.mean(values)) for key, values in rows.items()}
 
 
-def judge_view(center_mm, presence, right, middle_mm, is_right, intrinsics, pixels, share) -> dict[str, float]:
+def judge_view(
+    center_mm, presence, right, middle_mm, is_right, intrinsics, pixels, share, finer: int = 1
+) -> dict[str, float]:
     """What is right and wrong in one view of two hands at most; nothing of views whose hands are hardly seen."""
     (fx, fy, cx, cy), (x, y, z) = intrinsics, middle_mm.T
     place = np.stack([fx * x / z + cx, fy * y / z + cy])
     clear = (
-        (pixels >= FEWEST_PIXELS) & (share >= LEAST_SHARE) & (place > 0).all(axis=0) & (place < VIEW_SIZE).all(axis=0)
+        (pixels >= FEWEST_PIXELS * finer**2)
+        & (share >= LEAST_SHARE)
+        & (place > 0).all(axis=0)
+        & (place < finer * VIEW_SIZE).all(axis=0)
     )
     found_mm = center_mm[presence]
     if not pixels.any():

@@ -1,7 +1,8 @@
 """Trains the networks of `lsps_tf.hand_finding` on the simulator: `python training/hand_finder.py`.
 
 The weights ship with the package, and their twin for devices; this makes them again. All sensors, the training subjects
-and random shapes. With --resume it goes on from the weights that are there, as the shipped ones were made.
+and random shapes. The network of crops starts from the P that ships. With --resume both go on from the weights that are
+there, as the shipped ones were made.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ def main() -> int:
     parser.add_argument("--output", type=pathlib.Path, default=ROOT / "lsps_tf" / "trained" / "hand_finding.npz")
     parser.add_argument("--views", type=int, default=50_000, help="simulated views (default: 50000)")
     parser.add_argument("--frame-steps", type=int, default=20_000, help="0 leaves that network (default: 20000)")
-    parser.add_argument("--crop-steps", type=int, default=20_000, help="0 leaves that network (default: 20000)")
+    parser.add_argument("--crop-steps", type=int, default=8_000, help="0 leaves that network (default: 8000)")
     parser.add_argument("--resume", action="store_true", help="start from the weights in --output")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cache", type=pathlib.Path, metavar="FOLDER", help="keep the views here; 66 kB each")
+    parser.add_argument("--cache", type=pathlib.Path, metavar="FOLDER", help="keep the views here; 116 kB each")
     given = parser.parse_args()
     from training.hand_finding.convert import write_tflite
     from training.hand_finding.train import read_weights, train_finder

@@ -11,7 +11,8 @@ WEIGHTS, TFLITE = _TRAINED / "hand_finding.npz", _TRAINED / "hand_finding.tflite
 NEAREST_MM, FARTHEST_MM = 100.0, 3000.0
 FRAME_HEIGHT, FRAME_WIDTH, CELL_PX = 128, 160, 4
 CROP_SIZE, CUBE_MM = 64, 300.0
-OFFSET_MM = 50.0
+# Channels of both networks' outputs: a hand's logit, a right hand's, and the offset to its middle.
+OUTPUTS, OFFSET_MM = 5, 50.0
 # What becomes of an output in a mirror: a hand's logit, a right hand's, and the offset.
 MIRRORED = (1.0, -1.0, -1.0, 1.0, 1.0)
 
@@ -20,8 +21,8 @@ MIRRORED = (1.0, -1.0, -1.0, 1.0, 1.0)
 # none that is so far below the best. Nearer to each other two are the same. A hand that is followed needs the crop's
 # logit alone. The thresholds are near the best of benchmarks/hand_finding_thresholds.py.
 MORE_PLACES, LOOKS = 5, 2
-FRAME_LOGIT, FRAME_SHARE, LEAST_SCORE, SCORE_MARGIN = -4.0, 1.3, -3.0, 2.0
-CROP_LOGIT = 0.5
+FRAME_LOGIT, FRAME_SHARE, LEAST_SCORE, SCORE_MARGIN = -4.0, 0.9, -1.5, 2.0
+CROP_LOGIT = -0.5
 SAME_HAND_MM = 45.0
 # Where one hand is asked for, what is nearer to a better place belongs to that hand: its wrist, its arm, what it holds.
 BESIDE_MM = 100.0

@@ -1,11 +1,11 @@
-"""Two small networks that find hands: one looks at a whole frame, thinned, the other at each hand that it finds.
+"""Two networks that find hands: one looks at a whole frame, thinned, the other at each place that it names.
 
 The first is fully convolutional, as CenterNet is (Zhou, Wang & Krahenbuhl, "Objects as points", 2019): every cell of a
 grid says how much it looks like a hand's middle, where that is, and which hand it is. The second looks at a crop, as
 the refinement network of DeepPrior++ does (Oberweger & Lepetit, 2017, section 3.2), and says the same of it more
-exactly. A hand's middle is the mean of its 36 joints.
+exactly. A hand's middle is the mean of its 36 joints. What they find, a third network looks at closely (`close_look`).
 
-Both are trained on the simulator alone: `python training/hand_finder.py` makes `trained/hand_finding.npz` and its twin
+All are trained on the simulator alone: `python training/hand_finder.py` makes `trained/hand_finding.npz` and its twin
 for devices, `trained/hand_finding.tflite`, again. Everything here has TFLite's own operations, so that they are one.
 """
 
@@ -27,11 +27,11 @@ from lsps_tf.hand_finding.constants import (
     FRAME_HEIGHT,
     FRAME_WIDTH,
     NEAREST_MM,
+    OUTPUTS,
     WEIGHTS,
 )
+from lsps_tf.hand_finding.crop_network import look_at_crop
 
-# Channels of both networks' outputs: a hand's logit, a right hand's, and the offset to its middle.
-OUTPUTS = 5
 # Kernels of the frame's network by name: side, channels in and out. The input is at half, a quarter, an eighth and a
 # sixteenth of its size there, and comes back to a quarter.
 _INPUTS = 5
@@ -50,8 +50,6 @@ _FRAME_KERNELS = {
     "frame/quarter2": (3, 24, 48),
     "frame/output": (1, 48, OUTPUTS),
 }
-_CROP_WIDTHS = (32, 64, 96, 128)
-_CROP_HIDDEN = 256
 # Scales of the frame's channels: a pixel's side, and relief against the mean of the surroundings, mm.
 _PIXEL_MM, _FINE_MM, _COARSE_MM = 5.0, 50.0, 250.0
 _FAR_AWAY_MM = 1e5
@@ -118,36 +116,16 @@ def anchors(reference_mm: tf.Tensor, intrinsics: tf.Tensor) -> tf.Tensor:
     return crop.depth_to_points(reference_mm, (intrinsics - first) / CELL_PX)
 
 
-def look_at_crop(weights: Weights, images: tf.Tensor) -> tf.Tensor:
-    """What the second network says, [B, OUTPUTS], of crops [B, CROP_SIZE, CROP_SIZE, 1], in [-1, 1]."""
-    value = images
-    for number in range(len(_CROP_WIDTHS)):
-        value = _convolve(weights, f"crop/conv{number}", value, 2)
-    value = tf.reshape(value, [-1, weights["crop/hidden/kernel"].shape[0]])
-    value = tf.nn.leaky_relu(value @ weights["crop/hidden/kernel"] + weights["crop/hidden/bias"], _LEAK)
-    return value @ weights["crop/output/kernel"] + weights["crop/output/bias"]
-
-
-def new_weights(network: str, seed: int) -> dict[str, np.ndarray]:
-    """Weights to start training "frame" or "crop" from, by name (He et al., 2015)."""
-    rng = np.random.default_rng(seed)
-    shapes = {name: (side, side, *channels) for name, (side, *channels) in _FRAME_KERNELS.items()}
-    if network == "crop":
-        shapes, channels = {}, 1
-        for number, width in enumerate(_CROP_WIDTHS):
-            side = 3 if number else 5
-            shapes[f"crop/conv{number}"] = (side, side, channels, width)
-            channels = width
-        inputs = channels * (CROP_SIZE >> len(_CROP_WIDTHS)) ** 2
-        shapes["crop/hidden"], shapes["crop/output"] = (inputs, _CROP_HIDDEN), (_CROP_HIDDEN, OUTPUTS)
-    weights = {}
-    for name, shape in shapes.items():
+def new_weights(seed: int) -> dict[str, np.ndarray]:
+    """Weights to start the training of the frame's network from, by name (He et al., 2015)."""
+    rng, weights = np.random.default_rng(seed), {}
+    for name, (side, *channels) in _FRAME_KERNELS.items():
+        shape = (side, side, *channels)
         scale = np.sqrt((0.1 if name.endswith("output") else 2.0) / np.prod(shape[:-1]))
         weights[f"{name}/kernel"] = (scale * rng.standard_normal(shape)).astype(np.float32)
         weights[f"{name}/bias"] = np.zeros(shape[-1], np.float32)
-    if network == "frame":
-        # Hardly any cell is a hand's middle (Lin et al., "Focal loss", 2017, section 3.3).
-        weights["frame/output/bias"][0] = -4.0
+    # Hardly any cell is a hand's middle (Lin et al., "Focal loss", 2017, section 3.3).
+    weights["frame/output/bias"][0] = -4.0
     return weights
 
 

@@ -16,9 +16,22 @@ from lsps_tf.hand_finding import networks
 from lsps_tf.hand_finding import search as tf_search
 from lsps_tf.simulation import scenes
 from tests.scene_frames import CAMERA, empty_frames, hand_frames
+from training.hand_finding import convert
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REAL = ROOT.parent / "shared" / "data" / "real"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def sixteen_bits(tmp_path_factory):
+    """The shipped networks with weights of 16 bits, so that both searches see the same; and the file that ships."""
+    shipped, path = finder.TFLITE, tmp_path_factory.mktemp("finder") / "finder.tflite"
+    convert.write_tflite(networks.load_weights(), path, bits=16)
+    finder.TFLITE = path
+    finder.load_networks.cache_clear()
+    yield shipped
+    finder.TFLITE = shipped
+    finder.load_networks.cache_clear()
 
 
 @functools.lru_cache(maxsize=1)
@@ -72,7 +85,7 @@ def test_hands_are_found_where_tensorflow_finds_them():
         for hand, center_mm, logit in zip(found, centers_mm, right):
             # A rounding may take a crop's pixel from beside it, which moves a centre by a millimetre or two.
             np.testing.assert_allclose(hand.center_mm, center_mm, atol=2.0, err_msg=name)
-            np.testing.assert_allclose(hand.right, logit, rtol=0.2, atol=0.2, err_msg=name)
+            np.testing.assert_allclose(hand.right, logit, rtol=0.2, atol=0.5, err_msg=name)
     with_hands = sum(len(centers_mm) > 0 for centers_mm, _ in expected().values())
     assert 8 <= with_hands <= len(frames()) - 4
 
@@ -166,6 +179,21 @@ def test_the_networks_say_what_tensorflow_s_say():
     image = np.random.default_rng(2).uniform(-1.0, 1.0, (64, 64, 1)).astype(np.float32)
     wanted = networks.look_at_crop(weights, image[None])[0]
     np.testing.assert_allclose(file.look_at_crop(image), wanted, rtol=1e-4, atol=2e-3)
+
+
+def test_the_file_that_ships_finds_the_same_hands_a_few_millimetres_off(sixteen_bits, monkeypatch):
+    monkeypatch.setattr(finder, "TFLITE", sixteen_bits)
+    file = finder.FinderNetworks()
+    monkeypatch.setattr(search, "load_networks", lambda: file)
+    away_mm, differ = [], 0
+    for name, (depth_mm, view) in frames().items():
+        found, (centers_mm, _) = search.find_hands(depth_mm, view.intrinsics, 2), expected()[name]
+        differ += len(found) != len(centers_mm)
+        if len(found) == len(centers_mm):
+            away_mm += [np.linalg.norm(hand.center_mm - each) for hand, each in zip(found, centers_mm)]
+    # Weights of 8 bits. In a frame or two a place is just above the least score, or just below.
+    assert differ <= 2 and len(away_mm) >= 8
+    assert np.median(away_mm) < 4.0 and np.max(away_mm) < 20.0
 
 
 def test_missing_and_damaged_networks_are_named(tmp_path, monkeypatch):

@@ -100,4 +100,4 @@ def test_the_side_that_explains_more_wins_where_the_finder_is_not_sure():
     # Little is told where neither explains much.
     assert right_logit(0.0, 0.3, 0.1) < 0.5 * right_logit(0.0, 0.6, 0.4)
     logits = right_logit(np.float32([1.0, -1.0]), 0.5, np.float32([0.6, 0.4]))
-    np.testing.assert_allclose(logits, [0.77 - 17.0 * 0.11, -0.77 + 17.0 * 0.09], rtol=1e-5)
+    np.testing.assert_allclose(logits, [1.14 - 17.0 * 0.11, -1.14 + 17.0 * 0.09], rtol=1e-5)

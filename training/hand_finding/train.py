@@ -1,8 +1,7 @@
-"""Training of the hand finder's networks on the simulator's views: made once, drawn from and changed at every step."""
+"""Training of the hand finder's networks on simulated examples: made once, drawn from and changed at every step."""
 
 from __future__ import annotations
 
-import functools
 import pathlib
 from collections.abc import Callable, Iterator
 
@@ -13,15 +12,21 @@ from tqdm import tqdm
 
 from lsps_tf.array_files import read_arrays
 from lsps_tf.files import atomic_path
-from lsps_tf.hand_finding import networks
-from training.hand_finding.blocks import Columns, as_views, ensure_blocks, read_block
-from training.hand_finding.losses import FEWEST_PIXELS, LEAST_SHARE, Losses, crop_losses, frame_losses
+from lsps_tf.hand_finding import crop_network, networks
+from lsps_tf.run_folder import SHIPPED, load_run
+from training.hand_finding.blocks import PLACES, VIEWS, Columns, Kind, as_examples, ensure_blocks, read_block
+from training.hand_finding.crop_losses import crop_losses
+from training.hand_finding.frame_losses import FEWEST_PIXELS, LEAST_SHARE, Losses, frame_losses
+from training.hand_finding.places import Places
 from training.hand_finding.views import Views
 
-LEARNING_RATES = {"frame": 2e-3, "crop": 1e-3}
-BATCHES = {"frame": 32, "crop": 128}
+LEARNING_RATES = {"frame": 2e-3, "crop": 6e-4}
+BATCHES = {"frame": 32, "crop": 64}
+KINDS = {"frame": VIEWS, "crop": PLACES}
 # So often, in steps, the weights are written and the views kept out of training looked at.
 INTERVAL = 500
+# Of the running averages that the network of crops ships as.
+AVERAGE = 0.998
 # Blocks that batches are drawn from at a time, and batches drawn from them before one of the blocks is changed.
 _OPEN, _DRAWS = 6, 16
 _HELD_OUT = 2
@@ -29,25 +34,40 @@ _BORDER_PX = 8.0
 
 
 def train_finder(
-    output: pathlib.Path, views: int, steps: dict[str, int], seed: int, cache: pathlib.Path, resume: bool = False
+    output: pathlib.Path,
+    views: int,
+    steps: dict[str, int],
+    seed: int,
+    cache: pathlib.Path,
+    resume: bool = False,
 ) -> None:
     """Trains both networks and writes their weights, float16, by name.
 
-    The one of crops is trained on what the other takes for hands, too, so it comes second.
+    The one of crops is trained on what the shipped ones propose, too.
 
     Args:
         output: the file of weights; those of a network that is not trained stay.
-        views: how many to train on.
+        views: how many to train on, and how many scenes with proposed places.
         steps: by the network's name; 0 leaves it as it is.
         seed: of the views, the weights and the order.
         cache: the folder of the views. What it has already is not made again.
         resume: start from the weights in `output`, not from random ones.
     """
-    paths = ensure_blocks(cache, views, seed)
     for name, count in steps.items():
         if count:
-            weights = read_weights(output, name) if resume else networks.new_weights(name, seed)
+            folder = cache / "places" if KINDS[name] is PLACES else cache
+            paths = ensure_blocks(folder, views, seed, KINDS[name])
+            weights = read_weights(output, name) if resume else new_weights(name, seed)
             _train(name, weights, paths, count, seed, output)
+
+
+def new_weights(name: str, seed: int) -> dict[str, np.ndarray]:
+    """Weights to start the training of a network from: random ones, but that of crops has P's trunk."""
+    if name == "frame":
+        return networks.new_weights(seed)
+    layers = load_run(SHIPPED).networks.deployed_layers("real")
+    trunk = [layer for layer in layers if layer.name.startswith("discriminator")]
+    return crop_network.weights_from([value.numpy() for layer in trunk for value in layer.trainable_variables], seed)
 
 
 def read_weights(path: pathlib.Path, name: str) -> dict[str, np.ndarray]:
@@ -63,21 +83,31 @@ def _train(
         weights.update(_gains(start))
     optimizer = keras.optimizers.legacy.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATES[name], steps))
     held_out = paths[:_HELD_OUT] if len(paths) > _HELD_OUT else []
-    batches = draw_batches(paths[len(held_out) :], BATCHES[name], seed, clear_views if name == "frame" else all_views)
-    losses_of = frame_losses
-    if name == "crop":
-        losses_of = functools.partial(crop_losses, frame_weights=read_weights(output, "frame"))
+    chosen = clear_views if name == "frame" else all_views
+    batches = draw_batches(paths[len(held_out) :], BATCHES[name], seed, chosen, KINDS[name])
+    losses_of = frame_losses if name == "frame" else crop_losses
     step_function = _build_step(weights, optimizer, losses_of)
-    evaluate = tf.function(lambda batch, key: losses_of(batch, key, standardized(weights)))
+    means = {key: tf.Variable(value) for key, value in weights.items()} if name == "crop" else weights
+    evaluate = tf.function(lambda batch, key: losses_of(batch, key, standardized(means)))
     with tqdm(total=steps, desc=name, mininterval=10.0) as bar:
         for step in range(steps):
             losses = step_function(next(batches), tf.constant([seed, step]))
             bar.update()
+            if means is not weights:
+                _follow(means, weights, step)
             if (step + 1) % INTERVAL == 0 or step + 1 == steps:
-                _write(output, name, {key: value.numpy() for key, value in standardized(weights).items()})
-                found = [evaluate(batch, tf.constant([-1, k])) for k, batch in enumerate(_all(held_out, BATCHES[name]))]
-                means = {key: f"{np.mean([float(each[key]) for each in found or [losses]]):.3f}" for key in losses}
-                bar.write(f"{name} after {step + 1} steps, on views held out: {means}")
+                _write(output, name, {key: value.numpy() for key, value in standardized(means).items()})
+                rest = _all(held_out, BATCHES[name], KINDS[name])
+                found = [evaluate(batch, tf.constant([-1, k])) for k, batch in enumerate(rest)]
+                figures = {key: f"{np.mean([float(each[key]) for each in found or [losses]]):.3f}" for key in losses}
+                bar.write(f"{name} after {step + 1} steps, on views held out: {figures}")
+
+
+def _follow(means: dict[str, tf.Variable], weights: dict[str, tf.Variable], step: int) -> None:
+    """One step of running averages of the weights; at first they forget faster."""
+    kept = min(AVERAGE, (1.0 + step) / (10.0 + step))
+    for key, mean in means.items():
+        mean.assign(kept * mean + (1.0 - kept) * weights[key])
 
 
 def standardized(weights: dict[str, tf.Variable]) -> dict[str, tf.Tensor]:
@@ -109,28 +139,28 @@ def _gains(weights: dict[str, np.ndarray]) -> dict[str, tf.Variable]:
 
 
 def draw_batches(
-    paths: list[pathlib.Path], size: int, seed: int, chosen: Callable[[Columns], np.ndarray]
-) -> Iterator[Views]:
-    """Batches of the chosen views of a few blocks at a time, in random order, without end."""
+    paths: list[pathlib.Path], size: int, seed: int, chosen: Callable[[Columns], np.ndarray], kind: Kind = VIEWS
+) -> Iterator[Views | Places]:
+    """Batches of the chosen examples of a few blocks at a time, in random order, without end."""
     rng = np.random.default_rng(seed)
     order: list[pathlib.Path] = []
     blocks: list[tuple[Columns, np.ndarray]] = []
     while True:
         order = order or list(rng.permutation(np.array(paths, object)))
-        block = read_block(order.pop())
+        block = read_block(order.pop(), kind)
         blocks = [*blocks[-(_OPEN - 1) :], (block, chosen(block))]
         for _ in range(max(1, _DRAWS * 32 // size)):
             numbers = rng.integers(len(blocks), size=size)
             parts = [
-                as_views(block, rng.choice(rows, size=int(np.sum(numbers == number))))
+                as_examples(block, rng.choice(rows, size=int(np.sum(numbers == number))), kind)
                 for number, (block, rows) in enumerate(blocks)
             ]
-            yield Views(*(tf.concat(values, axis=0) for values in zip(*parts)))
+            yield kind.example(*(tf.concat(values, axis=0) for values in zip(*parts)))
 
 
 def all_views(block: Columns) -> np.ndarray:
-    """Rows of all views of a block."""
-    return np.arange(len(block["depth_mm"]))
+    """Rows of all examples of a block."""
+    return np.arange(len(block["share"]))
 
 
 def clear_views(block: Columns) -> np.ndarray:
@@ -144,11 +174,11 @@ def clear_views(block: Columns) -> np.ndarray:
     return np.flatnonzero(clear.any(axis=1) | (block["pixels"] == 0.0).all(axis=1))
 
 
-def _all(paths: list[pathlib.Path], size: int) -> Iterator[Views]:
+def _all(paths: list[pathlib.Path], size: int, kind: Kind) -> Iterator[Views | Places]:
     for path in paths:
-        block = read_block(path)
-        for first in range(0, len(block["depth_mm"]) - size + 1, size):
-            yield as_views(block, np.arange(first, first + size))
+        block = read_block(path, kind)
+        for first in range(0, len(block["share"]) - size + 1, size):
+            yield as_examples(block, np.arange(first, first + size), kind)
 
 
 def _write(output: pathlib.Path, name: str, trained: dict[str, np.ndarray]) -> None:
@@ -164,7 +194,7 @@ def _build_step(
     weights: dict[str, tf.Variable], optimizer: keras.optimizers.Optimizer, losses_of: Callable
 ) -> Callable:
     @tf.function(reduce_retracing=True)
-    def step(views: Views, seed: tf.Tensor) -> Losses:
+    def step(views: Views | Places, seed: tf.Tensor) -> Losses:
         with tf.GradientTape() as tape:
             losses = losses_of(views, seed, standardized(weights))
         variables = list(weights.values())

@@ -1,4 +1,4 @@
-"""Examples for the hand finder: wide views of scenes with their hands' places, and crops around hands and elsewhere.
+"""Examples for the hand finder: wide views of scenes with their hands' places.
 
 The scenes are those of `surroundings`, with more around them, as a whole frame shows more than a crop: things all over
 the table, persons close behind their hands, arms that go on to the frame's border. One view in five has no hand.
@@ -13,16 +13,15 @@ import numpy as np
 import tensorflow as tf
 
 from lsps_tf import crop
-from lsps_tf.hand_finding.constants import CUBE_MM
 from lsps_tf.simulation import renderer, scene_renderer, scenes, sensor, surface, surroundings, things
 from lsps_tf.simulation.kinematics import HandState
 from lsps_tf.simulation.rotations import axis_rotation, rotation_from_6d
+from lsps_tf.simulation.sensor import Sensor
 from lsps_tf.simulation.shape import HandShape
 from lsps_tf.simulation.surroundings import Scene
 from lsps_tf.simulation.things import NOWHERE_MM, Things
 
 VIEW_SIZE = 160
-CROP_SIZE, CROP_MM = 80, 1.25 * CUBE_MM
 # Focal lengths, in pixels of the view.
 FOCAL_PX = (70.0, 190.0)
 # Hands are shown from nearer and from farther away than their sensor is made for.
@@ -33,15 +32,12 @@ _PLACE = 0.5
 # No pixel spans more of a hand than so many mm.
 _COARSEST_MM = 11.0
 _CLUTTER, _CLUTTER_SHOWN = 4, 0.3
-# A crop elsewhere is so far from any hand's middle.
-_ELSEWHERE, _ELSEWHERE_MM = 0.4, 120.0
-_JITTER_MM = 12.0
 _ARM = np.array([sphere.name.startswith(("forearm", "elbow")) for sphere in surface.SPHERES])
 _ELBOW = np.array([sphere.name.startswith("elbow") for sphere in surface.SPHERES])
 
 
 class Views(NamedTuple):
-    """B views of two hands at most, and a crop of each scene; float32 where nothing else is said.
+    """B views of two hands at most; float32 where nothing else is said.
 
     Attributes:
         depth_mm: [B, S, S], 0 = no reading.
@@ -50,8 +46,6 @@ class Views(NamedTuple):
         right: [B, 2], bool, right hands.
         pixels: [B, 2], how many of the view's pixels show the hand, its forearm apart.
         share: [B, 2], that as a share of the pixels that would show it were nothing before it.
-        crop_mm: [B, C, C], depth of a crop of CROP_MM.
-        crop_center_mm: [B, 3].
     """
 
     depth_mm: tf.Tensor
@@ -60,11 +54,9 @@ class Views(NamedTuple):
     right: tf.Tensor
     pixels: tf.Tensor
     share: tf.Tensor
-    crop_mm: tf.Tensor
-    crop_center_mm: tf.Tensor
 
 
-def make_views(sensor_name: str, subjects: HandShape, count: int, seed: tf.Tensor) -> Views:
+def make_views(sensor_name: str, subjects: HandShape, count: int, seed: tf.Tensor, finer: int = 1) -> Views:
     """Random views.
 
     Args:
@@ -72,38 +64,39 @@ def make_views(sensor_name: str, subjects: HandShape, count: int, seed: tf.Tenso
         subjects: shapes that the hands are drawn from.
         count: B.
         seed: int32 [2].
+        finer: so many times VIEW_SIZE is S. 1 is a thinned frame, 4 what a camera of 640 pixels sees of the same scene.
     """
     settings = sensor.get_sensor(sensor_name)
     seeds = tf.unstack(tf.random.split(seed, 6))
-    near_mm, far_mm = settings.distance_mm
-    near_mm, far_mm = max(NEARER * near_mm, NEAREST_MM), FARTHER * far_mm
-    scene = draw_view_scene(subjects, count, near_mm, far_mm, seeds[0])
-    place = tf.random.stateless_uniform([count, 2], seeds[1], -_PLACE, _PLACE)
-    low, high = (math.log(value) for value in FOCAL_PX)
-    focal_px = tf.exp(tf.random.stateless_uniform([count], seeds[2], low, high))
-    hand_mm = tf.reduce_mean(scene.hand.joints_mm, axis=1)
-    focal_px = tf.maximum(focal_px, hand_mm[:, 2] / _COARSEST_MM)
-    extent_mm = VIEW_SIZE * hand_mm[:, 2] / focal_px
-    center_mm = hand_mm + tf.concat([place * extent_mm[:, None], tf.zeros([count, 1])], axis=1)
-    clean_mm, pixels, share = _render(scene, center_mm, extent_mm)
-    intrinsics = crop.crop_intrinsics(center_mm, extent_mm, VIEW_SIZE)
-    middle_mm = _middles(scene)
-    crop_center_mm = _crop_centers(clean_mm, intrinsics, middle_mm, seeds[3])
-    crop_mm, _ = scene_renderer.render_scene(scene, crop_center_mm, CROP_MM, CROP_SIZE)
+    scene, center_mm, extent_mm = draw_view(settings, subjects, count, *seeds[:3])
+    clean_mm, pixels, share = render_view(scene, center_mm, extent_mm, finer * VIEW_SIZE)
+    intrinsics = crop.crop_intrinsics(center_mm, extent_mm, finer * VIEW_SIZE)
     noisy = tf.random.stateless_uniform([count], tf.random.fold_in(seeds[4], 2)) >= NO_SENSOR
-    depth_mm = sensor.apply_sensor(settings, clean_mm, settings.camera.fx / focal_px, seeds[4])
-    pixel_size = sensor.pixel_size_of_crop(settings, crop_center_mm, CROP_MM, CROP_SIZE)
-    sensed_mm = sensor.apply_sensor(settings, crop_mm, pixel_size, seeds[5])
+    depth_mm = sensor.apply_sensor(settings, clean_mm, settings.camera.fx / intrinsics[:, 0], seeds[4])
     return Views(
         tf.where(noisy[:, None, None], depth_mm, clean_mm),
         intrinsics,
-        middle_mm,
+        middles(scene),
         tf.stack([tf.ones_like(scene.other_right), scene.other_right], axis=1),
         pixels,
         share,
-        tf.where(noisy[:, None, None], sensed_mm, crop_mm),
-        crop_center_mm,
     )
+
+
+def draw_view(
+    settings: Sensor, subjects: HandShape, count: int, scene_seed, place_seed, focal_seed
+) -> tuple[Scene, tf.Tensor, tf.Tensor]:
+    """Scenes, and what is seen of them: the middles [B, 3] of views and their sides [B] there, mm."""
+    near_mm, far_mm = settings.distance_mm
+    near_mm, far_mm = max(NEARER * near_mm, NEAREST_MM), FARTHER * far_mm
+    scene = draw_view_scene(subjects, count, near_mm, far_mm, scene_seed)
+    place = tf.random.stateless_uniform([count, 2], place_seed, -_PLACE, _PLACE)
+    low, high = (math.log(value) for value in FOCAL_PX)
+    focal_px = tf.exp(tf.random.stateless_uniform([count], focal_seed, low, high))
+    hand_mm = tf.reduce_mean(scene.hand.joints_mm, axis=1)
+    focal_px = tf.maximum(focal_px, hand_mm[:, 2] / _COARSEST_MM)
+    extent_mm = VIEW_SIZE * hand_mm[:, 2] / focal_px
+    return scene, hand_mm + tf.concat([place * extent_mm[:, None], tf.zeros([count, 1])], axis=1), extent_mm
 
 
 def draw_view_scene(subjects: HandShape, count: int, near_mm: float, far_mm: float, seed: tf.Tensor) -> Scene:
@@ -133,45 +126,25 @@ def _is_there(scene: Scene) -> tf.Tensor:
     return tf.stack([has_hand, scene.other.joints_mm[:, 0, 2] < 0.5 * NOWHERE_MM], axis=1)
 
 
-def _middles(scene: Scene) -> tf.Tensor:
+def middles(scene: Scene) -> tf.Tensor:
     middles_mm = tf.stack([tf.reduce_mean(hand.joints_mm, axis=1) for hand in (scene.hand, scene.other)], axis=1)
     return tf.where(_is_there(scene)[..., None], middles_mm, NOWHERE_MM)
 
 
-def _render(scene: Scene, center_mm: tf.Tensor, extent_mm: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def render_view(
+    scene: Scene, center_mm: tf.Tensor, extent_mm: tf.Tensor, size: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Clean views [B, S, S], and of both hands the pixels that show them and their share of the hands' own, [B, 2]."""
-    depth_mm, _ = scene_renderer.render_scene(scene, center_mm, extent_mm, VIEW_SIZE)
+    depth_mm, _ = scene_renderer.render_scene(scene, center_mm, extent_mm, size)
     pixels, share = [], []
     for hand, there in zip((scene.hand, scene.other), tf.unstack(_is_there(scene), axis=1)):
         primitives = surface.primitives(forearm=False)
-        alone_mm = renderer.render_crop(hand.centers_mm, hand.radii_mm, *primitives, center_mm, extent_mm, VIEW_SIZE)
+        alone_mm = renderer.render_crop(hand.centers_mm, hand.radii_mm, *primitives, center_mm, extent_mm, size)
         own = tf.cast((alone_mm > 0.0) & there[:, None, None], tf.float32)
         seen = own * tf.cast(alone_mm <= depth_mm + 0.5, tf.float32)
         pixels.append(tf.reduce_sum(seen, axis=(1, 2)))
         share.append(pixels[-1] / tf.maximum(tf.reduce_sum(own, axis=(1, 2)), 1.0))
     return depth_mm, tf.stack(pixels, axis=1), tf.stack(share, axis=1)
-
-
-def _crop_centers(depth_mm: tf.Tensor, intrinsics: tf.Tensor, middle_mm: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Centres [B, 3] about a hand's middle, or elsewhere on a surface that the view shows."""
-    count = middle_mm.shape[0]
-    seeds = tf.unstack(tf.random.split(seed, 4))
-    points_mm = tf.reshape(crop.depth_to_points(depth_mm[:, ::4, ::4], intrinsics / 4.0), [count, -1, 3])
-    distance_mm = tf.norm(points_mm[:, :, None] - middle_mm[:, None], axis=-1)
-    chance = tf.random.stateless_uniform(tf.shape(points_mm)[:2], seeds[0])
-    # Half of them as near to a hand as they may be: on its arm, on what it holds, on what is behind it.
-    near = tf.random.stateless_uniform([count, 1], seeds[1]) < 0.5
-    chance -= tf.where(near & (tf.reduce_min(distance_mm, axis=2) > 2.0 * _ELSEWHERE_MM), 1.0, 0.0)
-    allowed = (points_mm[..., 2] > 50.0) & tf.reduce_all(distance_mm > _ELSEWHERE_MM, axis=2)
-    elsewhere_mm = tf.gather(points_mm, tf.argmax(tf.where(allowed, chance, -3.0), axis=1), batch_dims=1)
-    one, kind = tf.unstack(tf.random.stateless_uniform([2, count], seeds[2]))
-    there = middle_mm[..., 2] < 0.5 * NOWHERE_MM
-    second = there[:, 1] & (~there[:, 0] | (one < 0.5))
-    hand_mm = tf.where(second[:, None], middle_mm[:, 1], middle_mm[:, 0])
-    at_hand = tf.reduce_any(there, axis=1) & (kind >= _ELSEWHERE)
-    center_mm = tf.where((at_hand | ~tf.reduce_any(allowed, axis=1))[:, None], hand_mm, elsewhere_mm)
-    center_mm = tf.where(center_mm[:, 2:] < 0.5 * NOWHERE_MM, center_mm, tf.constant([0.0, 0.0, 700.0]))
-    return center_mm + _JITTER_MM * tf.random.stateless_normal([count, 3], seeds[3])
 
 
 def _with_persons(scene: Scene, seed: tf.Tensor) -> Scene:

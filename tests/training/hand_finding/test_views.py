@@ -7,8 +7,8 @@ import tensorflow as tf
 from lsps_tf import rotation
 from lsps_tf.hand_finding.constants import FRAME_HEIGHT, FRAME_WIDTH
 from lsps_tf.simulation import shape
-from training.hand_finding import losses
-from training.hand_finding.views import CROP_SIZE, VIEW_SIZE, make_views
+from training.hand_finding import view_changes
+from training.hand_finding.views import VIEW_SIZE, make_views
 
 COUNT = 48
 
@@ -41,11 +41,7 @@ def clear_hands(pixels, share):
 
 
 def test_hands_are_where_the_labels_say(views):
-    assert views.depth_mm.shape == (COUNT, VIEW_SIZE, VIEW_SIZE) and views.crop_mm.shape == (
-        COUNT,
-        CROP_SIZE,
-        CROP_SIZE,
-    )
+    assert views.depth_mm.shape == (COUNT, VIEW_SIZE, VIEW_SIZE)
     clear = clear_hands(views.pixels, views.share)
     assert clear.sum() > 8
     arguments = views.intrinsics.numpy(), views.middle_mm.numpy(), clear
@@ -63,7 +59,7 @@ def test_some_views_have_no_hand_and_some_two(views):
 
 def test_turned_and_mirrored_views_show_their_hands_still(views):
     for number in range(6):
-        frames = losses.augmented(views, tf.constant([number, 9]))
+        frames = view_changes.augmented(views, tf.constant([number, 9]))
         assert frames.depth_mm.shape == (COUNT, FRAME_HEIGHT, FRAME_WIDTH)
         fx, fy, cx, cy = frames.intrinsics.numpy().T[:, :, None]
         x, y, z = np.moveaxis(frames.middle_mm.numpy(), -1, 0)
@@ -78,8 +74,8 @@ def test_turned_and_mirrored_views_show_their_hands_still(views):
 
 @pytest.mark.parametrize("quarters", range(4))
 def test_turns_are_those_of_frames(views, quarters):
-    given = views.depth_mm, views.crop_center_mm, views.middle_mm
-    depth_mm, center_mm, middle_mm = losses.turn_views(*given, tf.constant(quarters))
+    given = views.depth_mm, views.middle_mm[:, 0], views.middle_mm
+    depth_mm, center_mm, middle_mm = view_changes.turn_views(*given, tf.constant(quarters))
     np.testing.assert_array_equal(depth_mm, rotation.rotate_depth(views.depth_mm.numpy(), 90 * quarters))
-    for turned, point_mm in ((center_mm, views.crop_center_mm), (middle_mm, views.middle_mm)):
+    for turned, point_mm in ((center_mm, given[1]), (middle_mm, given[2])):
         np.testing.assert_array_equal(turned, rotation.rotate_points(point_mm.numpy(), 90 * quarters))
