@@ -27,8 +27,8 @@ def assert_same(hand, expected, atol=1e-3):
 
 def test_the_shipped_tflite_file_predicts_what_the_shipped_weights_do(shipped, frame_mm):
     outputs = predictor_of_run(load_run(SHIPPED))(frame_mm[None], NYU.intrinsics[None])
-    # About the same centre: a rounding may take a crop's pixels from beside them.
-    np.testing.assert_allclose(shipped(frame_mm, "nyu").center_mm, outputs["center_mm"][0], atol=0.01)
+    # About the same centre: the finder's weights have 8 bits in its file for devices.
+    np.testing.assert_allclose(shipped(frame_mm, "nyu").center_mm, outputs["center_mm"][0], atol=5.0)
     hand = shipped(frame_mm, "nyu", center_mm=outputs["center_mm"][0].numpy())
     np.testing.assert_allclose(hand.center_mm, outputs["center_mm"][0], atol=0.01)
     # Its weights have 8 bits. A wrong crop, side or scale moves joints by more.
