@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from lsps_tf.hand_finding import networks
 from lsps_tf.hand_finding.constants import CELL_PX, FRAME_HEIGHT, FRAME_WIDTH, OFFSET_MM
-from training.hand_finding.view_changes import Frames, augmented
+from training.hand_finding.view_changes import augmented
 from training.hand_finding.views import Views
 
 # A hand is asked for where so many pixels and such a share of it are seen, and its middle lies in the view. Of others
@@ -49,7 +49,7 @@ def frame_losses(views: Views, seed: tf.Tensor, weights: dict) -> Losses:
     }
 
 
-def _hills(frames: Frames, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _hills(frames: Views, height: int, width: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Hands that are asked for and those of which nothing is, [B, 2]; and their hills [B, height, width, 2]."""
     fx, fy, cx, cy = (value[:, None] for value in tf.unstack(frames.intrinsics, axis=-1))
     x, y, z = tf.unstack(frames.middle_mm, axis=-1)

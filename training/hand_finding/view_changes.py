@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import tensorflow as tf
 
 from lsps_tf.hand_finding.constants import FRAME_HEIGHT, FRAME_WIDTH
 from training.hand_finding.views import Views
 
 
-class Frames(NamedTuple):
-    """B thinned frames: depth_mm [B, H, W], intrinsics [B, 4], and middle_mm, right, pixels, share as of `Views`."""
-
-    depth_mm: tf.Tensor
-    intrinsics: tf.Tensor
-    middle_mm: tf.Tensor
-    right: tf.Tensor
-    pixels: tf.Tensor
-    share: tf.Tensor
-
-
-def augmented(views: Views, seed: tf.Tensor) -> Frames:
+def augmented(views: Views, seed: tf.Tensor) -> Views:
     """Views as thinned frames: half of them mirrored, all turned by quarters, cut to its height, some with holes."""
     count, size = views.depth_mm.shape[0], views.depth_mm.shape[1]
     seeds = tf.unstack(tf.random.split(seed, 5))
@@ -37,7 +24,7 @@ def augmented(views: Views, seed: tf.Tensor) -> Frames:
     depth_mm = _with_borders(tf.ensure_shape(depth_mm, [count, FRAME_HEIGHT, FRAME_WIDTH]), seeds[4])
     middle = offset[:, :2] + half - tf.stack([0.0, tf.cast(first, tf.float32)])
     intrinsics = tf.concat([views.intrinsics[:, :2], middle], axis=1)
-    return Frames(depth_mm, intrinsics, middle_mm, right, views.pixels, views.share)
+    return Views(depth_mm, intrinsics, middle_mm, right, views.pixels, views.share)
 
 
 def mirror_views(depth_mm, center_mm, middle_mm, right, chosen: tf.Tensor) -> tuple:

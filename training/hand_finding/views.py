@@ -40,7 +40,7 @@ class Views(NamedTuple):
     """B views of two hands at most; float32 where nothing else is said.
 
     Attributes:
-        depth_mm: [B, S, S], 0 = no reading.
+        depth_mm: [B, S, S], 0 = no reading; [B, H, W] once they are thinned frames (`view_changes`).
         intrinsics: [B, 4] of the view.
         middle_mm: [B, 2, 3] camera space, the means of the hands' joints; far away where there is no hand.
         right: [B, 2], bool, right hands.
