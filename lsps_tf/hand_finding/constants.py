@@ -19,7 +19,8 @@ MIRRORED = (1.0, -1.0, -1.0, 1.0, 1.0)
 # Of the search: places that are looked at beyond the hands that are asked for, and how often each. A place's score is
 # the crop's logit and a share of the frame's; there is a hand above the least score. Where one hand is asked for, it is
 # none that is so far below the best. Nearer to each other two are the same. A hand that is followed needs the crop's
-# logit alone. The thresholds are near the best of benchmarks/hand_finding_thresholds.py.
+# logit alone. The thresholds are within a point of the best of benchmarks/hand_finding_thresholds.py, and have
+# fewer false alarms.
 MORE_PLACES, LOOKS = 5, 2
 FRAME_LOGIT, FRAME_SHARE, LEAST_SCORE, SCORE_MARGIN = -4.0, 0.9, -1.5, 2.0
 CROP_LOGIT = -0.5

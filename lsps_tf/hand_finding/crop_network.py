@@ -6,35 +6,34 @@ comes with the program, which knows hands among things, and is trained further o
 
 from __future__ import annotations
 
-import numpy as np
 import tensorflow as tf
 
 from lsps_tf.hand_finding.constants import CROP_SIZE, OUTPUTS
 from lsps_tf.networks.layers import leaky_relu
 
-# Kernels by name in P's order: side, channels in and out. Those of the way down have a stride of 2, but for "again".
-TRUNK_KERNELS = {
-    "crop/down0": (3, 1, 24),
-    "crop/down1": (3, 24, 48),
-    "crop/down1/again": (3, 48, 48),
-    "crop/down2": (3, 48, 80),
-    "crop/down2/again": (3, 80, 80),
-    "crop/down3": (3, 80, 128),
-    "crop/down3/again": (3, 128, 128),
-    "crop/down4": (3, 128, 144),
-    "crop/down4/again": (3, 144, 144),
-    "crop/deepest": (1, 144, 128),
-    "crop/up0/below": (1, 128, 128),
-    "crop/up0/beside": (1, 128, 128),
-    "crop/up0": (3, 128, 128),
-    "crop/up1/below": (1, 128, 96),
-    "crop/up1/beside": (1, 80, 96),
-    "crop/up1": (3, 96, 96),
-    "crop/last": (3, 96, 96),
+# Shapes of the kernels by name, in P's order. Those of the way down have a stride of 2, but for "again".
+TRUNK_SHAPES = {
+    "crop/down0": (3, 3, 1, 24),
+    "crop/down1": (3, 3, 24, 48),
+    "crop/down1/again": (3, 3, 48, 48),
+    "crop/down2": (3, 3, 48, 80),
+    "crop/down2/again": (3, 3, 80, 80),
+    "crop/down3": (3, 3, 80, 128),
+    "crop/down3/again": (3, 3, 128, 128),
+    "crop/down4": (3, 3, 128, 144),
+    "crop/down4/again": (3, 3, 144, 144),
+    "crop/deepest": (1, 1, 144, 128),
+    "crop/up0/below": (1, 1, 128, 128),
+    "crop/up0/beside": (1, 1, 128, 128),
+    "crop/up0": (3, 3, 128, 128),
+    "crop/up1/below": (1, 1, 128, 96),
+    "crop/up1/beside": (1, 1, 80, 96),
+    "crop/up1": (3, 3, 96, 96),
+    "crop/last": (3, 3, 96, 96),
 }
 # The map that the head sees is an eighth of the crop, halved once more.
 _HEAD_WIDTH, _HIDDEN = 64, 128
-_HEAD_SHAPES = {
+HEAD_SHAPES = {
     "crop/head": (3, 3, 96, _HEAD_WIDTH),
     "crop/hidden": ((CROP_SIZE // 16) ** 2 * _HEAD_WIDTH, _HIDDEN),
     "crop/output": (_HIDDEN, OUTPUTS),
@@ -49,7 +48,7 @@ def look_at_crop(weights: Weights, images: tf.Tensor) -> tf.Tensor:
     Its outputs are a hand's logit, a right hand's, and the offset to the hand's middle in units of OFFSET_MM.
     """
     value = _convolve(weights, "crop/head", features(weights, images), 2)
-    value = tf.reshape(value, [-1, _HEAD_SHAPES["crop/hidden"][0]])
+    value = tf.reshape(value, [-1, HEAD_SHAPES["crop/hidden"][0]])
     value = leaky_relu(value @ weights["crop/hidden/kernel"] + weights["crop/hidden/bias"])
     return value @ weights["crop/output/kernel"] + weights["crop/output/bias"]
 
@@ -68,21 +67,6 @@ def features(weights: Weights, images: tf.Tensor) -> tf.Tensor:
         value = leaky_relu(below + _linear(weights, f"crop/up{step}/beside", beside))
         value = _convolve(weights, f"crop/up{step}", value)
     return _convolve(weights, "crop/last", value)
-
-
-def weights_from(trunk: list[np.ndarray], seed: int) -> dict[str, np.ndarray]:
-    """Weights to start training from: P's kernels and biases in its order, and a random head (He et al., 2015)."""
-    names = [f"{name}/{part}" for name in TRUNK_KERNELS for part in ("kernel", "bias")]
-    weights = dict(zip(names, trunk, strict=True))
-    for name, (side, *channels) in TRUNK_KERNELS.items():
-        if weights[f"{name}/kernel"].shape != (side, side, *channels):
-            raise ValueError(f"{name}: a kernel of {weights[f'{name}/kernel'].shape} is none of P's as it ships")
-    rng = np.random.default_rng(seed)
-    for name, shape in _HEAD_SHAPES.items():
-        scale = np.sqrt((0.1 if name == "crop/output" else 2.0) / np.prod(shape[:-1]))
-        weights[f"{name}/kernel"] = (scale * rng.standard_normal(shape)).astype(np.float32)
-        weights[f"{name}/bias"] = np.zeros(shape[-1], np.float32)
-    return weights
 
 
 def _convolve(weights: Weights, name: str, value: tf.Tensor, stride: int = 1) -> tf.Tensor:

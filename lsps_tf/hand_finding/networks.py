@@ -3,9 +3,9 @@
 The first is fully convolutional, as CenterNet is (Zhou, Wang & Krahenbuhl, "Objects as points", 2019): every cell of a
 grid says how much it looks like a hand's middle, where that is, and which hand it is. The second looks at a crop, as
 the refinement network of DeepPrior++ does (Oberweger & Lepetit, 2017, section 3.2), and says the same of it more
-exactly. A hand's middle is the mean of its 36 joints. What they find, a third network looks at closely (`close_look`).
+exactly (`crop_network`). A hand's middle is the mean of its 36 joints.
 
-All are trained on the simulator alone: `python training/hand_finder.py` makes `trained/hand_finding.npz` and its twin
+Both are trained on the simulator alone: `python training/hand_finder.py` makes `trained/hand_finding.npz` and its twin
 for devices, `trained/hand_finding.tflite`, again. Everything here has TFLite's own operations, so that they are one.
 """
 
@@ -32,23 +32,23 @@ from lsps_tf.hand_finding.constants import (
 )
 from lsps_tf.hand_finding.crop_network import look_at_crop
 
-# Kernels of the frame's network by name: side, channels in and out. The input is at half, a quarter, an eighth and a
-# sixteenth of its size there, and comes back to a quarter.
+# Shapes of the frame network's kernels by name. The input is at half, a quarter, an eighth and a sixteenth of its
+# size there, and comes back to a quarter.
 _INPUTS = 5
-_FRAME_KERNELS = {
-    "frame/half": (5, _INPUTS, 16),
-    "frame/quarter0": (3, 16, 24),
-    "frame/quarter1": (3, 24, 24),
-    "frame/eighth0": (3, 24, 48),
-    "frame/eighth1": (3, 48, 48),
-    "frame/sixteenth0": (3, 48, 80),
-    "frame/sixteenth1": (3, 80, 80),
-    "frame/sixteenth2": (3, 80, 80),
-    "frame/up_eighth": (1, 80, 48),
-    "frame/eighth2": (3, 48, 48),
-    "frame/up_quarter": (1, 48, 24),
-    "frame/quarter2": (3, 24, 48),
-    "frame/output": (1, 48, OUTPUTS),
+FRAME_SHAPES = {
+    "frame/half": (5, 5, _INPUTS, 16),
+    "frame/quarter0": (3, 3, 16, 24),
+    "frame/quarter1": (3, 3, 24, 24),
+    "frame/eighth0": (3, 3, 24, 48),
+    "frame/eighth1": (3, 3, 48, 48),
+    "frame/sixteenth0": (3, 3, 48, 80),
+    "frame/sixteenth1": (3, 3, 80, 80),
+    "frame/sixteenth2": (3, 3, 80, 80),
+    "frame/up_eighth": (1, 1, 80, 48),
+    "frame/eighth2": (3, 3, 48, 48),
+    "frame/up_quarter": (1, 1, 48, 24),
+    "frame/quarter2": (3, 3, 24, 48),
+    "frame/output": (1, 1, 48, OUTPUTS),
 }
 # Scales of the frame's channels: a pixel's side, and relief against the mean of the surroundings, mm.
 _PIXEL_MM, _FINE_MM, _COARSE_MM = 5.0, 50.0, 250.0
@@ -114,19 +114,6 @@ def anchors(reference_mm: tf.Tensor, intrinsics: tf.Tensor) -> tf.Tensor:
     """Points [B, rows, columns, 3] in camera space, on the cells' middle rays at their reference depths."""
     first = tf.constant([0.0, 0.0, 0.5 * (CELL_PX - 1), 0.5 * (CELL_PX - 1)])
     return crop.depth_to_points(reference_mm, (intrinsics - first) / CELL_PX)
-
-
-def new_weights(seed: int) -> dict[str, np.ndarray]:
-    """Weights to start the training of the frame's network from, by name (He et al., 2015)."""
-    rng, weights = np.random.default_rng(seed), {}
-    for name, (side, *channels) in _FRAME_KERNELS.items():
-        shape = (side, side, *channels)
-        scale = np.sqrt((0.1 if name.endswith("output") else 2.0) / np.prod(shape[:-1]))
-        weights[f"{name}/kernel"] = (scale * rng.standard_normal(shape)).astype(np.float32)
-        weights[f"{name}/bias"] = np.zeros(shape[-1], np.float32)
-    # Hardly any cell is a hand's middle (Lin et al., "Focal loss", 2017, section 3.3).
-    weights["frame/output/bias"][0] = -4.0
-    return weights
 
 
 def _frame_features(depth_mm: tf.Tensor, focal_px: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -5,7 +5,7 @@ import tensorflow as tf
 from lsps_tf.hand_finding import crop_network
 from lsps_tf.hand_finding.constants import CROP_SIZE, OUTPUTS
 from lsps_tf.run_folder import SHIPPED, load_run
-from training.hand_finding.train import new_weights
+from training.hand_finding.initial_weights import named_trunk, new_weights
 
 
 def test_it_starts_from_what_p_sees():
@@ -17,10 +17,10 @@ def test_it_starts_from_what_p_sees():
 
 def test_another_network_s_kernels_are_refused():
     weights = new_weights("crop", 0)
-    trunk = [weights[f"{name}/{part}"] for name in crop_network.TRUNK_KERNELS for part in ("kernel", "bias")]
+    trunk = [weights[f"{name}/{part}"] for name in crop_network.TRUNK_SHAPES for part in ("kernel", "bias")]
     trunk[2] = np.zeros((5, 5, 24, 48), np.float32)
     with pytest.raises(ValueError, match="crop/down1"):
-        crop_network.weights_from(trunk, 0)
+        named_trunk(trunk)
 
 
 def test_each_crop_is_looked_at_by_itself():

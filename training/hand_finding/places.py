@@ -64,9 +64,9 @@ def make_places(sensor_name: str, subjects: HandShape, count: int, seed: tf.Tens
     depth_mm = sensor.apply_sensor(settings, clean_mm, settings.camera.fx / intrinsics[:, 0], seeds[4])
     depth_mm = tf.where(noisy[:, None, None], depth_mm, clean_mm)
     first = tf.random.stateless_uniform([], seeds[6], 0, VIEW_SIZE - FRAME_HEIGHT + 1, tf.int32)
+    own_mm = _own_centers(clean_mm, intrinsics, middle_mm, seeds[3])
     frame_mm = tf.ensure_shape(depth_mm[:, first : first + FRAME_HEIGHT], [count, FRAME_HEIGHT, VIEW_SIZE])
     intrinsics -= tf.stack([0.0, 0.0, 0.0, tf.cast(first, tf.float32)])
-    own_mm = _own_centers(clean_mm, crop.crop_intrinsics(center_mm, extent_mm, VIEW_SIZE), middle_mm, seeds[3])
     centers_mm = [own_mm, *tf.unstack(_propose(frame_mm, intrinsics, seeds[7], seeds[8]), axis=1)]
     crops_mm = []
     for number, at_mm in enumerate(centers_mm):

@@ -12,11 +12,10 @@ from tqdm import tqdm
 
 from lsps_tf.array_files import read_arrays
 from lsps_tf.files import atomic_path
-from lsps_tf.hand_finding import crop_network, networks
-from lsps_tf.run_folder import SHIPPED, load_run
 from training.hand_finding.blocks import PLACES, VIEWS, Columns, Kind, as_examples, ensure_blocks, read_block
 from training.hand_finding.crop_losses import crop_losses
 from training.hand_finding.frame_losses import FEWEST_PIXELS, LEAST_SHARE, Losses, frame_losses
+from training.hand_finding.initial_weights import new_weights
 from training.hand_finding.places import Places
 from training.hand_finding.views import Views
 
@@ -34,12 +33,7 @@ _BORDER_PX = 8.0
 
 
 def train_finder(
-    output: pathlib.Path,
-    views: int,
-    steps: dict[str, int],
-    seed: int,
-    cache: pathlib.Path,
-    resume: bool = False,
+    output: pathlib.Path, views: int, steps: dict[str, int], seed: int, cache: pathlib.Path, resume: bool = False
 ) -> None:
     """Trains both networks and writes their weights, float16, by name.
 
@@ -51,7 +45,7 @@ def train_finder(
         steps: by the network's name; 0 leaves it as it is.
         seed: of the views, the weights and the order.
         cache: the folder of the views. What it has already is not made again.
-        resume: start from the weights in `output`, not from random ones.
+        resume: start from the weights in `output`, not from new ones.
     """
     for name, count in steps.items():
         if count:
@@ -59,15 +53,6 @@ def train_finder(
             paths = ensure_blocks(folder, views, seed, KINDS[name])
             weights = read_weights(output, name) if resume else new_weights(name, seed)
             _train(name, weights, paths, count, seed, output)
-
-
-def new_weights(name: str, seed: int) -> dict[str, np.ndarray]:
-    """Weights to start the training of a network from: random ones, but that of crops has P's trunk."""
-    if name == "frame":
-        return networks.new_weights(seed)
-    layers = load_run(SHIPPED).networks.deployed_layers("real")
-    trunk = [layer for layer in layers if layer.name.startswith("discriminator")]
-    return crop_network.weights_from([value.numpy() for layer in trunk for value in layer.trainable_variables], seed)
 
 
 def read_weights(path: pathlib.Path, name: str) -> dict[str, np.ndarray]:

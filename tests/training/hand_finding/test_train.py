@@ -8,6 +8,7 @@ from ai_edge_litert.interpreter import Interpreter
 from lsps_tf.hand_finding import networks
 from lsps_tf.simulation import shape
 from training.hand_finding import blocks, convert, crop_losses, frame_losses, train
+from training.hand_finding.initial_weights import new_weights
 from training.hand_finding.views import make_views
 
 
@@ -35,7 +36,7 @@ def test_blocks_are_made_once_and_say_what_was_simulated(folder):
 
 
 def test_standardized_kernels_have_the_deviation_of_their_gains():
-    start = networks.new_weights(1)
+    start = new_weights("frame", 1)
     weights = {key: tf.Variable(value + 0.3) for key, value in start.items()}
     weights.update(train._gains(start))
     for key, value in train.standardized(weights).items():
@@ -60,7 +61,7 @@ def places(tmp_path_factory):
 
 def test_the_loss_of_the_frame_s_network_falls_on_a_few_views(folder):
     views = blocks.as_examples(blocks.read_block(sorted(folder.glob("*.npz"))[0]), np.arange(8))
-    weights = {key: tf.Variable(value) for key, value in networks.new_weights(0).items()}
+    weights = {key: tf.Variable(value) for key, value in new_weights("frame", 0).items()}
     step = train._build_step(weights, tf.keras.optimizers.legacy.Adam(1e-3), frame_losses.frame_losses)
     found = [float(step(views, tf.constant([0, 1]))["loss"]) for _ in range(25)]
     assert found[-1] < 0.7 * found[0]
@@ -69,7 +70,7 @@ def test_the_loss_of_the_frame_s_network_falls_on_a_few_views(folder):
 def test_the_loss_of_the_network_of_crops_falls_on_a_few_places(places):
     block = blocks.read_block(next(places.iterdir()), blocks.PLACES)
     examples = blocks.as_examples(block, np.arange(8), blocks.PLACES)
-    weights = {key: tf.Variable(value) for key, value in train.new_weights("crop", 0).items()}
+    weights = {key: tf.Variable(value) for key, value in new_weights("crop", 0).items()}
     step = train._build_step(weights, tf.keras.optimizers.legacy.Adam(3e-4), crop_losses.crop_losses)
     found = [float(step(examples, tf.constant([0, 1]))["loss"]) for _ in range(20)]
     assert found[-1] < 0.7 * found[0]
@@ -83,7 +84,7 @@ def test_the_network_of_crops_is_written_as_running_averages(places, tmp_path, m
     train.train_finder(output, 8, {"crop": 2}, 3, places.parent)
     assert steps == [0, 1]
     # Averages that do not follow stay where training has started.
-    for key, value in train.new_weights("crop", 3).items():
+    for key, value in new_weights("crop", 3).items():
         np.testing.assert_allclose(train.read_weights(output, "crop")[key], value, rtol=1e-3, atol=1e-6)
 
 
@@ -115,7 +116,7 @@ def test_weights_are_written_and_gone_on_from(folder, places, tmp_path, monkeypa
 
 
 def test_the_file_for_devices_says_the_same(tmp_path):
-    weights = {**networks.new_weights(4), **train.new_weights("crop", 5)}
+    weights = {**new_weights("frame", 4), **new_weights("crop", 5)}
     # As they are kept.
     weights = {name: value.astype(np.float16).astype(np.float32) for name, value in weights.items()}
     path = tmp_path / "finder.tflite"
